@@ -1,1 +1,3 @@
-export {};
+export { lifecycle, type Startable } from './lifecycle.ts';
+export { loggerBridge } from './logger-bridge.ts';
+export { runService, type ServiceOptions } from './run-service.ts';

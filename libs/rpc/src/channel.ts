@@ -1,0 +1,134 @@
+import {
+  credentials,
+  type CallOptions as GrpcCallOptions,
+  Client as GrpcClient,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { CHANNEL_OPTIONS } from './channel-options.ts';
+import type { AnyMethod, CallOptions, Client, ServiceDefinition } from './definition.ts';
+import { pump, type Sink } from './pump.ts';
+import { fromStatus } from './status.ts';
+import { type CertificateSubject, peerOf, type Role, type TlsIdentity } from './tls-identity.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: the channel carries messages of every service; client() types them
+type Any = any;
+
+const UNARY_TIMEOUT_MS = 30_000;
+
+export interface ChannelOptions {
+  /** `host:port`. */
+  readonly address: string;
+  /** The caller's identity; with only a CA the caller stays anonymous (joining). */
+  readonly tls: TlsIdentity | { readonly ca: Buffer };
+  /** The server must hold a certificate of this role (and id); its host name is not looked at. */
+  readonly serverRole: Role;
+  readonly serverId?: string;
+}
+
+/** One HTTP/2 connection to one server, made when first used and made again when lost. */
+export class Channel {
+  readonly address: string;
+  readonly #client: GrpcClient;
+
+  constructor(options: ChannelOptions) {
+    const { address, tls, serverRole, serverId } = options;
+    this.address = address;
+    const checkServerIdentity = (_host: string, certificate: { subject: unknown }): Error | undefined => {
+      const peer = peerOf(certificate.subject as CertificateSubject);
+      if (peer?.role === serverRole && (serverId === undefined || peer.id === serverId)) return undefined;
+      const found = peer ? `${peer.role} ${peer.id}` : 'a stranger';
+      return new Error(`${address} is ${found}, not ${[serverRole, serverId].filter(Boolean).join(' ')}`);
+    };
+    const own = 'key' in tls ? tls : undefined;
+    const secure = credentials.createSsl(tls.ca, own?.key ?? null, own?.cert ?? null, { checkServerIdentity });
+    // A channel of its own: the process-wide pool would share connections between identities.
+    this.#client = new GrpcClient(address, secure, { ...CHANNEL_OPTIONS, 'grpc.use_local_subchannel_pool': 1 });
+  }
+
+  client<D extends { readonly [K in keyof D]: AnyMethod }>(definition: D): Client<D> {
+    return Object.fromEntries(
+      Object.entries(definition as ServiceDefinition).map(([name, method]) => [name, this.#call(method)]),
+    ) as Client<D>;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #call(method: AnyMethod): (request: Any, options?: CallOptions) => Any {
+    if (method.responseStream) return (request, options = {}) => this.#streaming(method, request, options);
+    return (request, options = {}) => this.#single(method, request, options);
+  }
+
+  #single(method: AnyMethod, request: Any, options: CallOptions): Promise<Any> {
+    return new Promise((resolve, reject) => {
+      if (options.signal?.aborted) return reject(options.signal.reason);
+      const feed = new Feed();
+      const done = (error: ServiceError | null, value?: Any): void => {
+        options.signal?.removeEventListener('abort', cancel);
+        feed.stop();
+        if (error) reject(feed.error ?? failureOf(error, options));
+        else resolve(value);
+      };
+      const wire = [method.path, method.requestSerialize, method.responseDeserialize] as const;
+      const settings = deadlineIn(options.timeoutMs ?? (method.requestStream ? undefined : UNARY_TIMEOUT_MS));
+      const call = method.requestStream
+        ? feed.into(this.#client.makeClientStreamRequest(...wire, new Metadata(), settings, done), request)
+        : this.#client.makeUnaryRequest(...wire, request, new Metadata(), settings, done);
+      const cancel = (): void => call.cancel();
+      options.signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  async *#streaming(method: AnyMethod, request: Any, options: CallOptions): AsyncGenerator<Any> {
+    options.signal?.throwIfAborted();
+    const feed = new Feed();
+    const wire = [method.path, method.requestSerialize, method.responseDeserialize] as const;
+    const settings = deadlineIn(options.timeoutMs);
+    const call = method.requestStream
+      ? feed.into(this.#client.makeBidiStreamRequest(...wire, new Metadata(), settings), request)
+      : this.#client.makeServerStreamRequest(...wire, request, new Metadata(), settings);
+    const cancel = (): void => call.cancel();
+    options.signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      yield* call as AsyncIterable<Any>;
+    } catch (error) {
+      throw feed.error ?? failureOf(error as ServiceError, options);
+    } finally {
+      options.signal?.removeEventListener('abort', cancel);
+      feed.stop();
+      // Leaving the loop early is how a consumer cancels; after the end it does nothing.
+      call.cancel();
+    }
+  }
+}
+
+/** Sends the caller's messages. An error of their source cancels the call and is what the caller then sees. */
+class Feed {
+  readonly #life = new AbortController();
+  error: unknown;
+
+  into<C extends Sink<Any> & { end(): void; cancel(): void }>(call: C, source: AsyncIterable<Any>): C {
+    pump(source, call, this.#life.signal).then(
+      () => call.end(),
+      (error: unknown) => {
+        this.error = error;
+        call.cancel();
+      },
+    );
+    return call;
+  }
+
+  stop(): void {
+    this.#life.abort();
+  }
+}
+
+function failureOf(error: ServiceError, options: CallOptions): unknown {
+  return options.signal?.aborted ? options.signal.reason : fromStatus(error);
+}
+
+function deadlineIn(timeoutMs: number | undefined): GrpcCallOptions {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}

@@ -1,0 +1,172 @@
+import type { EventEmitter } from 'node:events';
+import { type AtollError, hasReason, internal, permissionDenied, unauthenticated, unavailable } from '@atoll/errors';
+import {
+  type ServiceDefinition as GrpcServiceDefinition,
+  Server,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { CallContext } from './call-context.ts';
+import { CHANNEL_OPTIONS } from './channel-options.ts';
+import type { AllowTable, AnyMethod, Handlers, ServiceDefinition } from './definition.ts';
+import { pump } from './pump.ts';
+import { serverCredentials } from './server-credentials.ts';
+import { toStatus } from './status.ts';
+import { type CertificateSubject, type Peer, peerOf, type Role, type TlsIdentity } from './tls-identity.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: the host carries messages of every service; add() types them
+type Any = any;
+type AnyHandler = (request: Any, context: CallContext) => Promise<Any> | AsyncIterable<Any>;
+type AnyCall = ServerUnaryCall<Any, Any> | ServerReadableStream<Any, Any> | ServerDuplexStream<Any, Any>;
+
+export interface GrpcHostOptions {
+  /** `host:port`; port 0 picks a free one. */
+  readonly listen: string;
+  readonly tls: TlsIdentity;
+  /**
+   * Default true: the TLS handshake fails without a certificate of the cluster's CA. False where `anonymous` methods exist
+   * (joining); the other methods then still refuse callers without one.
+   */
+  readonly requireClientCertificate?: boolean;
+  /** Told of errors that are our fault (internal, data-loss), never of the caller's. */
+  readonly onInternalError?: (method: string, error: unknown) => void;
+}
+
+/**
+ * Serves gRPC with mutual TLS. Every method names the roles that may call it and is refused to all others before its request is
+ * looked at; a method without an entry cannot be added. Cancellation, deadlines and the host's stop reach the handler as an
+ * AbortSignal; responses honour backpressure.
+ */
+export class GrpcHost {
+  readonly #options: GrpcHostOptions;
+  readonly #server = new Server(CHANNEL_OPTIONS);
+  readonly #calls = new Set<AbortController>();
+  #stopped: AtollError | undefined;
+
+  constructor(options: GrpcHostOptions) {
+    this.#options = options;
+  }
+
+  add<D extends { readonly [K in keyof D]: AnyMethod }>(
+    definition: D,
+    allow: AllowTable<D>,
+    handlers: Handlers<D>,
+  ): this {
+    const implementation: UntypedServiceImplementation = {};
+    for (const [name, method] of Object.entries(definition as ServiceDefinition)) {
+      const roles = allow[name as keyof D];
+      const handler = handlers[name as keyof D] as AnyHandler | undefined;
+      if (!roles || !handler) throw internal(`${method.path} has no ${roles ? 'handler' : 'roles'}`);
+      const bound = handler.bind(handlers);
+      implementation[name] = method.responseStream
+        ? (call: AnyCall) => this.#stream(method, roles, bound, call as ServerDuplexStream<Any, Any>)
+        : (call: AnyCall, answer: Answer) => this.#single(method, roles, bound, call, answer);
+    }
+    this.#server.addService(definition as unknown as GrpcServiceDefinition, implementation);
+    return this;
+  }
+
+  async start(): Promise<{ address: string; port: number }> {
+    const { listen, tls, requireClientCertificate = true } = this.#options;
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(listen, serverCredentials(tls, requireClientCertificate), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      );
+    });
+    return { address: `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`, port };
+  }
+
+  /** Aborts the handlers' signals at once, lets calls finish for `graceMs`, then cancels what is left. */
+  async stop(graceMs = 2_000): Promise<void> {
+    this.#stopped = unavailable('the service is shutting down; try again');
+    for (const call of this.#calls) call.abort(this.#stopped);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#server.forceShutdown();
+        resolve();
+      }, graceMs);
+      this.#server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #single(method: AnyMethod, roles: Roles, handler: AnyHandler, call: AnyCall, answer: Answer): void {
+    const life = this.#begin();
+    const run = async (): Promise<Any> => {
+      const context = this.#admit(roles, method, call, life);
+      return await (handler(
+        method.requestStream ? call : (call as ServerUnaryCall<Any, Any>).request,
+        context,
+      ) as Promise<Any>);
+    };
+    run()
+      .then(
+        (value) => answer(null, value),
+        (error: unknown) => answer(this.#failure(method, error)),
+      )
+      .finally(() => this.#end(life));
+  }
+
+  #stream(method: AnyMethod, roles: Roles, handler: AnyHandler, call: ServerDuplexStream<Any, Any>): void {
+    const life = this.#begin();
+    const run = async (): Promise<void> => {
+      const context = this.#admit(roles, method, call, life);
+      const request = method.requestStream ? call : (call as unknown as ServerWritableStream<Any, Any>).request;
+      await pump(handler(request, context) as AsyncIterable<Any>, call, context.signal);
+      context.signal.throwIfAborted();
+    };
+    run()
+      .then(
+        () => call.end(),
+        (error: unknown) => call.emit('error', this.#failure(method, error)),
+      )
+      .finally(() => this.#end(life));
+  }
+
+  #begin(): AbortController {
+    const life = new AbortController();
+    this.#calls.add(life);
+    if (this.#stopped) life.abort(this.#stopped);
+    return life;
+  }
+
+  #end(life: AbortController): void {
+    this.#calls.delete(life);
+    life.abort();
+  }
+
+  /** The caller's identity checked against the method's roles, and the call's life as one signal. */
+  #admit(roles: Roles, method: AnyMethod, call: AnyCall, life: AbortController): CallContext {
+    const subject = call.getAuthContext().sslPeerCertificate?.subject as CertificateSubject | undefined;
+    const peer: Peer | undefined = subject && peerOf(subject);
+    if (!roles.includes(peer?.role ?? 'anonymous') && !roles.includes('anonymous')) {
+      if (!peer) throw unauthenticated(`${method.path} needs a certificate of the cluster`);
+      throw permissionDenied(`role ${peer.role} may not call ${method.path}; it is for ${roles.join(', ')}`);
+    }
+    const events: EventEmitter = call;
+    events.on('cancelled', () =>
+      life.abort(new DOMException('the caller cancelled or its deadline passed', 'AbortError')),
+    );
+    if (method.requestStream) events.on('error', (error: unknown) => life.abort(error));
+    const deadline = call.getDeadline();
+    const deadlineMs = typeof deadline === 'number' ? deadline : deadline.getTime();
+    return {
+      signal: life.signal,
+      peer,
+      deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined,
+    };
+  }
+
+  #failure(method: AnyMethod, error: unknown) {
+    if (hasReason(error, 'internal', 'data-loss')) this.#options.onInternalError?.(method.path, error);
+    return toStatus(error);
+  }
+}
+
+type Roles = readonly (Role | 'anonymous')[];
+type Answer = (error: Any, value?: Any) => void;
