@@ -1,1 +1,3 @@
-export {};
+export { natsBinary } from './nats-binary.ts';
+export { startNats, type TestNats } from './test-nats.ts';
+export { type TestPki, testPki } from './test-pki.ts';
