@@ -1,0 +1,2 @@
+export { cacheSuite } from './cache-suite.ts';
+export { startRedis, type TestRedis } from './start-redis.ts';
