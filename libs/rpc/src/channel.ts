@@ -42,8 +42,13 @@ export class Channel {
     };
     const own = 'key' in tls ? tls : undefined;
     const secure = credentials.createSsl(tls.ca, own?.key ?? null, own?.cert ?? null, { checkServerIdentity });
-    // A channel of its own: the process-wide pool would share connections between identities.
-    this.#client = new GrpcClient(address, secure, { ...CHANNEL_OPTIONS, 'grpc.use_local_subchannel_pool': 1 });
+    this.#client = new GrpcClient(address, secure, {
+      ...CHANNEL_OPTIONS,
+      // The process-wide pool would share connections between identities.
+      'grpc.use_local_subchannel_pool': 1,
+      // Addresses are IPs, which TLS has no server names for; the role is what is checked anyway.
+      'grpc.ssl_target_name_override': `${serverRole}.atoll`,
+    });
   }
 
   client<D extends { readonly [K in keyof D]: AnyMethod }>(definition: D): Client<D> {

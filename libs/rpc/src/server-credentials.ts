@@ -6,11 +6,13 @@ import type { TlsIdentity } from './tls-identity.ts';
  * against the hash in its token. With `required` false the handshake also admits clients without a certificate.
  */
 export function serverCredentials(tls: TlsIdentity, required: boolean): ServerCredentials {
+  const chain = Buffer.concat([tls.cert, Buffer.from('\n'), tls.ca]);
   const provider: experimental.CertificateProvider = {
-    addCaCertificateListener: (listener) => listener({ caCertificate: tls.ca }),
+    // Told a tick later: grpc-js registers the listener before the server that is to hear of the certificates.
+    addCaCertificateListener: (listener) => queueMicrotask(() => listener({ caCertificate: tls.ca })),
     removeCaCertificateListener: () => undefined,
     addIdentityCertificateListener: (listener) =>
-      listener({ certificate: Buffer.concat([tls.cert, Buffer.from('\n'), tls.ca]), privateKey: tls.key }),
+      queueMicrotask(() => listener({ certificate: chain, privateKey: tls.key })),
     removeIdentityCertificateListener: () => undefined,
   };
   return experimental.createCertificateProviderServerCredentials(provider, provider, required);

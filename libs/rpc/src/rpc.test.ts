@@ -1,0 +1,264 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AtollError, conflict, hasReason, reasonOf } from '@atoll/errors';
+import { runtimeV1 } from '@atoll/proto';
+import { type TestPki, testPki } from '@atoll/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type AllowTable, Channel, fetchPinnedCa, GrpcHost, type Handlers, type Role } from './index.ts';
+
+type Definition = typeof runtimeV1.RuntimeServiceService;
+const definition = runtimeV1.RuntimeServiceService;
+
+const allow = Object.fromEntries(
+  Object.keys(definition).map((name) => [name, ['gateway']]),
+) as unknown as AllowTable<Definition>;
+
+/** Counts how far an endless producer got, to see backpressure. */
+let produced = 0;
+let aborted = 0;
+
+const handlers = {
+  ...(Object.fromEntries(
+    Object.keys(definition).map((name) => [name, () => Promise.reject(new Error('unused'))]),
+  ) as unknown as Handlers<Definition>),
+  getStatus: async (request, context) => {
+    if (request.containerId === 'conflict') throw conflict('container is running', { details: { hint: 'stöp' } });
+    if (request.containerId === 'bug') throw new TypeError('undefined is not a function');
+    if (request.containerId === 'slow') {
+      await sleep(60_000, undefined, { signal: context.signal }).catch(() => {
+        aborted++;
+        context.signal.throwIfAborted();
+      });
+    }
+    return runtimeV1.GetStatusResponse.fromPartial({ logPath: `${context.peer?.role}/${context.peer?.id}` });
+  },
+  logs: async function* (request, context) {
+    try {
+      for (let i = 0; request.tail < 0n || BigInt(i) < request.tail; i++) {
+        produced = i;
+        yield runtimeV1.LogsResponse.fromPartial({ data: Buffer.alloc(64 * 1024, i) });
+      }
+      if (request.follow) await sleep(60_000, undefined, { signal: context.signal });
+    } finally {
+      if (context.signal.aborted) aborted++;
+    }
+  },
+  putArchive: async (requests) => {
+    let bytes = 0;
+    for await (const request of requests) if (request.message?.$case === 'data') bytes += request.message.value.length;
+    if (bytes === 0) throw new AtollError('invalid-argument', 'an empty archive');
+    return runtimeV1.PutArchiveResponse.fromPartial({});
+  },
+  attach: async function* (requests) {
+    for await (const request of requests) {
+      if (request.message?.$case !== 'stdin') continue;
+      yield runtimeV1.AttachResponse.fromPartial({
+        message: { $case: 'output', value: { data: request.message.value } },
+      });
+    }
+  },
+} satisfies Handlers<Definition>;
+
+let pki: TestPki;
+let host: GrpcHost;
+let address: string;
+const channels: Channel[] = [];
+const internalErrors: unknown[] = [];
+
+async function channelOf(role: Role, serverRole: Role = 'node', from = pki): Promise<Channel> {
+  const channel = new Channel({ address, tls: await from.identity(role, 'one'), serverRole });
+  channels.push(channel);
+  return channel;
+}
+
+beforeAll(async () => {
+  pki = await testPki();
+  host = new GrpcHost({
+    listen: '127.0.0.1:0',
+    tls: await pki.identity('node', 'n1'),
+    onInternalError: (_method, error) => internalErrors.push(error),
+  }).add(definition, allow, handlers);
+  ({ address } = await host.start());
+});
+
+afterAll(async () => {
+  for (const channel of channels) channel.close();
+  await host.stop(200);
+});
+
+describe('who may call', () => {
+  test('a handler knows its caller', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    expect((await client.getStatus({ containerId: 'x' })).logPath).toBe('gateway/one');
+  });
+  test.each(['node', 'registry', 'operator'] as const)('role %s is refused', async (role) => {
+    const client = (await channelOf(role)).client(definition);
+    await expect(client.getStatus({ containerId: 'x' })).rejects.toMatchObject({ reason: 'permission-denied' });
+  });
+  test('a certificate of another authority is refused', async () => {
+    const client = (await channelOf('gateway', 'node', await testPki())).client(definition);
+    await expect(client.getStatus({ containerId: 'x' }, { timeoutMs: 3_000 })).rejects.toBeInstanceOf(AtollError);
+  });
+  test('no certificate is refused', async () => {
+    const channel = new Channel({
+      address,
+      tls: { ca: Buffer.from(pki.authority.certificatePem) },
+      serverRole: 'node',
+    });
+    channels.push(channel);
+    await expect(
+      channel.client(definition).getStatus({ containerId: 'x' }, { timeoutMs: 3_000 }),
+    ).rejects.toBeInstanceOf(AtollError);
+  });
+  test('a server of another role is refused by the caller', async () => {
+    const client = (await channelOf('gateway', 'registry')).client(definition);
+    await expect(client.getStatus({ containerId: 'x' }, { timeoutMs: 3_000 })).rejects.toMatchObject({
+      reason: 'unavailable',
+    });
+  });
+  test('a method without roles cannot be served', async () => {
+    const tls = await pki.identity('node', 'n2');
+    const { getStatus: _left, ...fewer } = allow;
+    expect(() => new GrpcHost({ listen: '127.0.0.1:0', tls }).add(definition, fewer as never, handlers)).toThrow(
+      'roles',
+    );
+  });
+  test('anonymous callers reach only what is open to them', async () => {
+    const open = new GrpcHost({
+      listen: '127.0.0.1:0',
+      tls: await pki.identity('scheduler', 's'),
+      requireClientCertificate: false,
+    });
+    const { address: at } = await open.add(definition, { ...allow, getStatus: ['anonymous'] }, handlers).start();
+    const anonymous = new Channel({
+      address: at,
+      tls: { ca: Buffer.from(pki.authority.certificatePem) },
+      serverRole: 'scheduler',
+    });
+    const known = new Channel({ address: at, tls: await pki.identity('gateway', 'g'), serverRole: 'scheduler' });
+    try {
+      expect((await anonymous.client(definition).getStatus({ containerId: '' })).logPath).toBe('undefined/undefined');
+      expect((await known.client(definition).getStatus({ containerId: '' })).logPath).toBe('gateway/g');
+      await expect(anonymous.client(definition).resize(runtimeV1.ResizeRequest.fromPartial({}))).rejects.toMatchObject({
+        reason: 'unauthenticated',
+      });
+    } finally {
+      anonymous.close();
+      known.close();
+      await open.stop(200);
+    }
+  });
+});
+
+describe('errors', () => {
+  test('class, message and details arrive', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    await expect(client.getStatus({ containerId: 'conflict' })).rejects.toMatchObject({
+      reason: 'conflict',
+      message: 'container is running',
+      details: { hint: 'stöp' },
+    });
+  });
+  test('a bug is internal and reported at the server', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    await expect(client.getStatus({ containerId: 'bug' })).rejects.toMatchObject({ reason: 'internal' });
+    expect(internalErrors.some((error) => error instanceof TypeError)).toBe(true);
+  });
+  test('an empty upload gives the handler its say', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    await expect(client.putArchive((async function* () {})())).rejects.toMatchObject({ reason: 'invalid-argument' });
+  });
+  test('an error of the upload source is what the caller sees', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const source = (async function* (): AsyncGenerator<runtimeV1.PutArchiveRequest> {
+      yield { message: { $case: 'data', value: Buffer.from('x') } };
+      throw conflict('the disk went away');
+    })();
+    await expect(client.putArchive(source)).rejects.toMatchObject({ reason: 'conflict' });
+  });
+});
+
+describe('cancelling', () => {
+  test('a signal ends the call at both ends', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const before = aborted;
+    const controller = new AbortController();
+    const call = client.getStatus({ containerId: 'slow' }, { signal: controller.signal });
+    setTimeout(() => controller.abort(), 50);
+    await expect(call).rejects.toSatisfy((error) => reasonOf(error) === 'cancelled');
+    await expect.poll(() => aborted).toBeGreaterThan(before);
+  });
+  test('a deadline ends the call at both ends', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const before = aborted;
+    await expect(client.getStatus({ containerId: 'slow' }, { timeoutMs: 50 })).rejects.toSatisfy((error) =>
+      hasReason(error, 'deadline-exceeded'),
+    );
+    await expect.poll(() => aborted).toBeGreaterThan(before);
+  });
+  test('leaving the loop stops the producer', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const before = aborted;
+    for await (const _ of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: -1n }))) break;
+    await expect.poll(() => aborted).toBeGreaterThan(before);
+  });
+  test('stopping the host ends long streams', async () => {
+    const other = new GrpcHost({ listen: '127.0.0.1:0', tls: await pki.identity('node', 'n3') }).add(
+      definition,
+      allow,
+      handlers,
+    );
+    const { address: at } = await other.start();
+    const channel = new Channel({ address: at, tls: await pki.identity('gateway', 'g'), serverRole: 'node' });
+    channels.push(channel);
+    const stream = channel.client(definition).logs(runtimeV1.LogsRequest.fromPartial({ tail: 1n, follow: true }));
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    const end = iterator.next();
+    await Promise.all([other.stop(2_000), expect(end).rejects.toMatchObject({ reason: 'unavailable' })]);
+  });
+});
+
+describe('streams', () => {
+  test('a slow reader holds the producer back', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    let read = 0;
+    for await (const _ of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: 4_000n }))) {
+      if (++read === 1) {
+        await sleep(300);
+        expect(produced).toBeLessThan(400);
+      }
+      if (read === 600) break;
+    }
+  });
+  test('both ways at once, in order', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const source = (async function* (): AsyncGenerator<runtimeV1.AttachRequest> {
+      for (let i = 0; i < 500; i++) yield { message: { $case: 'stdin', value: Buffer.from(`${i} `) } };
+    })();
+    let text = '';
+    for await (const { message } of client.attach(source)) {
+      if (message?.$case === 'output') text += Buffer.from(message.value.data).toString();
+    }
+    expect(text.trim().split(' ').map(Number)).toEqual(Array.from({ length: 500 }, (_, i) => i));
+  });
+  test('an upload of many pieces', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const source = (async function* (): AsyncGenerator<runtimeV1.PutArchiveRequest> {
+      for (let i = 0; i < 100; i++) yield { message: { $case: 'data', value: Buffer.alloc(256 * 1024) } };
+    })();
+    await client.putArchive(source);
+  });
+});
+
+describe('the authority behind a token', () => {
+  test('the pinned one is fetched', async () => {
+    const ca = await fetchPinnedCa(address, pki.authority.fingerprint);
+    expect(ca.toString().replace(/\s/g, '')).toBe(pki.authority.certificatePem.replace(/\s/g, ''));
+  });
+  test('another one is refused', async () => {
+    await expect(fetchPinnedCa(address, '0'.repeat(64))).rejects.toMatchObject({ reason: 'permission-denied' });
+  });
+  test('a closed port is unavailable', async () => {
+    await expect(fetchPinnedCa('127.0.0.1:1', '0'.repeat(64))).rejects.toMatchObject({ reason: 'unavailable' });
+  });
+});
