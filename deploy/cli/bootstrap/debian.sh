@@ -1,0 +1,77 @@
+# Programs that Debian's later suites have newer than this machine: unpacked beside the system, into .tools.
+# apt works on a configuration of its own (sources, lists, cache); Debian's archive keyring on this machine checks the signatures.
+
+find_nats_server() {
+  for server in "$tools/nats/usr/sbin/nats-server" "$tools/nats/usr/bin/nats-server" "$(PATH=$PATH:/usr/sbin command -v nats-server || true)"; do
+    [ -x "$server" ] && nats_is_new_enough "$server" && return 0
+  done
+  for suite in trixie sid; do
+    unpack_from "$suite" nats-server "$tools/nats" && return 0
+  done
+  # Older servers cannot sync each write by themselves; `atoll up` then sets the folder's sync flags.
+  if [ -x "$server" ]; then
+    say 'no nats-server 2.10 or newer to be had: using the older one of this machine with synchronous folder flags'
+  elif unpack_from own nats-server "$tools/nats"; then
+    say 'no nats-server 2.10 or newer to be had: using the older one of Debian with synchronous folder flags'
+  else
+    fail 'there is no nats-server' 'put nats-server 2.10 or newer on the PATH'
+  fi
+}
+
+nats_is_new_enough() {
+  version=$("$1" --version) || return 1
+  version=${version##*v}
+  minor=${version#*.}
+  [ "${version%%.*}" -gt 2 ] || { [ "${version%%.*}" = 2 ] && [ "${minor%%.*}" -ge 10 ]; }
+}
+
+# The end-to-end tests drive the stock docker CLI; its Debian 12 package cannot be had without a daemon.
+find_docker_cli() {
+  command -v docker >/dev/null 2>&1 && return 0
+  [ -x "$tools/docker/usr/bin/docker" ] && return 0
+  unpack_from trixie docker-cli "$tools/docker" || fail 'there is no docker CLI for the end-to-end tests' 'put docker on the PATH'
+}
+
+# unpack_from <suite|own> <package> <folder>: `own` is what the machine's own sources have.
+unpack_from() {
+  command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1
+  apt=$tools/apt
+  rm -rf "$apt" "$3.new"
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/download" "$3.new"
+  say "fetching $2 from Debian ($1 suite) into ${3#"$root"/}"
+  if use_suite "$1" &&
+    (cd "$apt/download" && apt-get -q -c "$apt/apt.conf" download "$2") >>"$apt/log" 2>&1 &&
+    dpkg -x "$apt"/download/*.deb "$3.new" 2>>"$apt/log"; then
+    rm -rf "$3" "$apt"
+    mv "$3.new" "$3"
+    return 0
+  fi
+  say "no $2 from there: $(grep -E '^(E|W|Err)' "$apt/log" | tail -n 1)"
+  rm -rf "$apt" "$3.new"
+  return 1
+}
+
+# Writes apt.conf for a suite and fetches its lists. Proxies and the like stay those of the machine.
+use_suite() {
+  : >"$apt/log"
+  echo 'APT::Sandbox::User "root";' >"$apt/apt.conf"
+  [ "$1" != own ] || return 0
+  release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+  mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }')
+  if [ -z "$mirror" ] || [ ! -r /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+    echo 'E: no Debian mirror among the sources of this machine' >>"$apt/log"
+    return 1
+  fi
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$apt/sources.list"
+  cat >>"$apt/apt.conf" <<CONF
+Dir::State::Lists "$apt/lists";
+Dir::Cache "$apt/cache";
+Dir::Etc::SourceList "$apt/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+APT::Get::List-Cleanup "false";
+CONF
+  apt-get -q -c "$apt/apt.conf" -o APT::Update::Error-Mode=any update >>"$apt/log" 2>&1
+}
