@@ -1,0 +1,200 @@
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "path.h"
+#include "rootfs.h"
+
+static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup" };
+
+static int fail(struct err *err, const struct mount_plan *mount, const char *what)
+{
+	char step[48];
+
+	snprintf(step, sizeof(step), "mount %s", KIND_NAMES[mount->kind]);
+	return err_sys(err, step, "%s on %s", what, mount->target);
+}
+
+int *mounts_open_sources(const struct plan *plan, struct err *err)
+{
+	int *sources = malloc((plan->mount_count + 1) * sizeof(*sources));
+
+	if (!sources) {
+		err_set(err, ENOMEM, "open bind sources", "out of memory");
+		return NULL;
+	}
+	for (size_t index = 0; index < plan->mount_count; index++) {
+		const struct mount_plan *mount = &plan->mounts[index];
+		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0u);
+
+		sources[index] = mount->kind == MOUNT_BIND ? open_tree(AT_FDCWD, mount->source, flags) : -1;
+		if (mount->kind == MOUNT_BIND && sources[index] < 0) {
+			err_sys(err, "mount bind", "source %s", mount->source);
+			free(sources);
+			return NULL;
+		}
+	}
+	return sources;
+}
+
+/* What Docker's runtimes allow to be put over single files of /proc (lxcfs and the like). */
+static int is_allowed_in_proc(const char *target)
+{
+	static const char *const allowed[] = {
+		"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps",
+		"/proc/uptime", "/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid",
+	};
+
+	for (size_t index = 0; index < sizeof(allowed) / sizeof(*allowed); index++)
+		if (strcmp(target, allowed[index]) == 0)
+			return 1;
+	return 0;
+}
+
+/* A user's mount may not cover procfs: tools inside and our own later steps rely on it being real. */
+static int check_not_proc(const struct mount_plan *mount, int target, struct err *err)
+{
+	struct statfs info;
+
+	if (fstatfs(target, &info) < 0)
+		return fail(err, mount, "fstatfs");
+	if ((long)info.f_type == PROC_SUPER_MAGIC && !is_allowed_in_proc(mount->target))
+		return err_set(err, EPERM, "mount bind", "%s is inside /proc, which cannot be mounted over", mount->target);
+	return 0;
+}
+
+static int apply_bind(const struct mount_plan *mount, int root, int source, struct err *err)
+{
+	static const uint64_t propagations[] = { MS_PRIVATE, MS_PRIVATE, MS_SLAVE, MS_SLAVE, MS_SHARED, MS_SHARED };
+	int deep = mount->propagation == PROP_RPRIVATE || mount->propagation == PROP_RSLAVE || mount->propagation == PROP_RSHARED;
+	struct mount_attr attributes = { .attr_set = mount->attributes };
+	struct mount_attr propagation = { .propagation = propagations[mount->propagation] };
+	struct stat info;
+
+	if (fstat(source, &info) < 0)
+		return fail(err, mount, "stat the source");
+	CLEANUP_CLOSE int target = root_mount_target(root, mount->target, S_ISDIR(info.st_mode));
+	if (target < 0)
+		return fail(err, mount, "open the target");
+	if (check_not_proc(mount, target, err) < 0)
+		return -1;
+	if (mount_setattr(source, "", AT_EMPTY_PATH | (deep ? AT_RECURSIVE : 0u), &propagation, sizeof(propagation)) < 0)
+		return fail(err, mount, "set propagation");
+	if (attributes.attr_set &&
+	    mount_setattr(source, "", AT_EMPTY_PATH | (mount->recursive ? AT_RECURSIVE : 0u), &attributes, sizeof(attributes)) < 0)
+		return fail(err, mount, "set flags");
+	if (mount_attach(source, target) < 0)
+		return fail(err, mount, "attach");
+	return 0;
+}
+
+/* The container's own groups, laid out as on the host, seen through its cgroup namespace. */
+static int apply_cgroup(const struct mount_plan *mount, int target, struct cgroup *cgroup, struct err *err)
+{
+	static const char *const options[][2] = { { "mode", "755" }, { "size", "65536" } };
+	int is_v2_only = strcmp(cgroup_mode(cgroup), "v2") == 0;
+
+	if (is_v2_only) {
+		CLEANUP_CLOSE int tree = fs_mount("cgroup2", "cgroup", NULL, 0, mount->attributes, err);
+
+		return tree < 0 ? -1 : mount_attach(tree, target) < 0 ? fail(err, mount, "attach") : 0;
+	}
+	CLEANUP_CLOSE int base = fs_mount("tmpfs", "tmpfs", options, 2, mount->attributes & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
+	if (base < 0)
+		return -1;
+	if (mount_attach(base, target) < 0)
+		return fail(err, mount, "attach");
+	for (int index = 0; index < cgroup->count; index++) {
+		struct hierarchy *hierarchy = &cgroup->hierarchies[index];
+		const char *leaf = strrchr(hierarchy->mount_point, '/');
+		const char *pairs[8][2];
+		char list[96], *save = NULL;
+		unsigned count = 0;
+
+		if (!leaf || mkdirat(base, leaf + 1, 0755) < 0)
+			continue;
+		snprintf(list, sizeof(list), "%s", hierarchy->controllers);
+		if (!hierarchy->is_v2) {
+			if (strstr(list, ",name=")) {
+				pairs[count][0] = "none";
+				pairs[count++][1] = "";
+			}
+			for (char *item = strtok_r(list, ",", &save); item && count < 8; item = strtok_r(NULL, ",", &save)) {
+				int named = strncmp(item, "name=", 5) == 0;
+
+				pairs[count][0] = named ? "name" : item;
+				pairs[count++][1] = named ? item + 5 : "";
+			}
+		}
+		CLEANUP_CLOSE int tree = fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup",
+						  (const char *const(*)[2])pairs, count, mount->attributes, err);
+		CLEANUP_CLOSE int at = openat(base, leaf + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (tree < 0)
+			return -1;
+		if (at < 0 || mount_attach(tree, at) < 0)
+			return fail(err, mount, leaf + 1);
+	}
+	struct mount_attr readonly = { .attr_set = mount->attributes };
+	if (mount_setattr(base, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
+		return fail(err, mount, "make read-only");
+	return 0;
+}
+
+static int apply_new(const struct mount_plan *mount, int root, struct cgroup *cgroup, int *dev, int *devpts, struct err *err)
+{
+	static const char *const types[] = { "", "", "proc", "sysfs", "tmpfs", "tmpfs", "devpts", "mqueue", "" };
+	/* An image's link in place of /proc, /sys or /dev would lead our mounts elsewhere: refuse it. A tmpfs target is the user's own affair. */
+	uint64_t links = mount->kind == MOUNT_TMPFS ? 0 : RESOLVE_NO_SYMLINKS;
+	CLEANUP_CLOSE int made = root_mkdirs(root, mount->target, 0755);
+	if (made < 0)
+		return fail(err, mount, "make the target");
+	CLEANUP_CLOSE int target = root_open(root, mount->target, O_PATH | O_DIRECTORY, 0, links);
+	if (target < 0)
+		return fail(err, mount, errno == ELOOP ? "the target is a symbolic link, refused" : "open the target");
+	if (mount->kind == MOUNT_TMPFS && check_not_proc(mount, target, err) < 0)
+		return -1;
+	if (mount->kind == MOUNT_CGROUP)
+		return apply_cgroup(mount, target, cgroup, err);
+	int tree = fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes, err);
+	if (tree < 0)
+		return -1;
+	if (mount_attach(tree, target) < 0) {
+		fail(err, mount, "attach");
+		close(tree);
+		return -1;
+	}
+	if (mount->kind == MOUNT_DEV && *dev < 0)
+		*dev = tree;
+	else if (mount->kind == MOUNT_DEVPTS && *devpts < 0)
+		*devpts = tree;
+	else
+		close(tree);
+	return 0;
+}
+
+int mounts_apply(const struct plan *plan, int root, const int *sources, struct cgroup *cgroup, int *dev, int *devpts,
+		 struct err *err)
+{
+	*dev = -1;
+	*devpts = -1;
+	for (size_t index = 0; index < plan->mount_count; index++) {
+		const struct mount_plan *mount = &plan->mounts[index];
+		int result = mount->kind == MOUNT_BIND ? apply_bind(mount, root, sources[index], err)
+						       : apply_new(mount, root, cgroup, dev, devpts, err);
+
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,31 @@
+#ifndef ATOLL_MOUNTS_H
+#define ATOLL_MOUNTS_H
+
+#include "cgroup.h"
+#include "err.h"
+#include "plan.h"
+
+/*
+ * Detached clones of all bind sources, in the plan's order (-1 for other kinds); malloc'ed. To be
+ * called before the host's mounts are made slaves, so that "shared" binds keep their peers.
+ */
+int *mounts_open_sources(const struct plan *plan, struct err *err);
+
+/*
+ * Carries out the plan's mounts below `root`. Gives the descriptors of the fresh /dev and devpts
+ * mounts (or -1) for device nodes and terminals, so that neither is found again by name.
+ */
+int mounts_apply(const struct plan *plan, int root, const int *sources, struct cgroup *cgroup, int *dev, int *devpts,
+		 struct err *err);
+
+int devices_create(const struct plan *plan, int root, int dev, struct err *err);
+int paths_make_readonly(const struct plan *plan, int root, struct err *err);
+/*
+ * Hides paths by a null device or an empty read-only folder that are our own. Missing paths are fine.
+ * `scratch` is a folder of the old root that the mask's own mount may cover.
+ */
+int paths_mask(const struct plan *plan, int root, int scratch, struct err *err);
+/* Writes the sysctls through `proc`, a private procfs mount. */
+int sysctls_write(const struct plan *plan, int proc, struct err *err);
+
+#endif

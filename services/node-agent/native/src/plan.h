@@ -1,0 +1,155 @@
+#ifndef ATOLL_PLAN_H
+#define ATOLL_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+#define PLAN_MAGIC 0x4c505441u
+#define PLAN_VERSION 1u
+
+enum {
+	PLAN_MAX_BYTES = 4 << 20,
+	PLAN_MAX_ITEMS = 65536,
+	PLAN_MAX_LOWERS = 128,
+	PLAN_MAX_SECCOMP = 4096 * 8,
+	PLAN_MAX_OPTIONS = 16,
+};
+
+/* The same table is in src/runtime/plan-tags.ts. */
+enum plan_tag {
+	TAG_ID = 1, TAG_ARG, TAG_ENV, TAG_CWD, TAG_USER, TAG_IDS, TAG_GROUP, TAG_GROUP_NAME, TAG_TTY, TAG_STDIN,
+	TAG_RLIMIT, TAG_CAPS, TAG_NO_NEW_PRIVS, TAG_SECCOMP, TAG_OOM_SCORE_ADJ, TAG_UMASK,
+	TAG_NAMESPACE, TAG_HOSTNAME, TAG_DOMAINNAME, TAG_LOWER, TAG_UPPER, TAG_WORK, TAG_ROOT_DIRECTORY,
+	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
+	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
+};
+
+enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_KINDS };
+enum ns_mode { NS_HOST, NS_PRIVATE, NS_JOIN, NS_PATH };
+enum mount_kind {
+	MOUNT_BIND = 1, MOUNT_PROC, MOUNT_SYSFS, MOUNT_TMPFS, MOUNT_DEV, MOUNT_DEVPTS, MOUNT_MQUEUE, MOUNT_CGROUP,
+	MOUNT_KINDS
+};
+enum propagation { PROP_PRIVATE, PROP_RPRIVATE, PROP_SLAVE, PROP_RSLAVE, PROP_SHARED, PROP_RSHARED, PROP_KINDS };
+enum stdin_mode { STDIN_NULL, STDIN_OPEN, STDIN_ONCE };
+enum limit_kind {
+	LIMIT_MEMORY = 1, LIMIT_MEMORY_SWAP, LIMIT_RESERVATION, LIMIT_SWAPPINESS, LIMIT_OOM_DISABLE,
+	LIMIT_CPU_SHARES, LIMIT_CPU_QUOTA, LIMIT_CPU_PERIOD, LIMIT_PIDS, LIMIT_BLKIO_WEIGHT, LIMIT_KINDS
+};
+enum limit_text_kind { LIMIT_CPUSET_CPUS = 1, LIMIT_CPUSET_MEMS, LIMIT_TEXT_KINDS };
+enum blkio_kind { BLKIO_READ_BPS = 1, BLKIO_WRITE_BPS, BLKIO_READ_IOPS, BLKIO_WRITE_IOPS, BLKIO_KINDS };
+
+struct text_list {
+	const char **items; /* NULL terminated once it holds anything */
+	size_t count;
+	size_t room;
+};
+
+struct identity {
+	int32_t pid;
+	uint64_t ticks;
+};
+
+struct ns_plan {
+	enum ns_mode mode;
+	struct identity process;
+	const char *path;
+};
+
+struct rlimit_plan { uint32_t resource; uint64_t soft, hard; };
+struct mount_plan {
+	enum mount_kind kind;
+	int recursive;
+	enum propagation propagation;
+	uint64_t attributes;
+	const char *source, *target;
+	uint16_t option_count;
+	const char *options[PLAN_MAX_OPTIONS][2];
+};
+struct device_plan { const char *path; char type; uint32_t major, minor, mode, uid, gid; };
+struct pair_plan { const char *key, *value; };
+struct device_rule { int allow; char type; int32_t major, minor; uint8_t access; };
+struct blkio_plan { enum blkio_kind kind; uint32_t major, minor; uint64_t rate; };
+
+struct limits_plan {
+	uint32_t set; /* bit n: numbers[n] was given */
+	int64_t numbers[LIMIT_KINDS];
+	const char *texts[LIMIT_TEXT_KINDS];
+	struct blkio_plan *blkio;
+	size_t blkio_count;
+};
+
+struct network_plan {
+	const char *bridge, *host_interface, *container_interface;
+	uint8_t address[4], prefix, gateway[4], mac[6];
+	uint32_t mtu;
+};
+
+struct process_plan {
+	struct text_list argv, env;
+	const char *cwd;
+	const char *user; /* Docker user string, or NULL when uid and gid are given */
+	uint32_t uid, gid;
+	uint32_t *groups;
+	size_t group_count;
+	struct text_list group_names;
+	int tty;
+	uint16_t rows, cols;
+	enum stdin_mode stdin_mode;
+	struct rlimit_plan *rlimits;
+	size_t rlimit_count;
+	uint64_t cap_bounding, cap_permitted, cap_effective, cap_inheritable, cap_ambient;
+	int no_new_privs;
+	const uint8_t *seccomp;
+	uint32_t seccomp_length; /* bytes, a multiple of 8 */
+	int has_oom_score_adj;
+	int32_t oom_score_adj;
+	uint32_t umask;
+};
+
+/* All texts point into the bytes given to plan_parse, which must outlive the plan. */
+struct plan {
+	const char *id;
+	struct process_plan process;
+	struct ns_plan namespaces[NS_KINDS];
+	const char *hostname, *domainname;
+	struct text_list lowers;
+	const char *upper, *work, *root_directory;
+	int root_readonly;
+	struct mount_plan *mounts;
+	size_t mount_count;
+	struct device_plan *devices;
+	size_t device_count;
+	struct pair_plan *links;
+	size_t link_count;
+	struct text_list masks, readonly_paths;
+	struct pair_plan *sysctls;
+	size_t sysctl_count;
+	const char *cgroup;
+	struct limits_plan limits;
+	struct device_rule *device_rules;
+	size_t device_rule_count;
+	int has_network;
+	struct network_plan network;
+	uint64_t log_max_bytes;
+	uint32_t log_max_files;
+	const char *log_directory;
+	int has_target;
+	struct identity target;
+};
+
+/*
+ * Reads a plan; every length, count, enumeration and text is checked. `bytes` need not be aligned.
+ * With `is_exec` the records of a container (mounts, root, network …) are refused and a target is needed.
+ */
+int plan_parse(const uint8_t *bytes, size_t length, int is_exec, struct plan *plan, struct err *err);
+
+/* Reads limit records only (UPDATE frame). Free with limits_free. */
+int limits_parse(const uint8_t *bytes, size_t length, struct limits_plan *limits, struct err *err);
+
+void plan_free(struct plan *plan);
+void limits_free(struct limits_plan *limits);
+
+#endif

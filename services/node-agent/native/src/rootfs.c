@@ -1,0 +1,141 @@
+#include "rootfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "io.h"
+
+/* The kernel explains a refused fsconfig through the context itself. */
+static int fail(int context, struct err *err, const char *step, const char *what, const char *value)
+{
+	char log[200];
+	int code = errno;
+	ssize_t count = read(context, log, sizeof(log) - 1);
+
+	if (count > 0) {
+		log[count] = '\0';
+		log[strcspn(log, "\n")] = '\0';
+	} else {
+		log[0] = '\0';
+	}
+	errno = code;
+	return err_sys(err, step, "%s%s%s%s%s", what, value ? " " : "", value ? value : "", *log ? " " : "", log);
+}
+
+int fs_mount(const char *type, const char *source, const char *const (*options)[2], unsigned option_count,
+	     uint64_t attributes, struct err *err)
+{
+	char step[48];
+	CLEANUP_CLOSE int context = fsopen(type, FSOPEN_CLOEXEC);
+
+	snprintf(step, sizeof(step), "mount %s", type);
+	if (context < 0)
+		return err_sys(err, step, "fsopen");
+	if (fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return fail(context, err, step, "source", source);
+	for (unsigned index = 0; index < option_count; index++) {
+		const char *value = options[index][1];
+		int result = *value ? fsconfig(context, FSCONFIG_SET_STRING, options[index][0], value, 0)
+				    : fsconfig(context, FSCONFIG_SET_FLAG, options[index][0], NULL, 0);
+
+		if (result < 0)
+			return fail(context, err, step, options[index][0], value);
+	}
+	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fail(context, err, step, "create", NULL);
+	int mount = fsmount(context, FSMOUNT_CLOEXEC, (unsigned)attributes);
+	if (mount < 0)
+		return fail(context, err, step, "fsmount", NULL);
+	return mount;
+}
+
+/*
+ * Kernels before 6.7 lack "lowerdir+": there the layers are named by short /proc/self/fd paths, as the
+ * joined text must stay below a page (256 bytes in an fsconfig string, so mount(2) is used).
+ */
+static int overlay_mount_joined(const struct text_list *lowers, const char *upper, const char *work, struct err *err)
+{
+	int fds[PLAN_MAX_LOWERS];
+	char options[4096];
+	size_t opened = 0, at = (size_t)snprintf(options, sizeof(options), "lowerdir=");
+	int result = -1;
+
+	for (; opened < lowers->count; opened++) {
+		fds[opened] = open(lowers->items[opened], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fds[opened] < 0) {
+			err_sys(err, "mount overlay", "open layer %s", lowers->items[opened]);
+			goto out;
+		}
+		at += (size_t)snprintf(options + at, sizeof(options) - at, "%s/proc/self/fd/%d", opened ? ":" : "", fds[opened]);
+	}
+	if ((size_t)snprintf(options + at, sizeof(options) - at, ",upperdir=%s,workdir=%s", upper, work) >= sizeof(options) - at) {
+		err_set(err, ENAMETOOLONG, "mount overlay", "the folders' names are too long for this kernel");
+		goto out;
+	}
+	/* A mount point of our own that nobody else sees: this function runs in a private mount namespace. */
+	if (mount("overlay", work, "overlay", 0, options) < 0) {
+		err_sys(err, "mount overlay", "%zu layers", lowers->count);
+		goto out;
+	}
+	result = open_tree(AT_FDCWD, work, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (result < 0)
+		err_sys(err, "mount overlay", "open_tree");
+	umount2(work, MNT_DETACH);
+out:
+	while (opened-- > 0)
+		close(fds[opened]);
+	return result;
+}
+
+int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, struct err *err)
+{
+	CLEANUP_CLOSE int context = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	if (context < 0)
+		return err_sys(err, "mount overlay", "fsopen");
+	for (size_t index = 0; index < lowers->count; index++) {
+		if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", lowers->items[index], 0) == 0)
+			continue;
+		if (index == 0 && errno == EINVAL && access(lowers->items[0], F_OK) == 0)
+			return overlay_mount_joined(lowers, upper, work, err);
+		return fail(context, err, "mount overlay", "layer", lowers->items[index]);
+	}
+	if (fsconfig(context, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0)
+		return fail(context, err, "mount overlay", "upper", upper);
+	if (fsconfig(context, FSCONFIG_SET_STRING, "workdir", work, 0) < 0)
+		return fail(context, err, "mount overlay", "work", work);
+	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fail(context, err, "mount overlay", "create", NULL);
+	int mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	return mount < 0 ? fail(context, err, "mount overlay", "fsmount", NULL) : mount;
+}
+
+int rootfs_mount(const struct plan *plan, struct err *err)
+{
+	if (!plan->root_directory)
+		return overlay_mount(&plan->lowers, plan->upper, plan->work, err);
+	int root = open_tree(AT_FDCWD, plan->root_directory, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return root < 0 ? err_sys(err, "mount root", "%s", plan->root_directory) : root;
+}
+
+int mount_attach(int mount, int target)
+{
+	return move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int rootfs_pivot(int root, struct err *err)
+{
+	/* pivot_root(".", ".") stacks the old root onto the new one, where it is dropped at once. */
+	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+		return err_sys(err, "pivot root", "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_sys(err, "pivot root", "detach the old root");
+	if (chdir("/") < 0)
+		return err_sys(err, "pivot root", "chdir");
+	return 0;
+}

@@ -1,0 +1,23 @@
+#ifndef ATOLL_ROOTFS_H
+#define ATOLL_ROOTFS_H
+
+#include "err.h"
+#include "plan.h"
+
+/* A detached overlay mount (never in any mount table). Lower folders are top first. */
+int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, struct err *err);
+
+/* New file system by fsopen with the options; a detached mount with the attributes. */
+int fs_mount(const char *type, const char *source, const char *const (*options)[2], unsigned option_count,
+	     uint64_t attributes, struct err *err);
+
+/* Detached mount of the plan's root: the overlay, or a clone of the folder. */
+int rootfs_mount(const struct plan *plan, struct err *err);
+
+/* Attaches a detached mount onto an O_PATH descriptor. */
+int mount_attach(int mount, int target);
+
+/* Makes `root` (attached, a mount) the root of this mount namespace and drops the old one. */
+int rootfs_pivot(int root, struct err *err);
+
+#endif

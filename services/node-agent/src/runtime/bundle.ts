@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+
+/** Names inside a container's bundle folder (mode 0700), shared with the shim. */
+export const BUNDLE_FILE = {
+  /** Encoded `ContainerPlan`, written before the shim is started. */
+  plan: 'plan',
+  /** `<pid> <start ticks>` of the shim; locked by it as long as it lives. */
+  shim: 'shim.pid',
+  /** `<pid> <start ticks>` of the container's first process. */
+  init: 'init.pid',
+  /** JSON `ExitRecord`; present once the container has ended and all its output is in the log. */
+  exit: 'exit',
+  /** Unix stream socket, see `native/README.md`. */
+  socket: 'control.sock',
+} as const;
+
+export function bundlePath(bundle: string, file: keyof typeof BUNDLE_FILE): string {
+  return join(bundle, BUNDLE_FILE[file]);
+}

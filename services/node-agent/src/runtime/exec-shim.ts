@@ -1,0 +1,48 @@
+import type { Readable, Writable } from 'node:stream';
+import { internal } from '@atoll/errors';
+import { FrameSession } from './frame-session.ts';
+import { encodeFrame, FRAME } from './frames.ts';
+import type { ExecPlan } from './plan.ts';
+import { encodeExecPlan } from './plan-encoder.ts';
+import type { ProcessSession } from './process-session.ts';
+import { spawnShim } from './shim-process.ts';
+
+export interface StartedExec {
+  readonly session: ProcessSession;
+  /** Host pid of the process. */
+  readonly pid: number;
+}
+
+/**
+ * Starts a process in a running container; resolves once its program runs. Fails with
+ * `details.exitCode` 126 or 127 when it cannot. Its shim speaks frames on its own standard streams:
+ * when this agent dies, the process goes on without readers.
+ */
+export async function execShim(shim: string, plan: ExecPlan, signal: AbortSignal): Promise<StartedExec> {
+  const child = spawnShim(shim, ['exec'], 'streams', true);
+  const { stdin, stdout } = child;
+  if (stdin === null || stdout === null) throw internal('the shim was started without streams');
+  child.on('error', (error) => stdout.destroy(error));
+  child.stderr?.resume();
+  const session = new FrameSession(stdout as Readable, stdin as Writable, () => {
+    stdin.destroy();
+    stdout.destroy();
+    child.unref();
+  });
+  const abort = (): boolean => child.kill('SIGKILL');
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    stdin.write(encodeFrame(FRAME.plan, encodeExecPlan(plan)));
+    await session.expectReply(FRAME.plan, 'start the exec');
+    const state = await session.expectState('start the exec');
+    return { session, pid: state.pid };
+  } catch (error) {
+    abort();
+    session.close();
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,257 @@
+import type {
+  ContainerPlan,
+  DeviceRule,
+  ExecPlan,
+  MountPlan,
+  NamespaceMode,
+  NetworkPlan,
+  ProcessPlan,
+  ResourceLimits,
+  RootPlan,
+} from './plan.ts';
+import {
+  BLKIO_KIND,
+  LIMIT_KIND,
+  LIMIT_TEXT_KIND,
+  MOUNT_ATTR,
+  MOUNT_KIND,
+  NAMESPACE_KIND,
+  NAMESPACE_MODE,
+  PLAN_MAGIC,
+  PLAN_TAG,
+  PLAN_VERSION,
+  PROPAGATION,
+  RLIMIT_NUMBER,
+  STDIN_MODE,
+} from './plan-tags.ts';
+import { PlanWriter } from './plan-writer.ts';
+
+/** The bytes of `<bundle>/plan`. Throws RangeError for values that have no wire form. */
+export function encodeContainerPlan(plan: ContainerPlan): Buffer {
+  return seal((writer) => {
+    text(writer, PLAN_TAG.id, plan.id);
+    writeProcess(writer, plan.process);
+    writeNamespaces(writer, plan.namespaces);
+    if (plan.hostname !== undefined) text(writer, PLAN_TAG.hostname, plan.hostname);
+    if (plan.domainname !== undefined) text(writer, PLAN_TAG.domainname, plan.domainname);
+    writeRoot(writer, plan.root);
+    for (const mount of plan.mounts) writeMount(writer, mount);
+    for (const node of plan.devices) {
+      writer.record(PLAN_TAG.device, (w) => {
+        w.text(node.path);
+        w.u8(node.type.charCodeAt(0));
+        for (const value of [node.major, node.minor, node.mode, node.uid, node.gid]) w.u32(value);
+      });
+    }
+    for (const link of plan.devLinks) {
+      writer.record(PLAN_TAG.link, (w) => {
+        w.text(link.path);
+        w.text(link.target);
+      });
+    }
+    for (const path of plan.readonlyPaths) text(writer, PLAN_TAG.readonlyPath, path);
+    for (const path of plan.maskedPaths) text(writer, PLAN_TAG.mask, path);
+    for (const [key, value] of Object.entries(plan.sysctls)) {
+      writer.record(PLAN_TAG.sysctl, (w) => {
+        w.text(key);
+        w.text(value);
+      });
+    }
+    text(writer, PLAN_TAG.cgroup, plan.cgroup.path);
+    writeLimits(writer, plan.cgroup.limits);
+    for (const rule of plan.cgroup.deviceRules) writeDeviceRule(writer, rule);
+    if (plan.network !== undefined) writeNetwork(writer, plan.network);
+    writer.record(PLAN_TAG.log, (w) => {
+      w.u64(plan.log.maxBytes);
+      w.u32(plan.log.maxFiles);
+      w.text(plan.log.directory);
+    });
+  });
+}
+
+/** The payload of the PLAN frame of `atoll-shim exec`. */
+export function encodeExecPlan(plan: ExecPlan): Buffer {
+  return seal((writer) => {
+    text(writer, PLAN_TAG.id, plan.id);
+    writeProcess(writer, plan.process);
+    writer.record(PLAN_TAG.target, (w) => {
+      w.u32(plan.target.pid);
+      w.u64(plan.target.startTicks);
+    });
+    text(writer, PLAN_TAG.cgroup, plan.cgroupPath);
+  });
+}
+
+/** The payload of an UPDATE frame: the limit records of a plan, without its header. */
+export function encodeLimits(limits: ResourceLimits): Buffer {
+  const writer = new PlanWriter();
+  writeLimits(writer, limits);
+  return writer.take();
+}
+
+function seal(body: (writer: PlanWriter) => void): Buffer {
+  const writer = new PlanWriter();
+  writer.u32(PLAN_MAGIC);
+  writer.u32(PLAN_VERSION);
+  writer.u32(0);
+  body(writer);
+  const bytes = writer.take();
+  bytes.writeUInt32LE(bytes.length, 8);
+  return bytes;
+}
+
+function text(writer: PlanWriter, tag: number, value: string): void {
+  writer.record(tag, (w) => w.text(value));
+}
+
+function writeProcess(writer: PlanWriter, process: ProcessPlan): void {
+  for (const arg of process.argv) text(writer, PLAN_TAG.arg, arg);
+  for (const item of process.env) text(writer, PLAN_TAG.env, item);
+  text(writer, PLAN_TAG.cwd, process.cwd);
+  const user = process.user;
+  if (user.kind === 'docker') {
+    text(writer, PLAN_TAG.user, user.user);
+    for (const group of user.additionalGroups ?? []) text(writer, PLAN_TAG.groupName, group);
+  } else {
+    writer.record(PLAN_TAG.ids, (w) => {
+      w.u32(user.uid);
+      w.u32(user.gid);
+    });
+    for (const group of user.groups ?? []) writer.record(PLAN_TAG.group, (w) => w.u32(group));
+  }
+  const tty = process.tty;
+  if (tty !== undefined) {
+    writer.record(PLAN_TAG.tty, (w) => {
+      w.u16(tty.rows);
+      w.u16(tty.cols);
+    });
+  }
+  writer.record(PLAN_TAG.stdin, (w) => w.u8(STDIN_MODE[process.stdin]));
+  for (const limit of process.rlimits) {
+    writer.record(PLAN_TAG.rlimit, (w) => {
+      w.u32(RLIMIT_NUMBER[limit.name]);
+      w.u64(limit.soft);
+      w.u64(limit.hard);
+    });
+  }
+  const caps = process.capabilities;
+  writer.record(PLAN_TAG.caps, (w) => {
+    for (const set of [caps.bounding, caps.permitted, caps.effective, caps.inheritable, caps.ambient]) w.u64(set);
+  });
+  writer.record(PLAN_TAG.noNewPrivileges, (w) => w.u8(process.noNewPrivileges ? 1 : 0));
+  const seccomp = process.seccomp;
+  if (seccomp !== undefined) writer.record(PLAN_TAG.seccomp, (w) => w.bytes(seccomp));
+  const score = process.oomScoreAdj;
+  if (score !== undefined) writer.record(PLAN_TAG.oomScoreAdj, (w) => w.i32(score));
+  writer.record(PLAN_TAG.umask, (w) => w.u32(process.umask ?? 0o022));
+}
+
+function writeNamespaces(writer: PlanWriter, namespaces: ContainerPlan['namespaces']): void {
+  for (const kind of ['pid', 'net', 'ipc', 'uts', 'cgroup'] as const) {
+    const choice: NamespaceMode = namespaces[kind];
+    writer.record(PLAN_TAG.namespace, (w) => {
+      w.u8(NAMESPACE_KIND[kind]);
+      w.u8(NAMESPACE_MODE[choice.mode]);
+      w.u32(choice.mode === 'join' ? choice.process.pid : 0);
+      w.u64(choice.mode === 'join' ? choice.process.startTicks : 0n);
+      w.text(choice.mode === 'path' ? choice.path : '');
+    });
+  }
+}
+
+function writeRoot(writer: PlanWriter, root: RootPlan): void {
+  if (root.kind === 'overlay') {
+    for (const lower of root.lowers) text(writer, PLAN_TAG.lower, lower);
+    text(writer, PLAN_TAG.upper, root.upper);
+    text(writer, PLAN_TAG.work, root.work);
+  } else {
+    text(writer, PLAN_TAG.rootDirectory, root.path);
+  }
+  writer.record(PLAN_TAG.rootReadonly, (w) => w.u8(root.readonly ? 1 : 0));
+}
+
+function writeMount(writer: PlanWriter, mount: MountPlan): void {
+  const bind = mount.kind === 'bind' ? mount : undefined;
+  const options = mount.kind === 'bind' ? [] : (mount.options ?? []);
+  writer.record(PLAN_TAG.mount, (w) => {
+    w.u8(MOUNT_KIND[mount.kind]);
+    w.u8(bind?.recursive ? 1 : 0);
+    w.u8(PROPAGATION[bind?.propagation ?? 'private']);
+    w.u64(mount.flags.reduce((bits, flag) => bits | MOUNT_ATTR[flag], 0n));
+    w.text(bind?.source ?? '');
+    w.text(mount.target);
+    w.u16(options.length);
+    for (const [key, value] of options) {
+      w.text(key);
+      w.text(value);
+    }
+  });
+}
+
+function writeLimits(writer: PlanWriter, limits: ResourceLimits): void {
+  for (const name of Object.keys(LIMIT_KIND) as (keyof typeof LIMIT_KIND)[]) {
+    const value = limits[name];
+    if (value === undefined) continue;
+    writer.record(PLAN_TAG.limit, (w) => {
+      w.u8(LIMIT_KIND[name]);
+      w.u64(BigInt(value));
+    });
+  }
+  for (const name of ['cpusetCpus', 'cpusetMems'] as const) {
+    const value = limits[name];
+    if (value === undefined) continue;
+    writer.record(PLAN_TAG.limitText, (w) => {
+      w.u8(LIMIT_TEXT_KIND[name]);
+      w.text(value);
+    });
+  }
+  for (const throttle of limits.blkioThrottle ?? []) {
+    writer.record(PLAN_TAG.blkio, (w) => {
+      w.u8(BLKIO_KIND[throttle.kind]);
+      w.u32(throttle.major);
+      w.u32(throttle.minor);
+      w.u64(throttle.rate);
+    });
+  }
+}
+
+function writeDeviceRule(writer: PlanWriter, rule: DeviceRule): void {
+  writer.record(PLAN_TAG.deviceRule, (w) => {
+    w.u8(rule.allow ? 1 : 0);
+    w.u8(rule.type.charCodeAt(0));
+    w.i32(rule.major);
+    w.i32(rule.minor);
+    w.u8(
+      (rule.access.includes('r') ? 1 : 0) | (rule.access.includes('w') ? 2 : 0) | (rule.access.includes('m') ? 4 : 0),
+    );
+  });
+}
+
+function writeNetwork(writer: PlanWriter, network: NetworkPlan): void {
+  writer.record(PLAN_TAG.network, (w) => {
+    w.text(network.bridge);
+    w.text(network.hostInterface);
+    w.text(network.containerInterface);
+    w.bytes(ipv4(network.address));
+    w.u8(network.prefixLength);
+    w.bytes(network.gateway === undefined ? Buffer.alloc(4) : ipv4(network.gateway));
+    w.bytes(mac(network.macAddress));
+    w.u32(network.mtu);
+  });
+}
+
+function ipv4(address: string): Buffer {
+  const parts = address.split('.').map(Number);
+  if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part) || part < 0 || part > 255)) {
+    throw new RangeError(`"${address}" is not an IPv4 address`);
+  }
+  return Buffer.from(parts);
+}
+
+function mac(address: string): Buffer {
+  const bytes = Buffer.from(address.replaceAll(':', ''), 'hex');
+  if (bytes.length !== 6) {
+    throw new RangeError(`"${address}" is not a MAC address`);
+  }
+  return bytes;
+}

@@ -1,0 +1,141 @@
+import type { Socket } from 'node:net';
+import { unavailable } from '@atoll/errors';
+import { encodeFrame, FRAME, type Frame, FrameParser } from './frames.ts';
+import type { ResourceLimits } from './plan.ts';
+import { encodeLimits } from './plan-encoder.ts';
+import { decodeReply, shimError } from './shim-failure.ts';
+import { connectShim } from './shim-socket.ts';
+import { decodeState, type ShimState } from './shim-state.ts';
+
+interface Pending {
+  readonly context: string;
+  readonly resolve: (state: ShimState | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * One control connection to a container's shim: requests, answered in order, and state changes.
+ * Streams of the process are not here: see `attachShim`. The shim lives on when the client goes.
+ */
+export class ShimClient implements Disposable {
+  readonly #socket: Socket;
+  readonly #pending: Pending[] = [];
+  readonly #onState: (state: ShimState) => void;
+  /** Resolves when the connection is over: the shim has ended, or `close` was called. */
+  readonly closed: Promise<void>;
+
+  private constructor(socket: Socket, onState: (state: ShimState) => void) {
+    this.#socket = socket;
+    this.#onState = onState;
+    const parser = new FrameParser();
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const frame of parser.push(chunk)) this.#receive(frame);
+      } catch (error) {
+        socket.destroy(error instanceof Error ? error : undefined);
+      }
+    });
+    socket.on('error', () => {});
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        const error = unavailable('the connection to the shim is over');
+        for (const pending of this.#pending.splice(0)) pending.reject(error);
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * `onState` gets the present state first, then each change, the exit last. It must not throw.
+   * Throws `unavailable` when no shim answers in the bundle.
+   */
+  static async connect(bundle: string, onState: (state: ShimState) => void, signal: AbortSignal): Promise<ShimClient> {
+    const client = new ShimClient(await connectShim(bundle, signal), onState);
+    await client.#ask(FRAME.subscribe, undefined, 'subscribe to the shim', signal);
+    return client;
+  }
+
+  async state(signal: AbortSignal): Promise<ShimState> {
+    const state = await this.#ask(FRAME.state, undefined, 'read the state', signal);
+    if (state === undefined) throw unavailable('the shim answered without a state');
+    return state;
+  }
+
+  /** Lets the prepared process exec. Fails with `details.exitCode` 126 or 127 when it cannot. */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#ask(FRAME.start, undefined, 'start the container', signal);
+  }
+
+  /** Sends a signal to the container's first process, or to every process in its cgroup. */
+  async kill(number: number, target: 'init' | 'all', signal: AbortSignal): Promise<void> {
+    const payload = Buffer.alloc(5);
+    payload.writeUInt32LE(number, 0);
+    payload.writeUInt8(target === 'all' ? 1 : 0, 4);
+    await this.#ask(FRAME.kill, payload, 'signal the container', signal);
+  }
+
+  async pause(signal: AbortSignal): Promise<void> {
+    await this.#ask(FRAME.pause, undefined, 'pause the container', signal);
+  }
+
+  async unpause(signal: AbortSignal): Promise<void> {
+    await this.#ask(FRAME.unpause, undefined, 'unpause the container', signal);
+  }
+
+  async update(limits: ResourceLimits, signal: AbortSignal): Promise<void> {
+    await this.#ask(FRAME.update, encodeLimits(limits), 'update the container', signal);
+  }
+
+  /** Ends a shim whose container was never started; everything it prepared is taken down. */
+  async shutdown(signal: AbortSignal): Promise<void> {
+    await this.#ask(FRAME.shutdown, undefined, 'take the container down', signal);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #ask(
+    type: number,
+    payload: Uint8Array | undefined,
+    context: string,
+    signal: AbortSignal,
+  ): Promise<ShimState | undefined> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      if (this.#socket.destroyed) return reject(unavailable('the connection to the shim is over'));
+      // An abandoned request keeps its place, so that later answers still find theirs.
+      const abandon = (): void => reject(signal.reason);
+      signal.addEventListener('abort', abandon, { once: true });
+      const settle = (): void => signal.removeEventListener('abort', abandon);
+      this.#pending.push({
+        context,
+        resolve: (state) => {
+          settle();
+          resolve(state);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      });
+      this.#socket.write(encodeFrame(type, payload), () => {});
+    });
+  }
+
+  #receive(frame: Frame): void {
+    if (frame.type === FRAME.stateIs || frame.type === FRAME.exit) {
+      this.#onState(decodeState(frame.payload));
+      return;
+    }
+    if (frame.type !== FRAME.reply) return;
+    const { failure, state } = decodeReply(frame.payload);
+    const pending = this.#pending.shift();
+    if (failure === undefined) pending?.resolve(state);
+    else pending?.reject(shimError(failure, pending.context));
+  }
+}
