@@ -1,0 +1,190 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventV1 } from '@atoll/proto';
+import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import { nanos, nuid } from '@nats-io/transport-node';
+import type { EventBus, EventQuery } from '../event-bus.ts';
+import { encodeKeyPart } from '../key.ts';
+import { isStreamMissing } from './bucket.ts';
+import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
+import { type ReadFrom, readStream } from './stream-reader.ts';
+
+export interface EventBusOptions {
+  /** `atoll_events` */
+  readonly stream?: string;
+  readonly replicas?: number;
+  readonly maxAgeMs?: number;
+  readonly maxBytes?: number;
+  readonly maxMessages?: number;
+}
+
+const MAX_WAITING = 10_000;
+const BATCH = 128;
+const RETRY_MS = 100;
+/** Events reach the stream a little after they happened; a read by time starts this much earlier and filters. */
+const SLACK_NS = 5_000_000_000n;
+
+/** Events in a JetStream stream with memory storage, subjects `event.<type>.<action>.<actor>`. */
+export class NatsEventBus implements EventBus {
+  readonly #bus: Bus;
+  readonly #options: Required<EventBusOptions>;
+  readonly #abort = new AbortController();
+  readonly #waiting: { readonly id: string; readonly event: eventV1.Event }[] = [];
+  readonly #publisher = nuid.next();
+  #flushed: (() => void)[] = [];
+  #count = 0;
+  #run: Promise<void> | undefined;
+
+  constructor(bus: Bus, options: EventBusOptions = {}) {
+    this.#bus = bus;
+    this.#options = {
+      stream: options.stream ?? 'atoll_events',
+      replicas: options.replicas ?? 1,
+      maxAgeMs: options.maxAgeMs ?? 3_600_000,
+      maxBytes: options.maxBytes ?? 64 * 1024 * 1024,
+      maxMessages: options.maxMessages ?? 200_000,
+    };
+  }
+
+  publish(event: eventV1.Event): boolean {
+    if (this.#waiting.length >= MAX_WAITING || this.#abort.signal.aborted) return false;
+    this.#waiting.push({ id: `${this.#publisher}.${++this.#count}`, event });
+    this.#run ??= this.#drain();
+    return true;
+  }
+
+  async flush(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (!this.#run) return;
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#flushed.push(() => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#run;
+  }
+
+  async *subscribe(query: EventQuery): AsyncGenerator<eventV1.Event> {
+    await this.#ensureStream(query.signal);
+    const end = new AbortController();
+    const timer = untilTimer(query.untilNs, end);
+    const signal = AbortSignal.any([query.signal, end.signal, this.#abort.signal]);
+    try {
+      yield* this.#read(query, signal, end.signal);
+    } finally {
+      clearTimeout(timer);
+      end.abort();
+    }
+    query.signal.throwIfAborted();
+  }
+
+  /** Reads for ever, opening the stream again after each loss from where it was. */
+  async *#read(query: EventQuery, signal: AbortSignal, ended: AbortSignal): AsyncGenerator<eventV1.Event> {
+    const past = query.untilNs !== undefined && query.untilNs <= nowNs();
+    let from = startOf(query);
+    while (!signal.aborted) {
+      try {
+        for await (const item of readStream(this.#bus, this.#options.stream, from, signal)) {
+          if (item.kind === 'live') {
+            if (past) return;
+            // From here on a reopened read must not skip what happened while the connection was gone.
+            if (from.kind === 'new') from = { kind: 'time', iso: new Date().toISOString() };
+            continue;
+          }
+          from = { kind: 'after', sequence: item.sequence };
+          const event = eventV1.Event.decode(item.message.data);
+          if (query.sinceNs !== undefined && event.timeNs < query.sinceNs) continue;
+          if (query.untilNs !== undefined && event.timeNs > query.untilNs) {
+            if (past) return;
+            continue;
+          }
+          yield event;
+        }
+      } catch (error) {
+        if (signal.aborted) break;
+        if (isStreamMissing(error)) from = { kind: 'after', sequence: 0 };
+        await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+        await this.#ensureStream(signal).catch(() => undefined);
+      }
+    }
+    if (ended.aborted) return;
+  }
+
+  async #drain(): Promise<void> {
+    const signal = this.#abort.signal;
+    while (this.#waiting.length > 0 && !signal.aborted) {
+      const batch = this.#waiting.slice(0, BATCH);
+      const results = await Promise.allSettled(batch.map(({ id, event }) => this.#send(id, event)));
+      const failed = results.findIndex((result) => result.status === 'rejected');
+      // What follows a failure is sent again too, so the order holds; the message id drops what had arrived.
+      this.#waiting.splice(0, failed === -1 ? batch.length : failed);
+      if (failed !== -1) {
+        await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+        await this.#ensureStream(signal).catch((error) => {
+          if (!signal.aborted) this.#bus.log.warn({ err: error }, 'events cannot be published; trying again');
+        });
+      }
+    }
+    this.#run = undefined;
+    for (const done of this.#flushed.splice(0)) done();
+  }
+
+  #send(msgID: string, event: eventV1.Event): Promise<unknown> {
+    const subject = ['event', event.type, event.action, event.actorId]
+      .map((part) => encodeKeyPart(part || '-'))
+      .join('.');
+    return this.#bus.jetstream.publish(subject, eventV1.Event.encode(event).finish(), {
+      msgID,
+      timeout: REQUEST_TIMEOUT_MS,
+      retries: 0,
+    });
+  }
+
+  async #ensureStream(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { stream, replicas, maxAgeMs, maxBytes, maxMessages } = this.#options;
+    try {
+      await this.#bus.manager.streams.info(stream);
+    } catch (error) {
+      if (!isStreamMissing(error)) throw error;
+      await this.#bus.manager.streams.add({
+        name: stream,
+        subjects: ['event.>'],
+        storage: StorageType.Memory,
+        retention: RetentionPolicy.Limits,
+        discard: DiscardPolicy.Old,
+        num_replicas: replicas,
+        max_age: nanos(maxAgeMs),
+        max_bytes: maxBytes,
+        max_msgs: maxMessages,
+        duplicate_window: nanos(Math.min(120_000, maxAgeMs)),
+      });
+    }
+  }
+}
+
+function startOf(query: EventQuery): ReadFrom {
+  if (query.sinceNs === undefined) return { kind: 'new' };
+  const ms = Number((query.sinceNs - SLACK_NS) / 1_000_000n);
+  return ms <= 0 ? { kind: 'after', sequence: 0 } : { kind: 'time', iso: new Date(ms).toISOString() };
+}
+
+function nowNs(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Aborts `end` when the wall clock reaches `untilNs`; a past one ends the read when it has caught up. */
+function untilTimer(untilNs: bigint | undefined, end: AbortController): NodeJS.Timeout | undefined {
+  if (untilNs === undefined) return undefined;
+  const left = Number((untilNs - nowNs()) / 1_000_000n);
+  if (left <= 0) return undefined;
+  return setTimeout(() => end.abort(), Math.min(left, MAX_TIMER_MS));
+}

@@ -1,0 +1,186 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { headers } from '@nats-io/transport-node';
+import type { FeedSource } from '../feed-source.ts';
+import type { ObservedStore, ObservedWriter } from '../observed-store.ts';
+import { ensureBucket, OPERATION_HEADER, subjectOf } from './bucket.ts';
+import { BucketSource } from './bucket-source.ts';
+import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
+
+export interface ObservedStoreOptions {
+  /** `atoll_observed` */
+  readonly bucket?: string;
+  readonly replicas?: number;
+}
+
+/** Observed state in a JetStream bucket with memory storage. */
+export class NatsObservedStore implements ObservedStore {
+  readonly #bus: Bus;
+  readonly #bucket: string;
+  readonly #replicas: number;
+
+  constructor(bus: Bus, options: ObservedStoreOptions = {}) {
+    this.#bus = bus;
+    this.#bucket = options.bucket ?? 'atoll_observed';
+    this.#replicas = options.replicas ?? 1;
+  }
+
+  source(): FeedSource {
+    return new BucketSource(this.#bus, this.#bucket);
+  }
+
+  writer(): ObservedWriter {
+    return new NatsObservedWriter(this.#bus, this.#bucket, this.#replicas);
+  }
+}
+
+const BATCH = 256;
+const RETRY_MS = 200;
+const CHECK_MS = 1_000;
+const MAX_TOMBSTONES = 8_192;
+
+class NatsObservedWriter implements ObservedWriter {
+  readonly #bus: Bus;
+  readonly #bucket: string;
+  readonly #replicas: number;
+  readonly #abort = new AbortController();
+  /** All that is in the bucket by this writer; undefined: deleted. */
+  readonly #values = new Map<string, Uint8Array | undefined>();
+  readonly #deleted = new Set<string>();
+  readonly #dirty = new Set<string>();
+  #inFlight = false;
+  #flushed: (() => void)[] = [];
+  #wake: (() => void) | undefined;
+  #incarnation: string | undefined;
+  readonly #run: Promise<void>;
+
+  constructor(bus: Bus, bucket: string, replicas: number) {
+    this.#bus = bus;
+    this.#bucket = bucket;
+    this.#replicas = replicas;
+    this.#run = this.#work();
+  }
+
+  set(key: string, value: Uint8Array): void {
+    this.#deleted.delete(key);
+    this.#values.set(key, value);
+    this.#mark(key);
+  }
+
+  delete(key: string): void {
+    this.#values.set(key, undefined);
+    this.#deleted.add(key);
+    if (this.#deleted.size > MAX_TOMBSTONES) this.#forgetOldestTombstone();
+    this.#mark(key);
+  }
+
+  async flush(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#dirty.size === 0 && !this.#inFlight) return;
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#flushed.push(() => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    this.#wake?.();
+    await this.#run;
+  }
+
+  #mark(key: string): void {
+    this.#dirty.delete(key);
+    this.#dirty.add(key);
+    this.#wake?.();
+  }
+
+  #forgetOldestTombstone(): void {
+    for (const key of this.#deleted) {
+      this.#deleted.delete(key);
+      if (!this.#dirty.has(key)) this.#values.delete(key);
+      return;
+    }
+  }
+
+  async #work(): Promise<void> {
+    const signal = this.#abort.signal;
+    while (!signal.aborted) {
+      try {
+        await this.#checkBucket();
+        if (this.#dirty.size > 0) await this.#writeBatch();
+        if (this.#dirty.size === 0) {
+          for (const done of this.#flushed.splice(0)) done();
+          await this.#idle();
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#incarnation = undefined;
+        this.#bus.log.warn({ bucket: this.#bucket, err: error }, 'observed state cannot be written; trying again');
+        await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** A memory bucket ends with its server: whenever it is another one than before, everything is written again. */
+  async #checkBucket(): Promise<void> {
+    if (this.#incarnation !== undefined && this.#dirty.size > 0) return;
+    const info = await ensureBucket(this.#bus, { name: this.#bucket, storage: 'memory', replicas: this.#replicas });
+    if (info.created === this.#incarnation) return;
+    this.#incarnation = info.created;
+    for (const key of this.#values.keys()) this.#dirty.add(key);
+  }
+
+  async #writeBatch(): Promise<void> {
+    const keys: string[] = [];
+    for (const key of this.#dirty) {
+      keys.push(key);
+      if (keys.length === BATCH) break;
+    }
+    for (const key of keys) this.#dirty.delete(key);
+    this.#inFlight = true;
+    try {
+      const results = await Promise.allSettled(keys.map((key) => this.#publish(key)));
+      let failure: unknown;
+      results.forEach((result, index) => {
+        const key = keys[index];
+        if (result.status === 'fulfilled' || key === undefined) return;
+        failure = result.reason;
+        this.#dirty.add(key);
+      });
+      if (failure !== undefined) throw failure;
+    } finally {
+      this.#inFlight = false;
+    }
+  }
+
+  #publish(key: string): Promise<unknown> {
+    const value = this.#values.get(key);
+    const marks = headers();
+    if (value === undefined) marks.set(OPERATION_HEADER, 'DEL');
+    return this.#bus.jetstream.publish(subjectOf(this.#bucket, key), value ?? new Uint8Array(0), {
+      headers: marks,
+      timeout: REQUEST_TIMEOUT_MS,
+      retries: 0,
+    });
+  }
+
+  /** Until there is something to write, or it is time to look whether the bucket is still there. */
+  #idle(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, CHECK_MS);
+      timer.unref();
+      const self = this;
+      function done(): void {
+        clearTimeout(timer);
+        self.#wake = undefined;
+        resolve();
+      }
+      this.#wake = done;
+      if (this.#dirty.size > 0 || this.#abort.signal.aborted) done();
+    });
+  }
+}

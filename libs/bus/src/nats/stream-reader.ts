@@ -1,0 +1,149 @@
+import { unavailable } from '@atoll/errors';
+import { AckPolicy, type ConsumerConfig, type ConsumerInfo, DeliverPolicy, ReplayPolicy } from '@nats-io/jetstream';
+import { createInbox, type Msg, nanos, nuid, type Subscription } from '@nats-io/transport-node';
+import type { Bus } from './connection.ts';
+
+export type ReadFrom =
+  | { readonly kind: 'after'; readonly sequence: number }
+  | { readonly kind: 'time'; readonly iso: string }
+  | { readonly kind: 'new' };
+
+export type ReaderItem =
+  | { readonly kind: 'message'; readonly message: Msg; readonly sequence: number }
+  | { readonly kind: 'live' };
+
+const HEARTBEAT_MS = 1_000;
+const SILENCE_MS = 3_500;
+const INACTIVE_MS = 10_000;
+/** Header fields of JetStream's control messages (NATS ADR-15, push consumers). */
+const LAST_CONSUMER_SEQUENCE = 'Nats-Last-Consumer';
+const STALLED = 'Nats-Consumer-Stalled';
+
+/**
+ * Reads a stream in order through an ephemeral push consumer with flow control: the server sends no more than was taken off.
+ * Throws unavailable as soon as it cannot promise that nothing is missing (gap, silence, consumer gone); the caller opens it again
+ * from the last sequence it saw. Ends when `signal` aborts.
+ */
+export async function* readStream(
+  bus: Bus,
+  stream: string,
+  from: ReadFrom,
+  signal: AbortSignal,
+): AsyncGenerator<ReaderItem> {
+  const inbox = createInbox();
+  const subscription = bus.connection.subscribe(inbox);
+  const stop = (): void => subscription.unsubscribe();
+  signal.addEventListener('abort', stop, { once: true });
+  const watchdog = new Watchdog(subscription);
+  let consumer: ConsumerInfo | undefined;
+  try {
+    signal.throwIfAborted();
+    consumer = await bus.manager.consumers.add(stream, consumerConfig(inbox, from));
+    let live = consumer.num_pending === 0 && consumer.delivered.consumer_seq === 0;
+    if (live) yield { kind: 'live' };
+    let delivered = 0;
+    for await (const message of subscription) {
+      watchdog.busy = true;
+      if (message.headers?.code) {
+        answerControl(bus, message, delivered);
+        if (!live) {
+          live = true;
+          yield { kind: 'live' };
+        }
+      } else {
+        const place = placeOf(message);
+        if (place.delivery !== ++delivered) {
+          throw unavailable(`a message of ${stream} was missed (got ${place.delivery}, expected ${delivered})`);
+        }
+        yield { kind: 'message', message, sequence: place.sequence };
+        if (!live && place.pending === 0) {
+          live = true;
+          yield { kind: 'live' };
+        }
+      }
+      watchdog.alive();
+    }
+    if (signal.aborted) return;
+    throw unavailable(`the server fell silent on ${stream}`);
+  } finally {
+    watchdog.stop();
+    signal.removeEventListener('abort', stop);
+    stop();
+    if (consumer && !bus.connection.isClosed()) {
+      void bus.manager.consumers.delete(stream, consumer.name).catch(() => false);
+    }
+  }
+}
+
+function consumerConfig(inbox: string, from: ReadFrom): Partial<ConsumerConfig> {
+  return {
+    name: nuid.next(),
+    deliver_subject: inbox,
+    ack_policy: AckPolicy.None,
+    max_deliver: 1,
+    replay_policy: ReplayPolicy.Instant,
+    idle_heartbeat: nanos(HEARTBEAT_MS),
+    flow_control: true,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: nanos(INACTIVE_MS),
+    ...start(from),
+  };
+}
+
+function start(from: ReadFrom): Partial<ConsumerConfig> {
+  if (from.kind === 'new') return { deliver_policy: DeliverPolicy.New };
+  if (from.kind === 'time') return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.iso };
+  if (from.sequence === 0) return { deliver_policy: DeliverPolicy.All };
+  return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.sequence + 1 };
+}
+
+/**
+ * A delivered message's place, from its reply subject (NATS ADR-15):
+ * `$JS.ACK.[domain.account.]stream.consumer.deliveries.<stream sequence>.<consumer sequence>.<time>.<pending>[.random]`.
+ */
+function placeOf(message: Msg): { readonly sequence: number; readonly delivery: number; readonly pending: number } {
+  const tokens = (message.reply ?? '').split('.');
+  const at = tokens.length === 9 ? 5 : 7;
+  const [sequence, delivery, , pending] = tokens.slice(at, at + 4).map(Number);
+  if (tokens[1] !== 'ACK' || sequence === undefined || delivery === undefined || pending === undefined) {
+    throw unavailable('the server delivered a message without its place in the stream');
+  }
+  return { sequence, delivery, pending };
+}
+
+/** Idle heartbeats say how far the consumer is; flow-control requests are answered once all before them is taken off. */
+function answerControl(bus: Bus, message: Msg, delivered: number): void {
+  if (message.headers?.code !== 100) throw unavailable(`the server ended the read: ${message.headers?.description}`);
+  if (message.reply) {
+    bus.connection.publish(message.reply);
+    return;
+  }
+  const last = message.headers.get(LAST_CONSUMER_SEQUENCE);
+  if (last !== '' && Number(last) > delivered) throw unavailable(`messages ${delivered + 1} to ${last} were missed`);
+  const stalled = message.headers.get(STALLED);
+  if (stalled !== '') bus.connection.publish(stalled);
+}
+
+/** Ends the subscription when the server was silent for too long while nobody was busy with its last message. */
+class Watchdog {
+  busy = false;
+  #last = performance.now();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(subscription: Subscription) {
+    this.#timer = setInterval(() => {
+      if (!this.busy && performance.now() - this.#last > SILENCE_MS) subscription.unsubscribe();
+    }, HEARTBEAT_MS / 2);
+    this.#timer.unref();
+  }
+
+  alive(): void {
+    this.busy = false;
+    this.#last = performance.now();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,20 @@
+import type { FeedSource } from './feed-source.ts';
+
+/**
+ * Observed state: a memory bucket that may vanish with its server. Its writer remembers what it wrote and fills a new bucket
+ * again by itself. Never ask it whether something may be deleted.
+ */
+export interface ObservedStore {
+  source(): FeedSource;
+  /** A writer with its own memory. Only the leader writes observed state; replicas write only their own lease beats. */
+  writer(): ObservedWriter;
+}
+
+/** Writes without waiting: the newest value of each key reaches the bucket soon, values in between may be left out. */
+export interface ObservedWriter {
+  set(key: string, value: Uint8Array): void;
+  delete(key: string): void;
+  /** Resolves when all that was set before the call is in the bucket. */
+  flush(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,69 @@
+import { eventV1 } from '@atoll/proto';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EventBus } from '../event-bus.ts';
+
+const MS = 1_000_000n;
+const event = (action: string, timeNs: bigint): eventV1.Event =>
+  eventV1.Event.fromPartial({ type: 'container', action, actorId: 'a.b *', timeNs, attributes: { image: 'busybox' } });
+
+/** What every EventBus has to do; `open` gives an empty one. */
+export function eventBusConformance(
+  name: string,
+  open: () => Promise<{ readonly bus: EventBus; close(): Promise<void> }>,
+): void {
+  describe(`${name}: event bus`, () => {
+    let bus: EventBus;
+    let close: () => Promise<void>;
+    beforeEach(async () => {
+      ({ bus, close } = await open());
+    });
+    afterEach(() => close());
+    const now = (): bigint => BigInt(Date.now()) * MS;
+    const actions = async (query: { sinceNs?: bigint; untilNs?: bigint }): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const one of bus.subscribe({ ...query, signal: AbortSignal.timeout(20_000) })) found.push(one.action);
+      return found;
+    };
+
+    test('gives what happened between since and until, in order, and ends', async () => {
+      const start = now();
+      const names = ['create', 'start', 'exec_create: sh -c "x"', 'die'];
+      names.forEach((action, i) => bus.publish(event(action, start + BigInt(i) * MS)));
+      await bus.flush(AbortSignal.timeout(10_000));
+      expect(await actions({ sinceNs: 0n, untilNs: start + 2n * MS })).toEqual(names.slice(0, 3));
+      expect(await actions({ sinceNs: start + 1n * MS, untilNs: start + 2n * MS })).toEqual(names.slice(1, 3));
+    });
+
+    test('without since only what comes is heard, until the clock reaches until', async () => {
+      bus.publish(event('old', now()));
+      await bus.flush(AbortSignal.timeout(10_000));
+      const until = now() + 1_500n * MS;
+      const reading = actions({ untilNs: until });
+      const early = setInterval(() => bus.publish(event('young', now())), 50);
+      const found = await reading;
+      clearInterval(early);
+      expect(new Set(found)).toEqual(new Set(['young']));
+    });
+
+    test('an aborted subscription throws its reason', async () => {
+      const stop = new AbortController();
+      const reading = (async () => {
+        for await (const one of bus.subscribe({ sinceNs: 0n, signal: stop.signal })) {
+          if (one.action === 'last') stop.abort(new Error('enough'));
+        }
+      })();
+      bus.publish(event('last', now()));
+      await expect(reading).rejects.toThrow('enough');
+    });
+
+    test('attributes and ids survive the trip', async () => {
+      const sent = event('create', now());
+      bus.publish(sent);
+      await bus.flush(AbortSignal.timeout(10_000));
+      for await (const one of bus.subscribe({ sinceNs: 0n, signal: AbortSignal.timeout(10_000) })) {
+        expect(one).toEqual(sent);
+        break;
+      }
+    });
+  });
+}
