@@ -1,1 +1,10 @@
-export {};
+export { type CgroupHierarchy, cgroupMode, listCgroupHierarchies } from './cgroup-hierarchies.ts';
+export { CgroupTree } from './cgroup-tree.ts';
+export { claimFreeBlock, gatewayAddress, hostAddress } from './free-block.ts';
+export { type ClusterNames, clusterNames } from './host-names.ts';
+export { formatBlock, type Ipv4Block, parseBlock } from './ipv4-block.ts';
+export { NamespaceHost, type NamespaceHostOptions } from './namespace-host.ts';
+export { identifyProcess, isAlive, type ProcessIdentity, signalProcess } from './process-identity.ts';
+export { runCommand } from './run-command.ts';
+export { linkExists, Underlay } from './underlay.ts';
+export { waitUntil } from './wait-until.ts';
