@@ -13,6 +13,7 @@ LIST
   [ "$profile" != test ] || cat <<'LIST'
 redis-server redis-server
 skopeo skopeo
+docker-registry docker-registry
 LIST
 }
 
