@@ -9,6 +9,16 @@ export { type ElectionOptions, LeaderElection, type Term } from './leader-electi
 export { decodeLease, encodeLease, type HeldLease, LEASE_KEY, type Lease } from './lease.ts';
 export { Mirror, type MirrorChange } from './mirror.ts';
 export { assertDurable, type DurabilityClaim } from './nats/assert-durable.ts';
+export {
+  type BucketSpec,
+  ensureBucket,
+  findBucket,
+  isWrongSequence,
+  OPERATION_HEADER,
+  streamOf,
+  subjectOf,
+} from './nats/bucket.ts';
+export { BucketSource } from './nats/bucket-source.ts';
 export { type Bus, type BusOptions, connectBus, OPERATION_BUDGET_MS } from './nats/connection.ts';
 export { type DesiredStoreOptions, NatsDesiredStore } from './nats/nats-desired-store.ts';
 export { type EventBusOptions, NatsEventBus } from './nats/nats-event-bus.ts';
