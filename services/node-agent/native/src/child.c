@@ -1,0 +1,116 @@
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "creds.h"
+#include "io.h"
+#include "program.h"
+#include "user.h"
+
+pid_t child_clone(uint64_t flags, int *pidfd, struct err *err)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	return pid < 0 ? err_sys(err, "clone", "clone3 with flags %#llx", (unsigned long long)flags) : (pid_t)pid;
+}
+
+int child_begin(struct err *err)
+{
+	sigset_t none;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(err, "start child", "prctl");
+	/* Node ignores some signals, and what is ignored survives exec. */
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return err_sys(err, "start child", "sigprocmask");
+	return 0;
+}
+
+_Noreturn void child_fail(int sync, const struct err *err)
+{
+	sync_send(sync, SYNC_FAILED, err, -1);
+	_exit(125);
+}
+
+int process_open(const struct identity *process, struct err *err)
+{
+	int pidfd = pidfd_open(process->pid, 0);
+
+	if (pidfd < 0)
+		return err_sys(err, "find process", "process %d", process->pid);
+	/* The descriptor pins the process: when the time fits now, it is the one that was meant. */
+	if (process_start_ticks(process->pid) != process->ticks) {
+		close(pidfd);
+		return err_set(err, ESRCH, "find process", "process %d is not the one that was meant", process->pid);
+	}
+	return pidfd;
+}
+
+int namespace_join(const struct ns_plan *namespace, int flag, const char *name, struct err *err)
+{
+	CLEANUP_CLOSE int fd = namespace->mode == NS_JOIN ? process_open(&namespace->process, err)
+							    : open(namespace->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return namespace->mode == NS_JOIN ? -1 : err_sys(err, "join namespace", "%s", namespace->path);
+	if (setns(fd, flag) < 0)
+		return err_sys(err, "join namespace", "%s", name);
+	return 0;
+}
+
+static void wait_for_start(int sync)
+{
+	struct sync_message message;
+
+	/* Zero is the shim's end: then nobody is left to start us. */
+	if (sync_receive(sync, &message, NULL) != 1 || message.kind != SYNC_START)
+		_exit(125);
+}
+
+void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, struct err *err)
+{
+	static struct user user;
+	struct process_plan *process = &plan->process;
+	CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0) {
+		err_sys(err, "enter root", "open /");
+		return;
+	}
+	if (user_resolve(root, process, &user, err) < 0 || stdio_install(stdio, user.uid, err) < 0)
+		return;
+	if (creds_rlimits(process, err) < 0 || program_enter_cwd(root, process->cwd, err) < 0)
+		return;
+	umask(process->umask);
+	if (creds_become(process, &user, err) < 0)
+		return;
+	if (sync_send(sync, SYNC_READY, NULL, master) < 0) {
+		err_sys(err, "start child", "tell the shim");
+		return;
+	}
+	/* Nothing but the streams and the pair may be open while user code is near. */
+	if (sync > 3)
+		close_range(3, (unsigned)sync - 1, 0);
+	close_range((unsigned)sync + 1, ~0u, 0);
+	wait_for_start(sync);
+	program_exec(process, &user, err);
+}

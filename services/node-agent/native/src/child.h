@@ -1,0 +1,28 @@
+#ifndef ATOLL_CHILD_H
+#define ATOLL_CHILD_H
+
+#include <sys/types.h>
+
+#include "shim.h"
+
+/* clone3 with a pidfd; gives the child's pid in the parent, 0 in the child. */
+pid_t child_clone(uint64_t flags, int *pidfd, struct err *err);
+
+/* First things in a child: default signals, death with the shim, not dumpable. */
+int child_begin(struct err *err);
+
+/*
+ * The last stretch, the same for a container and an exec, inside the container's root: streams, user,
+ * limits, working directory, credentials; tells READY (with the terminal's master), waits for START,
+ * execs. Returns only on failure.
+ */
+void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, struct err *err);
+
+/* Reports the error to the shim and ends the process. */
+_Noreturn void child_fail(int sync, const struct err *err);
+
+/* Descriptor of a verified process, and of a namespace of a plan; -1 with err. */
+int process_open(const struct identity *process, struct err *err);
+int namespace_join(const struct ns_plan *namespace, int flag, const char *name, struct err *err);
+
+#endif

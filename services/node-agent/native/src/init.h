@@ -1,0 +1,9 @@
+#ifndef ATOLL_INIT_H
+#define ATOLL_INIT_H
+
+#include "shim.h"
+
+/* The container's first process, from the clone to the exec. `scratch`: see paths_mask. */
+_Noreturn void init_main(struct shim *shim, int scratch, int sync);
+
+#endif

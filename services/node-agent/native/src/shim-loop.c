@@ -1,0 +1,171 @@
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "shim.h"
+
+enum { FIXED = 6, IDLE_STALL_MS = 200 };
+enum { AT_LISTENER, AT_PROCESS, AT_SYNC, AT_OUT, AT_ERROR, AT_STDIN };
+
+void shim_drop(struct shim *shim, struct client *client)
+{
+	int had_stdin = client->attached & ATTACH_STDIN;
+
+	if (shim->starter == client)
+		shim->starter = NULL;
+	if (shim->shutdown_asker == client)
+		shim->shutdown_asker = NULL;
+	client_close(client);
+	/* Docker's StdinOnce: the first who had it and leaves ends it. */
+	if (had_stdin && !shim->finished && shim->plan.process.stdin_mode == STDIN_ONCE && !shim->stdio.tty) {
+		shim->stdin_ending = 1;
+		shim_feed_stdin(shim);
+	}
+}
+
+void shim_send(struct shim *shim, struct client *client, uint8_t type, const void *payload, size_t length)
+{
+	if (client_send(client, type, payload, length) < 0)
+		shim_drop(shim, client);
+}
+
+static void accept_client(struct shim *shim)
+{
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+	int fd = accept4(shim->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid()) {
+		for (int index = 0; index < SHIM_CLIENTS; index++) {
+			if (client_is_open(&shim->clients[index]))
+				continue;
+			client_open(&shim->clients[index], fd, fd);
+			return;
+		}
+	}
+	close(fd);
+}
+
+static void hang_up_input(struct shim *shim, struct client *client)
+{
+	/* An exec's agent may end its input alone; a socket's end is the client's. */
+	if (client->in == client->out) {
+		shim_drop(shim, client);
+		return;
+	}
+	close(client->in);
+	client->in = -1;
+	if ((client->attached & ATTACH_STDIN) && !shim->finished) {
+		shim->stdin_ending = 1;
+		shim_feed_stdin(shim);
+	}
+}
+
+static void serve_input(struct shim *shim, struct client *client)
+{
+	size_t length = 0;
+	int result = client_read(client, &length);
+
+	if (result == 0)
+		return;
+	if (result < 0) {
+		hang_up_input(shim, client);
+		return;
+	}
+	uint8_t type = client->header[0];
+	/* After the end only the state can be asked for; what was under way is thrown away. */
+	int keep = shim->finished && type != FRAME_STATE ? 0 : shim_request(shim, client, type, client->payload, length);
+	client_forget_payload(client);
+	if (keep < 0)
+		shim_drop(shim, client);
+}
+
+static void serve_client(struct shim *shim, struct client *client, short in_events, short out_events)
+{
+	if (client_is_open(client) && (in_events & (POLLIN | POLLHUP | POLLERR)))
+		serve_input(shim, client);
+	if (client_is_open(client) && (out_events & POLLOUT) && client_flush(client) < 0)
+		shim_drop(shim, client);
+	if (client_is_open(client) && client->in != client->out && (out_events & (POLLERR | POLLHUP)))
+		shim_drop(shim, client);
+}
+
+/* Everything is queued: once it is written, end our side; close when the other does, or in time. */
+static int serve_leaving(struct shim *shim, uint64_t now)
+{
+	int open = 0;
+
+	for (int index = 0; index < SHIM_CLIENTS; index++) {
+		struct client *client = &shim->clients[index];
+
+		if (!client_is_open(client))
+			continue;
+		if (client_pending(client) == 0 && client->leaving == 1) {
+			client->leaving = 2;
+			shutdown(client->out, SHUT_WR);
+		}
+		/* The reader of an exec sees the end by our close alone. */
+		int flushed = client_pending(client) == 0;
+		if (now >= client->leaving_until_ms || (flushed && client->in != client->out))
+			client_close(client);
+		else
+			open = 1;
+	}
+	return open;
+}
+
+static short wants_input(const struct shim *shim, const struct client *client)
+{
+	int stdin_full = shim->stdin_end - shim->stdin_at > STDIN_LIMIT;
+
+	return stdin_full && (client->attached & ATTACH_STDIN) && !shim->finished ? 0 : POLLIN;
+}
+
+void shim_loop(struct shim *shim)
+{
+	struct pollfd polls[FIXED + 2 * SHIM_CLIENTS];
+
+	for (;;) {
+		if (shim->finished && !serve_leaving(shim, now_monotonic_ms()))
+			return;
+		int block_out = shim_output_blocked(shim, 1), block_error = shim_output_blocked(shim, 2);
+
+		polls[AT_LISTENER] = (struct pollfd){ .fd = shim->listener, .events = POLLIN };
+		polls[AT_PROCESS] = (struct pollfd){ .fd = shim->finished ? -1 : shim->pidfd, .events = POLLIN };
+		polls[AT_SYNC] = (struct pollfd){ .fd = shim->sync, .events = POLLIN };
+		polls[AT_OUT] = (struct pollfd){ .fd = block_out ? -1 : shim->stdio.out, .events = POLLIN };
+		polls[AT_ERROR] = (struct pollfd){ .fd = block_error ? -1 : shim->stdio.error, .events = POLLIN };
+		polls[AT_STDIN] = (struct pollfd){ .fd = shim->stdin_at < shim->stdin_end ? shim->stdio.in : -1, .events = POLLOUT };
+		for (int index = 0; index < SHIM_CLIENTS; index++) {
+			struct client *client = &shim->clients[index];
+			short out = client_pending(client) > 0 ? POLLOUT : 0;
+
+			polls[FIXED + 2 * index] = (struct pollfd){ .fd = client->in, .events = client_is_open(client) ? wants_input(shim, client) : 0 };
+			polls[FIXED + 2 * index + 1] = (struct pollfd){ .fd = out || client->in != client->out ? client->out : -1, .events = out };
+		}
+		int timeout = shim->finished || block_out || block_error ? IDLE_STALL_MS : -1;
+		if (poll(polls, FIXED + 2 * SHIM_CLIENTS, timeout) < 0 && errno != EINTR)
+			return;
+		if (polls[AT_OUT].revents && shim->stdio.out >= 0)
+			shim_copy_output(shim, &shim->stdio.out, 1, 0);
+		if (polls[AT_ERROR].revents && shim->stdio.error >= 0)
+			shim_copy_output(shim, &shim->stdio.error, 2, 0);
+		if (polls[AT_STDIN].revents)
+			shim_feed_stdin(shim);
+		if (polls[AT_SYNC].revents && shim->sync >= 0)
+			shim_exec_result(shim);
+		for (int index = 0; index < SHIM_CLIENTS; index++)
+			if (polls[FIXED + 2 * index].fd >= 0 || polls[FIXED + 2 * index + 1].fd >= 0)
+				serve_client(shim, &shim->clients[index], polls[FIXED + 2 * index].revents,
+					     polls[FIXED + 2 * index + 1].revents);
+		if (polls[AT_LISTENER].revents && shim->listener >= 0)
+			accept_client(shim);
+		if (polls[AT_PROCESS].revents && !shim->finished)
+			shim_finish(shim);
+	}
+}

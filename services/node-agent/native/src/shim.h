@@ -1,0 +1,70 @@
+#ifndef ATOLL_SHIM_H
+#define ATOLL_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cgroup.h"
+#include "client.h"
+#include "err.h"
+#include "log.h"
+#include "plan.h"
+#include "streams.h"
+#include "sync.h"
+
+enum { SHIM_CLIENTS = 64, STDIN_LIMIT = 64 * 1024, READ_BYTES = 32 * 1024, STATE_BYTES = 30 };
+enum status { STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_EXITED };
+
+/* The parent of one process, container or exec. */
+struct shim {
+	int is_exec;
+	struct plan plan;
+	struct cgroup cgroup;
+	struct stdio stdio;
+	struct log log;
+	int listener;             /* -1 for an exec */
+	int bundle;               /* folder; -1 for an exec */
+	int lock;                 /* shim.pid, locked while the bundle is ours */
+	struct client clients[SHIM_CLIENTS];
+	pid_t pid;
+	int pidfd;
+	int sync;                 /* -1 once the process has exec'ed or failed */
+	struct client *starter;   /* who waits for the answer to START */
+	int starting;
+	enum status status;
+	int exec_failed;
+	struct err failure;
+	int32_t code, signal;
+	int oom;
+	uint64_t started_ns, finished_ns;
+	uint8_t *stdin_bytes;     /* not yet taken by the process */
+	size_t stdin_at, stdin_end;
+	int stdin_ending;         /* close it once all bytes are taken */
+	int shutdown;
+	struct client *shutdown_asker;
+	int finished;
+};
+
+/* Runs until the process has ended and all clients have what is theirs. */
+void shim_loop(struct shim *shim);
+
+/* One frame of a client. -1: close it. */
+int shim_request(struct shim *shim, struct client *client, uint8_t type, const uint8_t *payload, size_t length);
+
+void shim_drop(struct shim *shim, struct client *client);
+void shim_send(struct shim *shim, struct client *client, uint8_t type, const void *payload, size_t length);
+void shim_announce(struct shim *shim);
+void shim_encode_state(const struct shim *shim, uint8_t *out);
+
+/* Streams. */
+void shim_copy_output(struct shim *shim, int *fd, uint8_t stream, int last);
+int shim_output_blocked(struct shim *shim, uint8_t stream);
+void shim_feed_stdin(struct shim *shim);
+void shim_close_stdin(struct shim *shim);
+
+/* After the process's end: leftovers killed, output drained, exit file, announcement, clean-up. */
+void shim_finish(struct shim *shim);
+void shim_exec_result(struct shim *shim);
+
+#endif
