@@ -35,6 +35,8 @@ export async function startDockerd(): Promise<Engine> {
       stdio: ['ignore', 'ignore', log],
     },
   );
+  const abandon = (): boolean => child.kill('SIGKILL');
+  process.once('exit', abandon); // an interrupted run leaves no daemon behind
   const dockerHost = `unix://${work}/docker.sock`;
   const deadline = performance.now() + 60_000;
   while (!answers(dockerHost)) {
