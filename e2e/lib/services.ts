@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { inject } from 'vitest';
+import { until } from './until.ts';
+
+interface ServiceState {
+  readonly name: string;
+  readonly process?: { readonly pid: number };
+  readonly host?: string;
+  readonly ready: boolean;
+}
+
+const services = (): readonly ServiceState[] =>
+  (JSON.parse(readFileSync(`/run/atoll/${inject('clusterName')}/state.json`, 'utf8')) as { services: ServiceState[] })
+    .services;
+
+/** Pid of a service of the cluster, by its name or, for agents, its host. */
+export function pidOf(name: string): number {
+  const service = services().find((candidate) => candidate.name === name || candidate.host === name);
+  if (!service?.process)
+    throw new Error(
+      `${name} does not run; there are ${services()
+        .map((s) => s.name)
+        .join(', ')}`,
+    );
+  return service.process.pid;
+}
+
+/** kill -9, and back when the supervisor has started it anew and it is ready. */
+export async function killAndWait(name: string): Promise<void> {
+  const pid = pidOf(name);
+  process.kill(pid, 'SIGKILL');
+  await until(`${name} to come back`, async () => {
+    const service = services().find((candidate) => candidate.name === name || candidate.host === name);
+    return service?.ready === true && service.process !== undefined && service.process.pid !== pid;
+  });
+}
