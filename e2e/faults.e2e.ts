@@ -1,7 +1,7 @@
 import { describe, expect, inject, test } from 'vitest';
 import { atoll } from './lib/cluster.ts';
 import { DockerStream, docker, dockerOk, runOn, TestContainer, unique } from './lib/docker.ts';
-import { killAndWait, pidOf } from './lib/services.ts';
+import { killAndWait, killEverything } from './lib/services.ts';
 import { until } from './lib/until.ts';
 
 const [h1 = '', h2 = '', h3 = ''] = inject('hosts');
@@ -110,7 +110,7 @@ describe('a host dies', () => {
     try {
       await until(
         'the container on another host',
-        async () => (await free.inspect('.Node.Name')) !== h3 && (await free.inspect('.State.Running')) === true,
+        async () => (await free.inspect('.Node.Name')) !== h3 && (await free.inspect<boolean>('.State.Running')),
         30_000,
       );
       expect(await dockerOk(['exec', free.name, 'echo', 'alive'])).toBe('alive');
@@ -121,11 +121,7 @@ describe('a host dies', () => {
     } finally {
       await atoll(cluster, ['host', 'start', h3]);
     }
-    await until(
-      'the pinned container to run again',
-      async () => (await kept.inspect('.State.Running')) === true,
-      60_000,
-    );
+    await until('the pinned container to run again', async () => await kept.inspect<boolean>('.State.Running'), 60_000);
     expect(await free.inspect('.Node.Name')).not.toBe(h3);
   });
 });
@@ -135,11 +131,9 @@ test('everything killed at once comes up again with containers, images and names
   await using stopped = await runOn(h2, [], ['sh', '-c', 'exit 9']);
   await until('the second to exit', async () => (await stopped.inspect('.State.Status')) === 'exited');
   const image = await dockerOk(['images', '-q', '--no-trunc', 'busybox']);
-  const pids = ['nats', 'scheduler', 'registry', 'image-builder', 'gateway', h1, h2, h3].map(pidOf);
-  await atoll(cluster, ['down', '--kill']);
-  for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
+  killEverything();
   await atoll(cluster, ['up', '--detach']);
   expect(await dockerOk(['images', '-q', '--no-trunc', 'busybox'])).toBe(image);
   expect(await stopped.inspect('.State.ExitCode')).toBe(9);
-  await until('the first to run', async () => (await running.inspect('.State.Running')) === true, 60_000);
+  await until('the first to run', async () => await running.inspect<boolean>('.State.Running'), 60_000);
 });

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { inject } from 'vitest';
 import { until } from './until.ts';
 
@@ -33,4 +33,20 @@ export async function killAndWait(name: string): Promise<void> {
     const service = services().find((candidate) => candidate.name === name || candidate.host === name);
     return service?.ready === true && service.process !== undefined && service.process.pid !== pid;
   });
+}
+
+/** kill -9 of the supervisor, the services, the agents, the shims and the containers: what a power cut leaves of processes. */
+export function killEverything(): void {
+  const { supervisor, services: all } = state();
+  process.kill(supervisor.pid, 'SIGKILL');
+  const inGroups = globSync(`/sys/fs/cgroup/{pids/,}atoll/${inject('clusterName')}/**/cgroup.procs`).flatMap((file) =>
+    readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number),
+  );
+  for (const pid of [...all.map((service) => service.process?.pid ?? 0), ...inGroups]) {
+    try {
+      if (pid > 0) process.kill(pid, 'SIGKILL');
+    } catch {
+      // gone with the one that was killed before it
+    }
+  }
 }
