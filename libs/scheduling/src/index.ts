@@ -1,1 +1,15 @@
-export {};
+export { type Constraint, parseConstraint } from './constraint.ts';
+export { explain } from './explain.ts';
+export type { Filter, Refusal } from './filter.ts';
+export { CONSTRAINTS } from './filters/constraints.ts';
+export { HOST_PORTS } from './filters/host-ports.ts';
+export { READY } from './filters/ready.ts';
+export { RESOURCES } from './filters/resources.ts';
+export { type Availability, type Claim, type HostPort, type NodeFacts, NodeInfo } from './node-info.ts';
+export { FILTERS, Pipeline, type Placement } from './pipeline.ts';
+export { PortClaims } from './port-claims.ts';
+export { formatBytes, formatCpus } from './quantity.ts';
+export type { PlacementRequest } from './request.ts';
+export type { Scorer } from './scorer.ts';
+export { BINPACK } from './scorers/binpack.ts';
+export { SPREAD } from './scorers/spread.ts';

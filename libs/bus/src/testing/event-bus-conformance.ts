@@ -28,7 +28,7 @@ export function eventBusConformance(
     test('gives what happened between since and until, in order, and ends', async () => {
       const start = now();
       const names = ['create', 'start', 'exec_create: sh -c "x"', 'die'];
-      names.forEach((action, i) => bus.publish(event(action, start + BigInt(i) * MS)));
+      for (const [i, action] of names.entries()) bus.publish(event(action, start + BigInt(i) * MS));
       await bus.flush(AbortSignal.timeout(10_000));
       expect(await actions({ sinceNs: 0n, untilNs: start + 2n * MS })).toEqual(names.slice(0, 3));
       expect(await actions({ sinceNs: start + 1n * MS, untilNs: start + 2n * MS })).toEqual(names.slice(1, 3));
