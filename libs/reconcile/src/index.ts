@@ -1,1 +1,3 @@
-export {};
+export { type DesiredContainer, type ReportedContainer, survivesItsHost } from './container.ts';
+export { type LossStep, planNodeLoss } from './node-loss.ts';
+export { planResync, type ResyncInput, type ResyncStep } from './resync.ts';
