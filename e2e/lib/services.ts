@@ -9,9 +9,14 @@ interface ServiceState {
   readonly ready: boolean;
 }
 
-const services = (): readonly ServiceState[] =>
-  (JSON.parse(readFileSync(`/run/atoll/${inject('clusterName')}/state.json`, 'utf8')) as { services: ServiceState[] })
-    .services;
+interface ClusterState {
+  readonly supervisor: { readonly pid: number };
+  readonly services: readonly ServiceState[];
+}
+
+const state = (): ClusterState =>
+  JSON.parse(readFileSync(`/run/atoll/${inject('clusterName')}/state.json`, 'utf8')) as ClusterState;
+const services = (): readonly ServiceState[] => state().services;
 
 /** Pid of a service of the cluster, by its name or, for agents, its host. */
 export function pidOf(name: string): number {
