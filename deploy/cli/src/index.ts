@@ -1,1 +1,3 @@
-export {};
+export { ClusterPaths } from './cluster/cluster-paths.ts';
+export { type ClusterState, readLiveState } from './cluster/cluster-state.ts';
+export { sendOrder } from './cluster/control-client.ts';

@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises';
+import type { ClusterPaths } from './cluster-paths.ts';
+
+export type SchedulerStrategy = 'spread' | 'binpack';
+
+/** What a cluster of this machine is made of; kept in its data root, so that the next `up` brings the same one. */
+export interface ClusterSettings {
+  readonly clusterId: string;
+  readonly hosts: number;
+  /** `host:port` of a TCP Docker API beside the socket. */
+  readonly tcp?: string;
+  /** Registry name -> base URL of its mirror. */
+  readonly registryMirrors: Readonly<Record<string, string>>;
+  readonly strategy: SchedulerStrategy;
+  /** Address other machines reach the control plane at (`atoll init`). */
+  readonly advertise?: string;
+  /** Block of the hosts' addresses. */
+  readonly block: string;
+  /** Port of each service, kept over restarts so that machines that joined find the control plane again. */
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+export async function loadSettings(paths: ClusterPaths): Promise<ClusterSettings | undefined> {
+  const text = await readFile(paths.settingsFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return text === undefined ? undefined : (JSON.parse(text) as ClusterSettings);
+}

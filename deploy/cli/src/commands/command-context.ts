@@ -1,0 +1,50 @@
+import { failedPrecondition, invalidArgument } from '@atoll/errors';
+import { type Command, Option } from 'commander';
+import { ClusterPaths, DEFAULT_NAME } from '../cluster/cluster-paths.ts';
+import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
+
+export interface ClusterFlags {
+  readonly name: string;
+  readonly dataRoot?: string;
+}
+
+/** Adds the options that say which cluster of this machine is meant. */
+export function withCluster(command: Command): Command {
+  return command
+    .addOption(new Option('--name <name>', 'cluster of this machine').env('ATOLL_NAME').default(DEFAULT_NAME))
+    .addOption(
+      new Option('--data-root <folder>', 'where its data is (default: /var/lib/atoll)').env('ATOLL_DATA_ROOT_DIR'),
+    );
+}
+
+export function pathsOf(flags: ClusterFlags): ClusterPaths {
+  return new ClusterPaths({ name: flags.name, ...(flags.dataRoot !== undefined && { dataRoot: flags.dataRoot }) });
+}
+
+/** Errors: failed-precondition when no cluster of that name runs. */
+export async function requireRunning(paths: ClusterPaths): Promise<ClusterState> {
+  const state = await readLiveState(paths);
+  const named = paths.name === DEFAULT_NAME ? '' : ` --name ${paths.name}`;
+  if (!state)
+    throw failedPrecondition(`no cluster ${paths.name} runs on this machine: start it with ./atoll up${named}`);
+  return state;
+}
+
+/** Namespaces, bridges and cgroups are root's. */
+export function requireRoot(what: string): void {
+  if (process.getuid?.() !== 0)
+    throw failedPrecondition(`${what} needs root: sudo ./atoll ${process.argv.slice(2).join(' ')}`);
+}
+
+/** Collects `name=value` options given several times. */
+export function collectPairs(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw invalidArgument(`${text}: give name=value`);
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw invalidArgument(`${text} is not a whole number`);
+  return value;
+}
