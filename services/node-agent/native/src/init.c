@@ -104,7 +104,7 @@ static int build_root(struct shim *shim, int scratch, int root, int proc, const 
 	return rootfs_pivot(root, err);
 }
 
-static int prepare(struct shim *shim, int scratch, int sync, int *master, struct err *err)
+static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 {
 	struct plan *plan = &shim->plan;
 	int is_private_net = plan->namespaces[NS_NET].mode == NS_PRIVATE;
@@ -119,7 +119,10 @@ static int prepare(struct shim *shim, int scratch, int sync, int *master, struct
 	CLEANUP_CLOSE int root = rootfs_mount(plan, err);
 	if (root < 0)
 		return -1;
-	if (mount_attach(root, shim->bundle) < 0)
+	/* Descriptors from before the clone belong to the host's mount namespace; the current folder moved with us. */
+	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_CLOSE int scratch = open(plan->log_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (here < 0 || scratch < 0 || mount_attach(root, here) < 0)
 		return err_sys(err, "mount root", "attach");
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	if (mount_setattr(root, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0)
@@ -136,12 +139,12 @@ static int prepare(struct shim *shim, int scratch, int sync, int *master, struct
 	return build_root(shim, scratch, root, proc, sources, master, err);
 }
 
-_Noreturn void init_main(struct shim *shim, int scratch, int sync)
+_Noreturn void init_main(struct shim *shim, int sync)
 {
 	struct err err = { 0 };
 	int master = -1;
 
-	if (prepare(shim, scratch, sync, &master, &err) == 0)
+	if (prepare(shim, sync, &master, &err) == 0)
 		child_finish(&shim->plan, &shim->stdio, master, sync, &err);
 	child_fail(sync, &err);
 }

@@ -3,7 +3,7 @@
 
 #include "shim.h"
 
-/* The container's first process, from the clone to the exec. `scratch`: see paths_mask. */
-_Noreturn void init_main(struct shim *shim, int scratch, int sync);
+/* The container's first process, from the clone to the exec. The current folder is the bundle. */
+_Noreturn void init_main(struct shim *shim, int sync);
 
 #endif

@@ -67,7 +67,7 @@ static int clone_init(struct err *err)
 	if (shim.pid == 0) {
 		close(shim.sync);
 		stdio_close_shim(&shim.stdio);
-		init_main(&shim, shim.log.directory, inner);
+		init_main(&shim, inner);
 	}
 	close(inner);
 	stdio_close_child(&shim.stdio);

@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+
+const NATIVE = join(import.meta.dirname, '..', '..', '..', 'native');
+
+/** Compiles the shim when it is out of date and gives its path. */
+export function buildShim(): string {
+  execFileSync('make', ['--silent', '-C', NATIVE], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return join(NATIVE, 'build', 'atoll-shim');
+}
+
+/** The static busybox that test roots are made of; fails with the command that installs it. */
+export function busyboxPath(): string {
+  for (const path of ['/bin/busybox', '/usr/bin/busybox']) {
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {}
+  }
+  throw new Error('these tests need a static busybox: apt-get install busybox-static');
+}
+
+export function requireRoot(): void {
+  if (process.getuid?.() !== 0) {
+    throw new Error('these tests make namespaces, mounts and cgroups: run them as root');
+  }
+}
