@@ -1,1 +1,1 @@
-export {};
+export { ImageBuilderModule } from './image-builder.module.ts';
