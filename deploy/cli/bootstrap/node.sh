@@ -40,7 +40,14 @@ install_modules() {
   # npm writes its hidden lock file last: newer than the lock means that npm itself brought both to this state.
   if [ -z "$(find node_modules/.package-lock.json -newer package-lock.json 2>/dev/null)" ]; then
     say 'installing the npm packages of package-lock.json (npm ci)'
-    npm ci --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed, see above'
+    npm ci --no-audit --no-fund --loglevel=error >"$tools/npm.log" 2>&1 || {
+      # A registry that lacks packages for other platforms makes npm distrust the lock file; it still installs what it says.
+      say 'npm ci refused, trying npm install with the same lock file'
+      npm install --no-save --no-audit --no-fund --loglevel=error >"$tools/npm.log" 2>&1
+    } || {
+      cat "$tools/npm.log" >&2
+      fail 'npm could not install the packages, see above'
+    }
   fi
   printf '%s\n' "$lock" >node_modules/.atoll-lock
 }

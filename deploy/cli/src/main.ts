@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addHost } from './commands/host.ts';
 import { addStatus } from './commands/status.ts';
@@ -21,7 +22,7 @@ function buildProgram(): Command {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .exitOverride();
-  for (const add of [addUp, addDown, addStatus, addHost]) add(program);
+  for (const add of [addUp, addDown, addStatus, addDoctor, addHost]) add(program);
   // exitOverride is not handed down to commands made before it; each gets its own.
   const all = (command: Command): Command[] => [command, ...command.commands.flatMap(all)];
   for (const command of all(program)) command.exitOverride();

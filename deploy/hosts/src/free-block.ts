@@ -18,7 +18,6 @@ export async function claimFreeBlock(options: {
   readonly owner: string;
   readonly preferred?: string;
 }): Promise<Ipv4Block> {
-  await mkdir(options.claims, { recursive: true });
   const used = await usedBlocks();
   const start = [...options.owner].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 254, 7);
   const candidates = Array.from({ length: 254 }, (_, n) => `${SPACE}.${((start + n) % 254) + 1}.0/24`);
@@ -41,6 +40,7 @@ async function claim(claims: string, block: Ipv4Block, owner: string): Promise<b
   // The caller has seen that no bridge carries the block: an old claim, or one of our own, is stale.
   if (holder === owner || (age !== undefined && age > CLAIM_LIMIT_MS)) await rm(file, { force: true });
   try {
+    await mkdir(claims, { recursive: true });
     await writeFile(file, owner, { flag: 'wx' });
     return true;
   } catch {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AtollError, deadlineExceeded, internal } from '@atoll/errors';
@@ -119,10 +119,11 @@ async function awaitReady(
     if (ours) progress(ours.steps.filter((step) => !step.id.startsWith('stop ')));
     if (ours?.phase === 'ready') return ours;
     if (supervisor.ended()) {
-      await rm(paths.runDir, { recursive: true, force: true });
+      await removeLeftovers(paths, { keepHosts: false });
       throw new AtollError('failed-precondition', ours?.failure ?? `the supervisor ended early, see ${supervisor.log}`);
     }
     await sleep(40);
   }
+  await removeLeftovers(paths, { keepHosts: false });
   throw deadlineExceeded(`the cluster was not ready in ${START_LIMIT_MS / 1000} s, see ${supervisor.log}`);
 }

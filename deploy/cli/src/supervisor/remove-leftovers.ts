@@ -1,4 +1,5 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CgroupTree, isAlive, type ProcessIdentity, parseBlock, signalProcess, Underlay } from '@atoll/hosts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import { loadSettings } from '../cluster/cluster-settings.ts';
@@ -45,5 +46,7 @@ export async function removeLeftovers(
     await new Underlay({ names: paths.names(), block: parseBlock(block), claims: paths.blockClaims }).remove();
   }
   if (!options.keepState) await rm(paths.runDir, { recursive: true, force: true });
+  // Shared with other clusters: these go with the last one.
+  for (const folder of [paths.blockClaims, dirname(paths.runDir)]) await rmdir(folder).catch(() => undefined);
   return holders;
 }

@@ -38,7 +38,9 @@ export class ServiceLog {
       const entry = parse(line);
       if (entry && (entry.level ?? 0) >= 50) return [entry.msg, entry.err?.message].filter(Boolean).join(': ');
     }
-    return lines.at(-1)?.slice(0, 500) ?? 'it wrote nothing to its log';
+    // A crash of Node itself ends with its version; the error stands above the trace.
+    const words = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);
+    return words?.slice(0, 500) ?? 'it wrote nothing to its log';
   }
 
   async #tail(): Promise<string> {

@@ -1,0 +1,83 @@
+import { access, readFile } from 'node:fs/promises';
+import { release } from 'node:os';
+import { cgroupMode, listCgroupHierarchies, runCommand } from '@atoll/hosts';
+import { advice, atLeast, type Check, missing, ok } from './check.ts';
+
+/** openat2 and open_tree with clone3 into a cgroup (5.7), mount_setattr (5.12). */
+const KERNEL = '5.12';
+const NAMESPACES = ['mnt', 'pid', 'net', 'uts', 'ipc', 'cgroup', 'user'];
+const CONTROLLERS = ['cpu', 'memory', 'pids'];
+
+export async function kernelChecks(): Promise<readonly Check[]> {
+  return Promise.all([kernel(), namespaces(), cgroups(), overlay(), seccomp(), networkDevices(), netfilter()]);
+}
+
+async function kernel(): Promise<Check> {
+  const version = release();
+  if (atLeast(version, KERNEL)) return ok('kernel', version);
+  return missing('kernel', version, `use Linux ${KERNEL} or newer`);
+}
+
+async function namespaces(): Promise<Check> {
+  const absent: string[] = [];
+  for (const name of NAMESPACES) if (!(await exists(`/proc/self/ns/${name}`))) absent.push(name);
+  if (absent.length === 0) return ok('namespaces', NAMESPACES.join(' '));
+  return missing('namespaces', `without ${absent.join(' ')}`, 'use a kernel with all CONFIG_*_NS options');
+}
+
+async function cgroups(): Promise<Check> {
+  const hierarchies = await listCgroupHierarchies();
+  const mode = cgroupMode(hierarchies);
+  const two = hierarchies.find((hierarchy) => hierarchy.version === 2);
+  const inTwo = two ? await readFile(`${two.mountPoint}/cgroup.controllers`, 'utf8').catch(() => '') : '';
+  const found = new Set([...hierarchies.flatMap((hierarchy) => hierarchy.controllers), ...inTwo.trim().split(' ')]);
+  const absent = CONTROLLERS.filter((name) => !found.has(name));
+  if (mode !== 'none' && absent.length === 0) return ok('cgroups', `${mode}, with ${CONTROLLERS.join(' ')}`);
+  const fix = mode === 'none' ? 'mount -t cgroup2 none /sys/fs/cgroup' : 'boot with the controllers enabled';
+  return missing('cgroups', mode === 'none' ? 'not mounted' : `${mode}, without ${absent.join(' ')}`, fix);
+}
+
+async function overlay(): Promise<Check> {
+  const known = await readFile('/proc/filesystems', 'utf8');
+  if (/\boverlay$/m.test(known)) return ok('overlayfs', 'there');
+  return missing('overlayfs', 'not known to the kernel', 'modprobe overlay');
+}
+
+async function seccomp(): Promise<Check> {
+  const actions = await readFile('/proc/sys/kernel/seccomp/actions_avail', 'utf8').catch(() => '');
+  if (actions.includes('errno')) return ok('seccomp', 'filters');
+  return missing('seccomp', 'not in this kernel', 'use a kernel with CONFIG_SECCOMP_FILTER');
+}
+
+/** Tried in a network namespace that is gone afterwards. */
+async function networkDevices(): Promise<Check> {
+  const what = 'bridge and veth';
+  if (process.getuid?.() !== 0) return advice(what, 'not tried', 'run it as root: sudo ./atoll doctor');
+  const batch = 'link add atolltest0 type bridge\nlink add atolltest1 type veth peer name atolltest2\n';
+  return attempt(
+    what,
+    () => runCommand('unshare', ['--net', 'ip', '-batch', '-'], { input: batch }),
+    'modprobe bridge veth',
+  );
+}
+
+async function netfilter(): Promise<Check> {
+  const what = 'nftables';
+  if (process.getuid?.() !== 0) return advice(what, 'not tried', 'run it as root: sudo ./atoll doctor');
+  const rules = 'table ip atolltest { chain c { type nat hook postrouting priority srcnat; masquerade\n} }\n';
+  const run = () => runCommand('unshare', ['--net', 'nft', '-f', '-'], { input: rules });
+  return attempt(what, run, 'apt-get install nftables; modprobe nf_tables nft_masq');
+}
+
+async function attempt(what: string, run: () => Promise<unknown>, fix: string): Promise<Check> {
+  try {
+    await run();
+    return ok(what, 'work');
+  } catch (error) {
+    return missing(what, (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '', fix);
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(() => true, () => false); // biome-ignore format: short
+}
