@@ -1,22 +1,41 @@
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { resourceExhausted } from '@atoll/errors';
 
 export const PORT_USERS = ['nats', 'scheduler', 'registry', 'registry-http', 'image-builder', 'gateway'] as const;
 
-/** A free port for each user of one; those in `kept` stay. */
-export async function choosePorts(kept: Readonly<Record<string, number>>): Promise<Readonly<Record<string, number>>> {
-  const wanted = PORT_USERS.filter((name) => kept[name] === undefined);
-  // All are held at the same time, so that no two get the same one.
-  const servers = await Promise.all(wanted.map(listen));
-  const chosen = servers.map(
-    (server, n) => [wanted[n] as string, (server.address() as { port: number }).port] as const,
-  );
+/** What people know a registry by; taken when it is free. */
+const USUAL: Readonly<Record<string, number>> = { 'registry-http': 5000 };
+
+/**
+ * A port for each user of one: that of last time if it is free, else the usual one, else any.
+ * With `fixed` those of last time stay in any case: other machines were told about them.
+ */
+export async function choosePorts(
+  last: Readonly<Record<string, number>>,
+  fixed: boolean,
+): Promise<Readonly<Record<string, number>>> {
+  const ports: Record<string, number> = {};
+  const servers: Server[] = [];
+  // All are held until the last is found, so that no two users get the same one.
+  for (const name of PORT_USERS) {
+    const before = last[name];
+    if (fixed && before !== undefined) {
+      ports[name] = before;
+      continue;
+    }
+    const server = (await listen(before)) ?? (await listen(USUAL[name])) ?? (await listen(0));
+    if (!server) throw resourceExhausted('no free TCP port on this machine');
+    servers.push(server);
+    ports[name] = (server.address() as AddressInfo).port;
+  }
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return { ...kept, ...Object.fromEntries(chosen) };
+  return ports;
 }
 
-function listen(): Promise<ReturnType<typeof createServer>> {
-  return new Promise((resolve, reject) => {
+function listen(port: number | undefined): Promise<Server | undefined> {
+  if (port === undefined) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject).listen(0, '0.0.0.0', () => resolve(server));
+    server.once('error', () => resolve(undefined)).listen(port, '0.0.0.0', () => resolve(server));
   });
 }

@@ -62,8 +62,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
     registryMirrors: options.registryMirrors ?? known?.registryMirrors ?? {},
     strategy: options.strategy ?? known?.strategy ?? 'spread',
     block: formatBlock(block),
-    // Ports that other machines were told stay; else free ones of this moment.
-    ports: await choosePorts(advertise ? (known?.ports ?? {}) : {}),
+    ports: await choosePorts(known?.ports ?? {}, advertise !== undefined && known?.advertise !== undefined),
     ...(advertise !== undefined && { advertise }),
     ...(tcp !== undefined && { tcp }),
   };

@@ -36,7 +36,8 @@ export function addDown(program: Command): void {
 }
 
 async function confirm(question: string): Promise<void> {
-  if (!process.stdin.isTTY) throw failedPrecondition(`${question} Not asked without a terminal: add --yes`);
+  // Scripts are not asked: they said --purge.
+  if (!process.stdin.isTTY) return;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await terminal.question(`${question} [y/N] `);
   terminal.close();

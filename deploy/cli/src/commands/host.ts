@@ -1,35 +1,34 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { sendOrder } from '../cluster/control-client.ts';
 import { type ClusterFlags, pathsOf, requireRoot, requireRunning, withCluster } from './command-context.ts';
 
-const VERBS = {
-  kill: 'power off: every process of the host dies at once',
-  revive: 'boot a killed host again, with its files',
-  cut: 'pull its network cable',
-  heal: 'plug the cable in again',
-  'kill-agent': 'kill -9 its agent; containers run on, the agent comes back',
-} as const;
+const HOST_HELP = `
+Verbs:
+  kill         power off: every process of the host dies at once
+  start        boot a killed host again, with its files
+  cut          pull its network cable
+  heal         plug the cable in again
+  kill-agent   kill -9 its agent; containers run on, the agent comes back
+`;
 
-/** Failures on demand, for demonstrations and tests; only for the namespace hosts of this machine. */
+/** Failures on demand, for demonstrations and tests; only for the namespace hosts and services of this machine. */
 export function addHost(program: Command): void {
-  const host = program.command('host').description('break and mend hosts of this machine, to see what happens');
-  for (const [verb, description] of Object.entries(VERBS)) {
-    withCluster(host.command(`${verb} <host>`).description(description)).action(
-      async (name: string, flags: ClusterFlags) => {
-        requireRoot('this');
-        const paths = pathsOf(flags);
-        await requireRunning(paths);
-        await sendOrder(paths, `/hosts/${encodeURIComponent(name)}/${verb}`);
-      },
-    );
-  }
-  const service = program.command('service').description('break services of this machine');
-  withCluster(service.command('kill <service>').description('kill -9 a service; it is started again')).action(
-    async (name: string, flags: ClusterFlags) => {
-      requireRoot('this');
-      const paths = pathsOf(flags);
-      await requireRunning(paths);
-      await sendOrder(paths, `/services/${encodeURIComponent(name)}/kill`);
-    },
-  );
+  withCluster(program.command('host'))
+    .description('break and mend hosts of this machine, to see what happens')
+    .addArgument(new Argument('<verb>').choices(['kill', 'start', 'cut', 'heal', 'kill-agent']))
+    .argument('<host>')
+    .addHelpText('after', HOST_HELP)
+    .action((verb: string, host: string, flags: ClusterFlags) => order(flags, 'hosts', host, verb));
+  withCluster(program.command('service'))
+    .description('kill -9 a service of this machine; it is started again')
+    .addArgument(new Argument('<verb>').choices(['kill']))
+    .argument('<service>')
+    .action((verb: string, service: string, flags: ClusterFlags) => order(flags, 'services', service, verb));
+}
+
+async function order(flags: ClusterFlags, kind: string, name: string, verb: string): Promise<void> {
+  requireRoot('this');
+  const paths = pathsOf(flags);
+  await requireRunning(paths);
+  await sendOrder(paths, `/${kind}/${encodeURIComponent(name)}/${verb}`);
 }

@@ -64,7 +64,7 @@ async function networkDevices(): Promise<Check> {
 async function netfilter(): Promise<Check> {
   const what = 'nftables';
   if (process.getuid?.() !== 0) return advice(what, 'not tried', 'run it as root: sudo ./atoll doctor');
-  const rules = 'table ip atolltest { chain c { type nat hook postrouting priority srcnat; masquerade\n} }\n';
+  const rules = 'table ip atolltest {\nchain c {\ntype nat hook postrouting priority srcnat\nmasquerade\n}\n}\n';
   const run = () => runCommand('unshare', ['--net', 'nft', '-f', '-'], { input: rules });
   return attempt(what, run, 'apt-get install nftables; modprobe nf_tables nft_masq');
 }

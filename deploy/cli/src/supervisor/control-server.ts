@@ -51,7 +51,7 @@ export class ControlServer {
         return this.#actions.stop(Number(url.searchParams.get('grace') ?? 10_000));
       case 'hosts kill':
         return this.#supervisor.host(name).kill();
-      case 'hosts revive':
+      case 'hosts start':
         return this.#supervisor.host(name).revive();
       case 'hosts cut':
         return this.#supervisor.host(name).setCable(false);

@@ -55,8 +55,9 @@ export class ServicePlanner {
     return `${this.#settings.advertise ?? this.#address}:${this.#port(service)}`;
   }
 
+  /** The distribution API for push and pull from this machine; it asks for no password, so it is on loopback only. */
   get registryHttp(): string {
-    return `${this.#settings.advertise ?? this.#address}:${this.#port('registry-http')}`;
+    return `127.0.0.1:${this.#port('registry-http')}`;
   }
 
   scheduler(): ServicePlan {
@@ -74,14 +75,14 @@ export class ServicePlanner {
     return this.#plan('registry', {
       ...this.#nats(),
       ATOLL_DATA_ROOT: this.#paths.serviceData('registry'),
-      ATOLL_HTTP_LISTEN: this.#listen('registry-http'),
+      ATOLL_LISTEN_HTTP: this.registryHttp,
+      ATOLL_REGISTRY_NAMES: `${this.registryHttp},localhost:${this.#port('registry-http')}`,
       ATOLL_REGISTRY_MIRRORS: pairs(this.#settings.registryMirrors),
     });
   }
 
   imageBuilder(): ServicePlan {
     return this.#plan('image-builder', {
-      ...this.#nats(),
       ...this.#peers(),
       ATOLL_DATA_ROOT: this.#paths.serviceData('image-builder'),
     });

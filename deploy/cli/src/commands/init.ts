@@ -1,0 +1,59 @@
+import { isIPv4 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { failedPrecondition, invalidArgument } from '@atoll/errors';
+import type { Command } from 'commander';
+import { readLiveState } from '../cluster/cluster-state.ts';
+import { requestJoinToken } from '../identity/join-token.ts';
+import { type ClusterFlags, collectPairs, pathsOf, requireRoot, withCluster } from './command-context.ts';
+import { showStart, stayUntilInterrupted } from './up.ts';
+
+interface InitFlags extends ClusterFlags {
+  readonly advertise?: string;
+  readonly tcp?: string;
+  readonly detach?: boolean;
+  readonly registryMirror?: Record<string, string>;
+}
+
+export function addInit(program: Command): void {
+  withCluster(program.command('init'))
+    .description('start the control plane of a cluster that other machines join, with one host on this machine')
+    .option('--advertise <address>', 'IPv4 address other machines reach this one at')
+    .option('--tcp <host:port>', 'serve the Docker API there too, without authentication: for trusted networks only')
+    .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
+    .option('-d, --detach', 'return when it is ready instead of staying until Ctrl-C')
+    .action(async (flags: InitFlags) => {
+      requireRoot('starting a cluster');
+      const paths = pathsOf(flags);
+      if (await readLiveState(paths)) {
+        throw failedPrecondition(`cluster ${paths.name} runs already: ./atoll token shows how machines join it`);
+      }
+      const advertise = flags.advertise ?? onlyAddress();
+      if (!isIPv4(advertise)) throw invalidArgument(`--advertise ${advertise} is not an IPv4 address`);
+      const state = await showStart(paths, {
+        advertise,
+        ...(flags.tcp !== undefined && { tcp: flags.tcp }),
+        ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
+      });
+      const scheduler = state.endpoints['scheduler'] ?? '';
+      const token = await requestJoinToken({ scheduler, tlsDir: paths.tlsDir('operator'), ttlSeconds: 0 });
+      process.stderr.write('\nOn each machine that is to join:\n\n');
+      process.stdout.write(`./atoll join --token ${token} --scheduler ${scheduler}\n`);
+      process.stderr.write('\nOn this machine:\n\n');
+      process.stdout.write(
+        `docker context create atoll --docker host=${state.endpoints['tcp'] ?? state.endpoints['docker']}\n`,
+      );
+      if (!flags.detach) await stayUntilInterrupted(paths, state);
+    });
+}
+
+/** Errors: invalid-argument when the machine has several addresses, naming them. */
+function onlyAddress(): string {
+  const found = Object.entries(networkInterfaces())
+    .filter(([name]) => !name.startsWith('atoll'))
+    .flatMap(([, addresses]) => addresses ?? [])
+    .filter((address) => address.family === 'IPv4' && !address.internal)
+    .map((address) => address.address);
+  const [only, ...others] = found;
+  if (only !== undefined && others.length === 0) return only;
+  throw invalidArgument(`give --advertise: this machine has ${found.length === 0 ? 'no address' : found.join(', ')}`);
+}
