@@ -57,6 +57,11 @@ export class Channel {
     ) as Client<D>;
   }
 
+  /** Starts to connect, so that the first call need not wait for the handshake. */
+  connect(): void {
+    this.#client.getChannel().getConnectivityState(true);
+  }
+
   close(): void {
     this.#client.close();
   }
