@@ -76,6 +76,6 @@ int command_cleanup(int argc, char **argv)
 		err_set(&err, EINVAL, "arguments", "usage: atoll-shim cleanup <bundle>");
 	if (argc == 1 && clean(argv[0], &err) == 0)
 		return 0;
-	err_report(&err, 1);
+	err_report(&err, 2);
 	return 1;
 }

@@ -1,7 +1,10 @@
 #ifndef ATOLL_COMMANDS_H
 #define ATOLL_COMMANDS_H
 
-/* Sub-commands: argc and argv after the name; the result is the exit code. Failures are one JSON line on standard output. */
+/*
+ * Sub-commands: argc and argv after the name; the result is the exit code. Failures are one JSON line: of `run` on standard
+ * output, of `exec` a REPLY frame, of all others on standard error.
+ */
 int command_run(int argc, char **argv);
 int command_exec(int argc, char **argv);
 int command_cleanup(int argc, char **argv);

@@ -12,6 +12,16 @@ static const struct command {
 	{ "run", command_run, 1 },
 	{ "exec", command_exec, 1 },
 	{ "cleanup", command_cleanup, 0 },
+	{ "layer-apply", command_layer_apply, 0 },
+	{ "layer-diff", command_layer_diff, 0 },
+	{ "changes", command_changes, 0 },
+	{ "archive-get", command_archive_get, 0 },
+	{ "archive-put", command_archive_put, 0 },
+	{ "archive-stat", command_archive_stat, 0 },
+	{ "mount-overlay", command_mount_overlay, 0 },
+	{ "umount", command_umount, 0 },
+	{ "resolve-user", command_resolve_user, 0 },
+	{ "features", command_features, 0 },
 };
 
 int main(int argc, char **argv)

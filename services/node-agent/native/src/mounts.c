@@ -74,7 +74,7 @@ static int check_not_proc(const struct mount_plan *mount, int target, struct err
 	return 0;
 }
 
-static int apply_bind(const struct mount_plan *mount, int root, int source, struct err *err)
+int mount_bind(const struct mount_plan *mount, int root, int source, struct err *err)
 {
 	static const uint64_t propagations[] = { MS_PRIVATE, MS_PRIVATE, MS_SLAVE, MS_SLAVE, MS_SHARED, MS_SHARED };
 	int deep = mount->propagation == PROP_RPRIVATE || mount->propagation == PROP_RSLAVE || mount->propagation == PROP_RSHARED;
@@ -190,7 +190,7 @@ int mounts_apply(const struct plan *plan, int root, const int *sources, struct c
 	*devpts = -1;
 	for (size_t index = 0; index < plan->mount_count; index++) {
 		const struct mount_plan *mount = &plan->mounts[index];
-		int result = mount->kind == MOUNT_BIND ? apply_bind(mount, root, sources[index], err)
+		int result = mount->kind == MOUNT_BIND ? mount_bind(mount, root, sources[index], err)
 						       : apply_new(mount, root, cgroup, dev, devpts, err);
 
 		if (result < 0)

@@ -18,6 +18,9 @@ int *mounts_open_sources(const struct plan *plan, struct err *err);
 int mounts_apply(const struct plan *plan, int root, const int *sources, struct cgroup *cgroup, int *dev, int *devpts,
 		 struct err *err);
 
+/* One bind of the plan, its source cloned already. */
+int mount_bind(const struct mount_plan *mount, int root, int source, struct err *err);
+
 int devices_create(const struct plan *plan, int root, int dev, struct err *err);
 int paths_make_readonly(const struct plan *plan, int root, struct err *err);
 /*

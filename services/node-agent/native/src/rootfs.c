@@ -73,27 +73,48 @@ static int overlay_mount_joined(const struct text_list *lowers, const char *uppe
 		}
 		at += (size_t)snprintf(options + at, sizeof(options) - at, "%s/proc/self/fd/%d", opened ? ":" : "", fds[opened]);
 	}
-	if ((size_t)snprintf(options + at, sizeof(options) - at, ",upperdir=%s,workdir=%s", upper, work) >= sizeof(options) - at) {
+	at += (size_t)snprintf(options + at, sizeof(options) - at, ",redirect_dir=off,metacopy=off");
+	if (upper && (size_t)snprintf(options + at, sizeof(options) - at, ",upperdir=%s,workdir=%s", upper, work) >= sizeof(options) - at) {
 		err_set(err, ENAMETOOLONG, "mount overlay", "the folders' names are too long for this kernel");
 		goto out;
 	}
-	/* A mount point of our own that nobody else sees: this function runs in a private mount namespace. */
-	if (mount("overlay", work, "overlay", 0, options) < 0) {
+	/* Any folder will do as a mount point: this function runs in a private mount namespace. */
+	const char *point = upper ? work : lowers->items[0];
+	if (mount("overlay", point, "overlay", 0, options) < 0) {
 		err_sys(err, "mount overlay", "%zu layers", lowers->count);
 		goto out;
 	}
-	result = open_tree(AT_FDCWD, work, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	result = open_tree(AT_FDCWD, point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (result < 0)
 		err_sys(err, "mount overlay", "open_tree");
-	umount2(work, MNT_DETACH);
+	umount2(point, MNT_DETACH);
 out:
 	while (opened-- > 0)
 		close(fds[opened]);
 	return result;
 }
 
+/* Without an upper folder: a read-only view. Overlay itself wants two layers for that. */
+static int view_single(const char *lower, struct err *err)
+{
+	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+	int view = open_tree(AT_FDCWD, lower, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (view >= 0 && mount_setattr(view, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) == 0)
+		return view;
+	err_sys(err, "mount overlay", "view %s", lower);
+	if (view >= 0)
+		close(view);
+	return -1;
+}
+
 int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, struct err *err)
 {
+	/* What layer-diff reads must be plain: no redirected folders, no files of metadata only. */
+	static const char *const options[][2] = { { "redirect_dir", "off" }, { "metacopy", "off" } };
+
+	if (!upper && lowers->count == 1)
+		return view_single(lowers->items[0], err);
 	CLEANUP_CLOSE int context = fsopen("overlay", FSOPEN_CLOEXEC);
 
 	if (context < 0)
@@ -105,10 +126,15 @@ int overlay_mount(const struct text_list *lowers, const char *upper, const char 
 			return overlay_mount_joined(lowers, upper, work, err);
 		return fail(context, err, "mount overlay", "layer", lowers->items[index]);
 	}
-	if (fsconfig(context, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0)
+	if (upper && fsconfig(context, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0)
 		return fail(context, err, "mount overlay", "upper", upper);
-	if (fsconfig(context, FSCONFIG_SET_STRING, "workdir", work, 0) < 0)
+	if (upper && fsconfig(context, FSCONFIG_SET_STRING, "workdir", work, 0) < 0)
 		return fail(context, err, "mount overlay", "work", work);
+	for (size_t index = 0; index < sizeof(options) / sizeof(*options); index++)
+		if (fsconfig(context, FSCONFIG_SET_STRING, options[index][0], options[index][1], 0) < 0)
+			return fail(context, err, "mount overlay", options[index][0], options[index][1]);
+	if (fsconfig(context, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0)
+		return fail(context, err, "mount overlay", "source", "overlay");
 	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fail(context, err, "mount overlay", "create", NULL);
 	int mount = fsmount(context, FSMOUNT_CLOEXEC, 0);

@@ -4,7 +4,7 @@
 #include "err.h"
 #include "plan.h"
 
-/* A detached overlay mount (never in any mount table). Lower folders are top first. */
+/* A detached overlay mount (never in any mount table). Lower folders are top first; no upper folder: read-only. */
 int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, struct err *err);
 
 /* New file system by fsopen with the options; a detached mount with the attributes. */
