@@ -1,1 +1,14 @@
-export {};
+export * from './api-version.ts';
+export * from './auth-config.ts';
+export * from './container-name.ts';
+export * from './container-path-stat.ts';
+export * from './detach-keys.ts';
+export * from './filters.ts';
+export * from './human-duration.ts';
+export * from './json-message.ts';
+export * from './operations.ts';
+export * from './port.ts';
+export * from './signal.ts';
+export * from './stdcopy.ts';
+export * from './strict-json.ts';
+export * from './timestamp.ts';

@@ -1,0 +1,128 @@
+import { invalidArgument, notFound } from '@atoll/errors';
+import { containerV1, type nodeV1 } from '@atoll/proto';
+import type { Mirror } from '../mirrors/mirror.ts';
+import type { ContainerLookup } from '../resources/container/backend.ts';
+import type { ContainerView } from '../resources/container/container-view.ts';
+import type { NodeView } from '../resources/system/backend.ts';
+
+export interface ClusterMirrors {
+  readonly containers: Mirror<containerV1.ContainerRecord>;
+  readonly containerStatuses: Mirror<containerV1.ContainerStatus>;
+  readonly nodes: Mirror<nodeV1.NodeRecord>;
+  readonly nodeStatuses: Mirror<nodeV1.NodeStatus>;
+}
+
+const NO_SPEC = containerV1.ContainerSpec.fromPartial({});
+
+/**
+ * The cluster as this gateway knows it: what its mirrors heard and what its own calls were answered, whichever is newer. So a
+ * client reads its own writes through the gateway it wrote through.
+ */
+export class ClusterState implements ContainerLookup {
+  readonly #mirrors: ClusterMirrors;
+  readonly #idsByName = new Map<string, string>();
+
+  constructor(mirrors: ClusterMirrors) {
+    this.#mirrors = mirrors;
+    for (const record of mirrors.containers.values()) this.#name(record.id, undefined, record);
+    mirrors.containers.onChange(({ id, previous, value }) => this.#name(id, previous, value));
+  }
+
+  find(reference: string): ContainerView {
+    const found = this.#exact(reference) ?? this.#byPrefix(reference);
+    if (found === undefined) throw notFound(`No such container: ${reference}`);
+    return found;
+  }
+
+  /** By full id; undefined when it is gone. */
+  get(id: string): ContainerView | undefined {
+    const record = this.#mirrors.containers.get(id);
+    return record === undefined ? undefined : this.#visible(record);
+  }
+
+  list(): readonly ContainerView[] {
+    const views: ContainerView[] = [];
+    for (const record of this.#mirrors.containers.values()) {
+      const view = this.#visible(record);
+      if (view !== undefined) views.push(view);
+    }
+    return views.sort((a, b) => (a.record.createdAtNs > b.record.createdAtNs ? -1 : 1));
+  }
+
+  nodeCount(): number {
+    let count = 0;
+    for (const _ of this.#mirrors.nodes.values()) count++;
+    return count;
+  }
+
+  nodes(): readonly NodeView[] {
+    return [...this.#mirrors.nodes.values()]
+      .map((record) => ({ record, status: this.#mirrors.nodeStatuses.get(record.id) }))
+      .sort((a, b) => a.record.index - b.record.index);
+  }
+
+  applyRecord(record: containerV1.ContainerRecord | undefined): void {
+    if (record !== undefined) this.#mirrors.containers.apply(record.id, record, record.revision);
+  }
+
+  applyStatus(status: containerV1.ContainerStatus | undefined): void {
+    if (status !== undefined) this.#mirrors.containerStatuses.apply(status.id, status, 0n);
+  }
+
+  applyRemoval(id: string, revision: bigint): void {
+    this.#mirrors.containers.apply(id, undefined, revision);
+  }
+
+  /** Tells of every change of a container's record or status, after it is visible. */
+  onContainerChange(listener: (id: string) => void): () => void {
+    const stops = [
+      this.#mirrors.containers.onChange(({ id }) => listener(id)),
+      this.#mirrors.containerStatuses.onChange(({ id }) => listener(id)),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  onNodeChange(listener: (node: nodeV1.NodeRecord) => void): () => void {
+    return this.#mirrors.nodes.onChange(({ value }) => {
+      if (value !== undefined) listener(value);
+    });
+  }
+
+  #exact(reference: string): ContainerView | undefined {
+    const name = reference.startsWith('/') ? reference.slice(1) : reference;
+    return this.get(reference) ?? this.get(this.#idsByName.get(name) ?? '');
+  }
+
+  #byPrefix(prefix: string): ContainerView | undefined {
+    if (!/^[0-9a-f]{1,64}$/.test(prefix)) return undefined;
+    let found: ContainerView | undefined;
+    for (const record of this.#mirrors.containers.values()) {
+      if (!record.id.startsWith(prefix)) continue;
+      const view = this.#visible(record);
+      if (view === undefined) continue;
+      if (found !== undefined) throw invalidArgument(`multiple IDs found with provided prefix: ${prefix}`);
+      found = view;
+    }
+    return found;
+  }
+
+  /** A container whose node has confirmed its end is gone, though its key may be deleted a moment later. */
+  #visible(record: containerV1.ContainerRecord): ContainerView | undefined {
+    const status = this.#mirrors.containerStatuses.get(record.id);
+    if (status?.state === containerV1.ContainerState.REMOVED && status.nodeId === record.nodeId) return undefined;
+    return { record, spec: record.spec ?? NO_SPEC, status, node: this.#mirrors.nodes.get(record.nodeId) };
+  }
+
+  #name(
+    id: string,
+    previous: containerV1.ContainerRecord | undefined,
+    value: containerV1.ContainerRecord | undefined,
+  ): void {
+    const before = previous?.spec?.name;
+    const after = value?.spec?.name;
+    if (before !== undefined && before !== after && this.#idsByName.get(before) === id) this.#idsByName.delete(before);
+    if (after !== undefined) this.#idsByName.set(after, id);
+  }
+}

@@ -1,0 +1,87 @@
+import type { Backends } from '../gateway-routes.ts';
+import type { ContainerBackend } from '../resources/container/backend.ts';
+import type { Agents } from './agents.ts';
+import { ArchiveBackend } from './archive-backend.ts';
+import type { BuilderBackend } from './build-backend.ts';
+import type { ClusterState } from './cluster-state.ts';
+import { AgentExecs } from './exec-backend.ts';
+import type { StoreBackend } from './image-backend.ts';
+import type { LeaderCaller } from './leader-caller.ts';
+import { LifecycleBackend } from './lifecycle-backend.ts';
+import type { PublishedPorts } from './published-ports.ts';
+import { QuestionBackend } from './question-backend.ts';
+import { StreamBackend } from './stream-backend.ts';
+import type { ClusterSystem } from './system-backend.ts';
+
+export interface BackendParts {
+  readonly state: ClusterState;
+  readonly agents: Agents;
+  readonly leader: LeaderCaller;
+  readonly ports: PublishedPorts;
+  readonly store: StoreBackend;
+  readonly builder: BuilderBackend;
+  readonly system: ClusterSystem;
+}
+
+/** The wide interfaces of the routers, put together from the narrow adapters. */
+export function composeBackends(parts: BackendParts): Backends {
+  const { state, agents, store, system } = parts;
+  const lookup = {
+    find: state.find.bind(state),
+    list: state.list.bind(state),
+    nodeCount: state.nodeCount.bind(state),
+  };
+  const questions = bound(new QuestionBackend(state, agents), ['details', 'top', 'changes', 'sizes']);
+  const containers: ContainerBackend = {
+    ...lookup,
+    ...questions,
+    ...bound(new LifecycleBackend(state, parts.leader, parts.ports), [
+      'create',
+      'start',
+      'stop',
+      'restart',
+      'kill',
+      'pause',
+      'unpause',
+      'rename',
+      'update',
+      'remove',
+    ]),
+    ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
+    ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'putArchive']),
+    ...bound(store, ['resolveImage']),
+  };
+  const execs = bound(new AgentExecs(state, agents), [
+    'createExec',
+    'startExec',
+    'startDetachedExec',
+    'inspectExec',
+    'resizeExec',
+  ]);
+  return {
+    containers,
+    execs: { ...lookup, ...execs },
+    images: store,
+    builds: parts.builder,
+    networks: {
+      list: lookup.list,
+      nodeNetworks: () =>
+        state.nodes().map(({ record }) => ({ hostname: record.facts?.hostname ?? record.id, subnet: record.containerSubnet })),
+      clusterSinceNs: () =>
+        state.nodes().reduce((first, { record }) => (first === 0n || record.joinedAtNs < first ? record.joinedAtNs : first), 0n),
+    },
+    volumes: lookup,
+    system: {
+      ...lookup,
+      ...questions,
+      nodes: () => state.nodes(),
+      ...bound(system, ['clusterId', 'storeUsage', 'events', 'checkAuth']),
+    },
+  };
+}
+
+/** Some methods of an object as functions of their own. */
+function bound<T extends object, K extends keyof T>(target: T, names: readonly K[]): Pick<T, K> {
+  const entries = names.map((name) => [name, (target[name] as (...args: unknown[]) => unknown).bind(target)]);
+  return Object.fromEntries(entries) as Pick<T, K>;
+}

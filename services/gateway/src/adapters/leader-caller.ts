@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AtollError, hasReason, unavailable } from '@atoll/errors';
+import { containerV1 } from '@atoll/proto';
+import type { CallOptions, ChannelPool, Client } from '@atoll/rpc';
+
+export type ContainerClient = Client<containerV1.ContainerServiceService>;
+
+/** A store or scheduler fail-over takes up to 6 s: callers wait a little longer before they give up. */
+const RETRY_BUDGET_MS = 10_000;
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 400;
+const DEFAULT_TIMEOUT_MS = 120_000;
+
+/**
+ * Calls the scheduler that leads. A replica that does not answers `unavailable`, with the leader's address in its details when it
+ * knows it; the call then goes there, or to the next replica, until the budget is used up.
+ */
+export class LeaderCaller {
+  readonly #addresses: readonly string[];
+  readonly #clients = new Map<string, ContainerClient>();
+  readonly #pool: Pick<ChannelPool, 'get'>;
+  #leader: string;
+
+  constructor(addresses: readonly [string, ...string[]], pool: Pick<ChannelPool, 'get'>) {
+    this.#addresses = addresses;
+    this.#leader = addresses[0];
+    this.#pool = pool;
+  }
+
+  async call<T>(
+    run: (client: ContainerClient, options: CallOptions) => Promise<T>,
+    signal: AbortSignal,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<T> {
+    const giveUp = performance.now() + RETRY_BUDGET_MS;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      const address = this.#leader;
+      try {
+        return await run(this.#client(address), { signal, timeoutMs });
+      } catch (error) {
+        if (!hasReason(error, 'unavailable') || signal.aborted) throw error;
+        if (performance.now() > giveUp) {
+          throw unavailable(`the scheduler does not answer: ${(error as Error).message}`, { cause: error });
+        }
+        this.#turnTo(address, error);
+      }
+      await sleep(pause, undefined, { signal });
+    }
+  }
+
+  #turnTo(failed: string, error: unknown): void {
+    if (this.#leader !== failed) return; // another call has found the leader meanwhile
+    const hint = error instanceof AtollError ? error.details['atoll-leader'] || error.details['leader'] : undefined;
+    const next = this.#addresses[(this.#addresses.indexOf(failed) + 1) % this.#addresses.length];
+    this.#leader = hint || next || failed;
+  }
+
+  #client(address: string): ContainerClient {
+    const known = this.#clients.get(address);
+    if (known !== undefined) return known;
+    const client = this.#pool.get(address, 'scheduler').client(containerV1.ContainerServiceService);
+    this.#clients.set(address, client);
+    return client;
+  }
+}

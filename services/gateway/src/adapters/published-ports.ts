@@ -1,0 +1,100 @@
+import type { ForwardedPort, Target } from '../ports/forwarded-port.ts';
+import { PortForwarder } from '../ports/port-forwarder.ts';
+import { dockerState } from '../resources/container/container-state.ts';
+import type { ContainerView } from '../resources/container/container-view.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+type OnError = (container: string, port: ForwardedPort, error: unknown) => void;
+
+/** Keeps the published ports of running containers open on this machine, as the mirror shows them. */
+export class PublishedPorts {
+  readonly #state: ClusterState;
+  readonly #forwarder: PortForwarder;
+  /** Containers a start is under way for: the mirror does not show them running yet. */
+  readonly #held = new Map<string, number>();
+  #stop: (() => void) | undefined;
+
+  readonly #isOwnAddress: (address: string) => boolean;
+
+  constructor(state: ClusterState, isOwnAddress: (address: string) => boolean, onError: OnError) {
+    this.#state = state;
+    this.#isOwnAddress = isOwnAddress;
+    this.#forwarder = new PortForwarder({
+      targetOf: (owner, port) => this.#target(owner, port),
+      loopbackOnly: (owner) => this.#isLocal(state.get(owner)),
+      onError,
+    });
+  }
+
+  start(): void {
+    this.#stop = this.#state.onContainerChange((id) => this.#follow(id));
+    for (const view of this.#state.list()) this.#follow(view.record.id);
+  }
+
+  async stop(): Promise<void> {
+    this.#stop?.();
+    await this.#forwarder.closeAll();
+  }
+
+  /**
+   * Runs a start with the container's ports open before it answers. On a machine that is itself the container's host the agent
+   * checks that the ports are free, so there they are opened after it.
+   * @throws conflict `Bind for 0.0.0.0:8080 failed: port is already allocated`; `undo` has run then when the start had succeeded
+   */
+  async during<T>(view: ContainerView, begin: () => Promise<T>, undo: () => Promise<unknown>): Promise<T> {
+    const { id } = view.record;
+    this.#hold(id);
+    try {
+      if (this.#isLocal(view)) await this.#forwarder.close(id);
+      else await this.#forwarder.open(id, view.record.ports);
+      const result = await begin();
+      const now = this.#state.get(id);
+      if (now !== undefined && this.#isOpen(now)) {
+        await this.#forwarder.open(id, now.record.ports).catch(async (error: unknown) => {
+          await undo();
+          throw error;
+        });
+      }
+      return result;
+    } finally {
+      this.#release(id);
+      this.#follow(id);
+    }
+  }
+
+  #follow(id: string): void {
+    if (this.#held.has(id)) return;
+    const view = this.#state.get(id);
+    this.#forwarder.follow(id, view !== undefined && this.#isOpen(view) ? view.record.ports : []);
+  }
+
+  #target(owner: string, port: ForwardedPort): Target | undefined {
+    const view = this.#state.get(owner);
+    if (view === undefined) return undefined;
+    const host = this.#isLocal(view) ? view.status?.ipAddress : view.node?.facts?.hostIp;
+    if (host === undefined || host === '') return undefined;
+    return { host, port: this.#isLocal(view) ? port.containerPort : port.hostPort };
+  }
+
+  #hold(id: string): void {
+    this.#held.set(id, (this.#held.get(id) ?? 0) + 1);
+  }
+
+  #release(id: string): void {
+    const count = (this.#held.get(id) ?? 1) - 1;
+    if (count === 0) this.#held.delete(id);
+    else this.#held.set(id, count);
+  }
+
+  /** Whether the container's host is this very machine, in this network namespace. */
+  #isLocal(view: ContainerView | undefined): boolean {
+    const address = view?.node?.facts?.hostIp ?? '';
+    return address !== '' && this.#isOwnAddress(address);
+  }
+
+  /** Between two runs of a restart policy the ports stay open, unless the agent of this very machine has to take them again. */
+  #isOpen(view: ContainerView): boolean {
+    const state = dockerState(view);
+    return state === 'running' || state === 'paused' || (state === 'restarting' && !this.#isLocal(view));
+  }
+}

@@ -1,0 +1,101 @@
+import { formatApiVersion, MAXIMUM_API_VERSION } from '@atoll/docker-api';
+import { reasonOf } from '@atoll/errors';
+import type { Logger } from '@atoll/logging';
+import { buildV1, imageV1 } from '@atoll/proto';
+import type { ChannelPool } from '@atoll/rpc';
+import { Agents } from './adapters/agents.ts';
+import { BuilderBackend } from './adapters/build-backend.ts';
+import type { ClusterMirrors } from './adapters/cluster-state.ts';
+import { ClusterState } from './adapters/cluster-state.ts';
+import { composeBackends } from './adapters/compose-backends.ts';
+import { StoreBackend } from './adapters/image-backend.ts';
+import { LeaderCaller } from './adapters/leader-caller.ts';
+import { PublishedPorts } from './adapters/published-ports.ts';
+import { ClusterSystem, type EventSource } from './adapters/system-backend.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
+import { isOwnAddress } from './ports/own-addresses.ts';
+import { SERVER_VERSION } from './resources/system/info.ts';
+import { Router } from './routing/router.ts';
+import { DockerServer, type DockerServerOptions } from './server/docker-server.ts';
+
+export interface GatewayOptions {
+  readonly listen: Omit<DockerServerOptions, 'router'>;
+  readonly mirrors: ClusterMirrors;
+  readonly events: EventSource;
+  readonly channels: Pick<ChannelPool, 'get'>;
+  readonly schedulers: readonly [string, ...string[]];
+  readonly registry: string;
+  readonly builder: string;
+  /** Certificate of the cluster's CA: what the cluster's id is made from. */
+  readonly ca: Buffer;
+  readonly logger: Logger;
+}
+
+const HEADERS = {
+  'Api-Version': formatApiVersion(MAXIMUM_API_VERSION),
+  'Docker-Experimental': 'false',
+  Ostype: 'linux',
+  Server: `Atoll/${SERVER_VERSION} (linux)`,
+  'Builder-Version': '1',
+  Swarm: 'inactive',
+};
+/** Errors that are nobody's fault but ours, or of the parts behind us. */
+const OURS: readonly string[] = ['internal', 'data-loss', 'unavailable', 'deadline-exceeded'];
+
+/** The Docker API of a cluster: backends over gRPC and mirrors, behind one router on one server. */
+export class Gateway {
+  readonly #server: DockerServer;
+  readonly #ports: PublishedPorts;
+  readonly #agents: Agents;
+  readonly #state: ClusterState;
+  #stopWarming: (() => void) | undefined;
+
+  constructor(options: GatewayOptions) {
+    const { channels, logger } = options;
+    this.#state = new ClusterState(options.mirrors);
+    this.#agents = new Agents(channels);
+    this.#ports = new PublishedPorts(this.#state, isOwnAddress, (container, port, error) =>
+      logger.warn({ container, port, err: error }, 'a published port cannot be opened on this machine'),
+    );
+    for (const [address, role] of [
+      [options.registry, 'registry'],
+      [options.builder, 'image-builder'],
+      [options.schedulers[0], 'scheduler'],
+    ] as const) {
+      channels.get(address, role).connect();
+    }
+    const store = new StoreBackend(channels.get(options.registry, 'registry').client(imageV1.ImageServiceService), this.#state);
+    const backends = composeBackends({
+      state: this.#state,
+      agents: this.#agents,
+      leader: new LeaderCaller(options.schedulers, channels),
+      ports: this.#ports,
+      store,
+      builder: new BuilderBackend(channels.get(options.builder, 'image-builder').client(buildV1.BuildServiceService)),
+      system: new ClusterSystem(store, options.events, options.ca),
+    });
+    const router = new Router({
+      table: gatewayRoutes(backends),
+      headers: HEADERS,
+      onError: (request, error) => {
+        const level = OURS.includes(reasonOf(error)) ? 'error' : 'debug';
+        logger[level]({ method: request.method, url: request.url, err: error }, 'request failed');
+      },
+    });
+    this.#server = new DockerServer({ ...options.listen, router });
+  }
+
+  /** @returns the TCP port, when there is one */
+  async start(): Promise<number | undefined> {
+    this.#ports.start();
+    for (const { record } of this.#state.nodes()) this.#agents.warm(record);
+    this.#stopWarming = this.#state.onNodeChange((node) => this.#agents.warm(node));
+    return await this.#server.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopWarming?.();
+    await this.#server.stop();
+    await this.#ports.stop();
+  }
+}

@@ -1,0 +1,148 @@
+import type { containerV1, runtimeV1 } from '@atoll/proto';
+import type { AsyncQueue } from '@atoll/rpc';
+import type { AttachedProcess, TerminalInput } from '../../hijack/terminal-io.ts';
+import type { ResolvedImage } from '../image/resolved-image.ts';
+import type { ContainerView } from './container-view.ts';
+
+export interface ContainerLookup {
+  /**
+   * By full id, name (with or without slash) or unique prefix of the id.
+   * @throws not-found `No such container: x`; invalid-argument for a prefix of several
+   */
+  find(reference: string): ContainerView;
+  /** Newest first. */
+  list(): readonly ContainerView[];
+  /** Number of nodes, for what only a cluster of one can do. */
+  nodeCount(): number;
+}
+
+export interface StopOptions {
+  /** Name or number; empty: the container's own. */
+  readonly signal: string;
+  /** Unset: the container's own; -1: for ever. */
+  readonly timeoutSeconds: number | undefined;
+}
+
+export interface ResourceUpdate {
+  readonly resources: containerV1.Resources;
+  readonly restartPolicy: containerV1.RestartPolicy | undefined;
+}
+
+/** Changes of desired state. Each resolves when a following lookup shows the change. */
+export interface ContainerLifecycle {
+  /** @throws already-exists when the name is in use, failed-precondition when no host fits */
+  create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]>;
+  /** False: it was running already. Published ports answer when it resolves. */
+  start(view: ContainerView, signal: AbortSignal): Promise<boolean>;
+  /** False: it was stopped already. */
+  stop(view: ContainerView, options: StopOptions, signal: AbortSignal): Promise<boolean>;
+  restart(view: ContainerView, options: StopOptions, signal: AbortSignal): Promise<void>;
+  kill(view: ContainerView, killSignal: string, signal: AbortSignal): Promise<void>;
+  pause(view: ContainerView, signal: AbortSignal): Promise<void>;
+  unpause(view: ContainerView, signal: AbortSignal): Promise<void>;
+  rename(view: ContainerView, name: string, signal: AbortSignal): Promise<void>;
+  update(view: ContainerView, update: ResourceUpdate, signal: AbortSignal): Promise<void>;
+  remove(
+    view: ContainerView,
+    options: { readonly force: boolean; readonly volumes: boolean },
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+export interface AttachOptions {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly logs: boolean;
+  readonly stream: boolean;
+}
+
+export interface LogOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly sinceNs: bigint;
+  readonly untilNs: bigint;
+  /** Lines; -1: all. */
+  readonly tail: number;
+  readonly follow: boolean;
+}
+
+export interface LogRecord {
+  readonly stream: 'stdout' | 'stderr';
+  readonly timeNs: bigint;
+  readonly data: Buffer;
+}
+
+export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
+
+export interface WaitResult {
+  readonly exitCode: number;
+  readonly error: string;
+}
+
+/** Byte streams of one container, from its node. */
+export interface ContainerStreams {
+  /** Resolves when the node has attached (or will, when the container starts). */
+  attach(
+    view: ContainerView,
+    options: AttachOptions,
+    input: AsyncQueue<TerminalInput>,
+    signal: AbortSignal,
+  ): Promise<AttachedProcess>;
+  /** Survives a restart of the node's agent while following. */
+  logs(view: ContainerView, options: LogOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
+  /** Resolves when the condition is being watched; the result follows. */
+  wait(
+    view: ContainerView,
+    condition: WaitCondition,
+    signal: AbortSignal,
+  ): Promise<{ readonly result: Promise<WaitResult> }>;
+  stats(
+    view: ContainerView,
+    options: { readonly stream: boolean; readonly oneShot: boolean },
+    signal: AbortSignal,
+  ): AsyncIterable<runtimeV1.StatsResponse>;
+  resize(view: ContainerView, size: { readonly height: number; readonly width: number }, signal: AbortSignal): Promise<void>;
+}
+
+/** What only the node can tell about a container beyond its status. */
+export interface ContainerDetails {
+  readonly logPath: string;
+  readonly execIds: readonly string[];
+}
+
+export interface ContainerQuestions {
+  details(view: ContainerView, signal: AbortSignal): Promise<ContainerDetails>;
+  top(view: ContainerView, psArgs: string, signal: AbortSignal): Promise<runtimeV1.TopResponse>;
+  changes(view: ContainerView, signal: AbortSignal): Promise<readonly runtimeV1.Change[]>;
+  /** Bytes of writable layers by container id; containers whose node does not answer are absent. */
+  sizes(views: readonly ContainerView[], signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface ContainerArchive {
+  statPath(view: ContainerView, path: string, signal: AbortSignal): Promise<runtimeV1.PathStat>;
+  getArchive(
+    view: ContainerView,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly stat: runtimeV1.PathStat; readonly tar: AsyncIterable<Buffer> }>;
+  putArchive(
+    view: ContainerView,
+    options: { readonly path: string; readonly noOverwriteDirNonDir: boolean; readonly copyUidGid: boolean },
+    tar: AsyncIterable<Buffer>,
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+export interface ContainerImages {
+  /** @throws not-found `No such image: x:latest` */
+  resolveImage(reference: string, signal: AbortSignal): Promise<ResolvedImage>;
+}
+
+export interface ContainerBackend
+  extends ContainerLookup,
+    ContainerLifecycle,
+    ContainerStreams,
+    ContainerQuestions,
+    ContainerArchive,
+    ContainerImages {}

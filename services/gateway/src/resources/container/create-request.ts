@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { HOST_CONFIG } from './host-config-request.ts';
+import { absentable, flag, integer, knownFields, nameSet, text, textMap, texts, unbuilt, words } from './lenient-object.ts';
+
+export const HEALTHCHECK = knownFields({
+  Test: texts,
+  Interval: integer,
+  Timeout: integer,
+  Retries: integer,
+  StartPeriod: integer,
+  StartInterval: integer,
+});
+
+const ENDPOINT = knownFields({
+  IPAMConfig: unbuilt(),
+  Links: unbuilt(),
+  MacAddress: text,
+  Aliases: unbuilt(),
+  DriverOpts: unbuilt(),
+  GwPriority: unbuilt(),
+  // Answers of earlier calls sent back by clients; docker does not look at them either.
+  NetworkID: z.unknown(),
+  EndpointID: z.unknown(),
+  Gateway: z.unknown(),
+  IPAddress: z.unknown(),
+  IPPrefixLen: z.unknown(),
+  IPv6Gateway: z.unknown(),
+  GlobalIPv6Address: z.unknown(),
+  GlobalIPv6PrefixLen: z.unknown(),
+  DNSNames: z.unknown(),
+});
+
+const CONFIG_FIELDS = {
+  Hostname: text,
+  Domainname: text,
+  User: text,
+  AttachStdin: flag,
+  AttachStdout: flag,
+  AttachStderr: flag,
+  ExposedPorts: nameSet,
+  Tty: flag,
+  OpenStdin: flag,
+  StdinOnce: flag,
+  Env: texts,
+  Cmd: words,
+  Entrypoint: words,
+  Healthcheck: absentable(HEALTHCHECK),
+  ArgsEscaped: unbuilt(),
+  Image: text,
+  Volumes: nameSet,
+  WorkingDir: text,
+  NetworkDisabled: flag,
+  MacAddress: text,
+  OnBuild: unbuilt(),
+  Labels: textMap,
+  StopSignal: text,
+  StopTimeout: integer,
+  Shell: texts,
+};
+
+/** The body of POST /containers/create. */
+export const CREATE_REQUEST = knownFields({
+  ...CONFIG_FIELDS,
+  HostConfig: absentable(HOST_CONFIG),
+  NetworkingConfig: absentable(knownFields({ EndpointsConfig: absentable(z.record(z.string(), ENDPOINT.nullable())) })),
+  // dockerode sends its own options along.
+  name: z.unknown(),
+  platform: z.unknown(),
+  abortSignal: z.unknown(),
+  _query: z.unknown(),
+  _body: z.unknown(),
+});
+
+export type CreateRequest = z.output<typeof CREATE_REQUEST>;

@@ -1,0 +1,152 @@
+import { signalNumber } from '@atoll/docker-api';
+import { invalidArgument, unimplemented } from '@atoll/errors';
+import { containerV1 } from '@atoll/proto';
+import type { ResolvedImage } from '../image/resolved-image.ts';
+import { constraintsOf } from './constraints.ts';
+import type { CreateRequest } from './create-request.ts';
+import type { HostConfigRequest } from './host-config-request.ts';
+import { mergeImage } from './image-merge.ts';
+import { limitsOf } from './limits.ts';
+import { mountsOf } from './mounts.ts';
+import { networkOf } from './network-spec.ts';
+import { securityOf } from './security.ts';
+
+const LOG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'json-file': ['max-size', 'max-file'],
+  local: ['max-size', 'max-file'],
+  none: [],
+};
+
+/** The spec a create request asks for, on an image. Pure. @throws invalid-argument or unimplemented naming the field */
+export function createSpec(id: string, name: string, request: CreateRequest, resolved: ResolvedImage): containerV1.ContainerSpec {
+  const host: HostConfigRequest = request.HostConfig ?? {};
+  const merged = mergeImage(request, resolved.config.config ?? {});
+  if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
+  const { constraints, env } = constraintsOf(merged.labels, merged.env);
+  const network = networkOf(request, merged.exposedPorts);
+  if (network.hostname === '' && network.mode !== 'host') network.hostname = id.slice(0, 12);
+  return containerV1.ContainerSpec.fromPartial({
+    name,
+    image: imageSource(request, resolved),
+    process: {
+      entrypoint: [...merged.entrypoint],
+      cmd: [...merged.cmd],
+      env: [...env],
+      cwd: workingDirectory(merged.workingDir),
+      user: merged.user,
+      ...terminalOf(request),
+    },
+    resources: limitsOf(host),
+    security: securityOf(host),
+    network,
+    mounts: mountsOf(host, merged.volumes),
+    restartPolicy: restartPolicyOf(host),
+    autoRemove: host.AutoRemove ?? false,
+    log: logOf(host),
+    stopSignal: stopSignal(merged.stopSignal),
+    ...(request.StopTimeout === undefined ? {} : { stopTimeout: BigInt(request.StopTimeout) }),
+    labels: { ...merged.labels },
+    shmSize: BigInt(shmSize(host)),
+    sysctls: { ...host.Sysctls },
+    ulimits: (host.Ulimits ?? []).map(({ Name, Soft, Hard }) => ({ name: Name, soft: BigInt(Soft), hard: BigInt(Hard) })),
+    init: host.Init ?? false,
+    runtime: host.Runtime ?? '',
+    ...(merged.healthcheck === undefined ? {} : { healthcheck: healthcheckOf(merged.healthcheck) }),
+    annotations: { ...host.Annotations },
+    ...namespacesOf(host),
+    constraints: [...constraints],
+    declaredVolumes: [...merged.volumes],
+  });
+}
+
+function imageSource(request: CreateRequest, { image }: ResolvedImage): containerV1.ImageSource {
+  const { id: imageId, manifestDigest, layers } = image;
+  return { imageId, manifestDigest, reference: request.Image ?? '', layers };
+}
+
+function terminalOf(request: CreateRequest): Partial<containerV1.Process> {
+  const [consoleHeight, consoleWidth] = request.HostConfig?.ConsoleSize ?? [0, 0];
+  return {
+    tty: request.Tty ?? false,
+    openStdin: request.OpenStdin ?? false,
+    stdinOnce: request.StdinOnce ?? false,
+    attachStdin: request.AttachStdin ?? false,
+    attachStdout: request.AttachStdout ?? false,
+    attachStderr: request.AttachStderr ?? false,
+    consoleHeight,
+    consoleWidth,
+  };
+}
+
+function workingDirectory(path: string): string {
+  if (path === '' || path.startsWith('/')) return path;
+  throw invalidArgument(`the working directory '${path}' is invalid, it needs to be an absolute path`);
+}
+
+function stopSignal(text: string): string {
+  if (text === '' || signalNumber(text) !== undefined) return text;
+  throw invalidArgument(`Invalid signal: ${text}`);
+}
+
+function shmSize(host: HostConfigRequest): number {
+  if ((host.ShmSize ?? 0) < 0) throw invalidArgument('SHM size can not be less than 0');
+  return host.ShmSize ?? 0;
+}
+
+function restartPolicyOf(host: HostConfigRequest): containerV1.RestartPolicy {
+  const name = host.RestartPolicy?.Name ?? '';
+  const count = host.RestartPolicy?.MaximumRetryCount ?? 0;
+  if (count < 0) throw invalidArgument('invalid restart policy: maximum retry count cannot be negative');
+  if (count > 0 && name !== 'on-failure') {
+    throw invalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  }
+  if (host.AutoRemove === true && name !== '' && name !== 'no') {
+    throw invalidArgument("can't create 'AutoRemove' container with restart policy");
+  }
+  return { name, maximumRetryCount: count };
+}
+
+function logOf(host: HostConfigRequest): containerV1.LogConfig {
+  const type = host.LogConfig?.Type || 'json-file';
+  const known = Object.hasOwn(LOG_OPTIONS, type) ? LOG_OPTIONS[type] : undefined;
+  if (known === undefined) throw invalidArgument(`logger: no log driver named '${type}' is registered`);
+  const config = host.LogConfig?.Config ?? {};
+  for (const [name, value] of Object.entries(config)) {
+    if (!known.includes(name)) throw invalidArgument(`unknown log opt '${name}' for ${type} log driver`);
+    const good = name === 'max-size' ? /^-?\d+(\.\d+)?\s*[bkmgBKMG]?[bB]?$/ : /^[1-9]\d{0,4}$/;
+    if (!good.test(value)) throw invalidArgument(`invalid value for log opt '${name}': "${value}"`);
+  }
+  return { type, config: { ...config } };
+}
+
+function healthcheckOf(check: NonNullable<ReturnType<typeof mergeImage>['healthcheck']>): containerV1.Healthcheck {
+  const { interval, timeout, startPeriod, startInterval, retries } = check;
+  for (const [name, value] of Object.entries({ interval, timeout, startPeriod, startInterval })) {
+    if (value !== 0 && value < 1_000_000) throw invalidArgument(`${name} in Healthcheck cannot be less than 1ms`);
+  }
+  if (retries < 0) throw invalidArgument('Retries in Healthcheck cannot be negative');
+  return {
+    test: [...check.test],
+    interval: BigInt(interval),
+    timeout: BigInt(timeout),
+    startPeriod: BigInt(startPeriod),
+    startInterval: BigInt(startInterval),
+    retries: BigInt(retries),
+  };
+}
+
+function namespacesOf(host: HostConfigRequest): Partial<containerV1.ContainerSpec> {
+  const ipc = host.IpcMode ?? '';
+  const pid = host.PidMode ?? '';
+  const uts = host.UTSMode ?? '';
+  const user = host.UsernsMode ?? '';
+  for (const [field, mode] of Object.entries({ IpcMode: ipc, PidMode: pid })) {
+    if (mode.startsWith('container:')) throw unimplemented(`HostConfig.${field}: joining a container is not built yet`);
+  }
+  if (!['', 'none', 'private', 'shareable', 'host'].includes(ipc)) throw invalidArgument(`Invalid IPC mode: ${ipc}`);
+  if (!['', 'host'].includes(pid)) throw invalidArgument(`Invalid PID mode: ${pid}`);
+  if (!['', 'host'].includes(uts)) throw invalidArgument(`Invalid UTS mode: ${uts}`);
+  if (!['', 'host'].includes(user)) throw invalidArgument(`invalid user namespace mode: ${user}`);
+  if (ipc === 'shareable') throw unimplemented('HostConfig.IpcMode: shareable is not built yet');
+  return { ipcMode: ipc, pidMode: pid, utsMode: uts, usernsMode: user, cgroupnsMode: host.CgroupnsMode ?? '' };
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { absentable, flag, integer, knownFields, text, textMap, texts, unbuilt } from './lenient-object.ts';
+
+const PORT_BINDINGS = z.record(
+  z.string(),
+  z.array(knownFields({ HostIp: text, HostPort: text })).nullable(),
+);
+
+export const RESTART_POLICY = knownFields({
+  Name: absentable(z.enum(['', 'no', 'always', 'unless-stopped', 'on-failure'])),
+  MaximumRetryCount: integer,
+});
+
+/** Limits that POST /containers/{id}/update takes too. */
+export const RESOURCE_FIELDS = {
+  CpuShares: integer,
+  Memory: integer,
+  CgroupParent: unbuilt(),
+  BlkioWeight: integer,
+  BlkioWeightDevice: unbuilt(),
+  BlkioDeviceReadBps: unbuilt(),
+  BlkioDeviceWriteBps: unbuilt(),
+  BlkioDeviceReadIOps: unbuilt(),
+  BlkioDeviceWriteIOps: unbuilt(),
+  CpuPeriod: integer,
+  CpuQuota: integer,
+  CpuRealtimePeriod: unbuilt(),
+  CpuRealtimeRuntime: unbuilt(),
+  CpusetCpus: text,
+  CpusetMems: text,
+  Devices: unbuilt(),
+  DeviceCgroupRules: unbuilt(),
+  DeviceRequests: unbuilt(),
+  KernelMemory: unbuilt(),
+  KernelMemoryTCP: unbuilt(),
+  MemoryReservation: integer,
+  MemorySwap: integer,
+  MemorySwappiness: integer,
+  NanoCpus: integer,
+  OomKillDisable: flag,
+  Init: flag,
+  PidsLimit: integer,
+  Ulimits: absentable(z.array(knownFields({ Name: z.string(), Soft: z.int(), Hard: z.int() }))),
+  // Windows only.
+  CpuCount: unbuilt(),
+  CpuPercent: unbuilt(),
+  IOMaximumIOps: unbuilt(),
+  IOMaximumBandwidth: unbuilt(),
+};
+
+const MOUNT = knownFields({
+  Type: z.enum(['bind', 'volume', 'tmpfs', 'image', 'npipe', 'cluster']),
+  Source: text,
+  Target: text,
+  ReadOnly: flag,
+  // A hint for Docker Desktop's file sharing: means nothing on Linux, in docker as here.
+  Consistency: absentable(z.enum(['', 'default', 'consistent', 'cached', 'delegated'])),
+  BindOptions: absentable(
+    knownFields({
+      Propagation: absentable(z.enum(['', 'private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'])),
+      NonRecursive: unbuilt(),
+      CreateMountpoint: flag,
+      ReadOnlyNonRecursive: unbuilt(),
+      ReadOnlyForceRecursive: unbuilt(),
+    }),
+  ),
+  VolumeOptions: absentable(
+    knownFields({
+      NoCopy: flag,
+      Labels: unbuilt(),
+      Subpath: unbuilt(),
+      DriverConfig: absentable(knownFields({ Name: absentable(z.enum(['', 'local'])), Options: unbuilt() })),
+    }),
+  ),
+  ImageOptions: unbuilt(),
+  TmpfsOptions: absentable(knownFields({ SizeBytes: integer, Mode: integer, Options: unbuilt() })),
+});
+
+export type MountRequest = z.output<typeof MOUNT>;
+
+/** HostConfig of the create request: every field of API 1.51. */
+export const HOST_CONFIG = knownFields({
+  ...RESOURCE_FIELDS,
+  Binds: texts,
+  // Written by the client; the daemon only stores it.
+  ContainerIDFile: text,
+  LogConfig: absentable(knownFields({ Type: text, Config: textMap })),
+  NetworkMode: text,
+  PortBindings: absentable(PORT_BINDINGS),
+  RestartPolicy: absentable(RESTART_POLICY),
+  AutoRemove: flag,
+  VolumeDriver: unbuilt('local'),
+  VolumesFrom: unbuilt(),
+  Mounts: absentable(z.array(MOUNT)),
+  ConsoleSize: absentable(z.tuple([z.int().min(0).max(65535), z.int().min(0).max(65535)])),
+  Annotations: textMap,
+  CapAdd: texts,
+  CapDrop: texts,
+  CgroupnsMode: absentable(z.enum(['', 'private', 'host'])),
+  Dns: texts,
+  DnsOptions: texts,
+  DnsSearch: texts,
+  ExtraHosts: texts,
+  GroupAdd: texts,
+  IpcMode: text,
+  Cgroup: unbuilt(),
+  Links: unbuilt(),
+  OomScoreAdj: integer,
+  PidMode: text,
+  Privileged: flag,
+  PublishAllPorts: flag,
+  ReadonlyRootfs: flag,
+  SecurityOpt: texts,
+  StorageOpt: unbuilt(),
+  Tmpfs: textMap,
+  UTSMode: text,
+  UsernsMode: text,
+  ShmSize: integer,
+  Sysctls: textMap,
+  Runtime: text,
+  Isolation: unbuilt('default'),
+  MaskedPaths: texts,
+  ReadonlyPaths: texts,
+});
+
+export type HostConfigRequest = z.output<typeof HOST_CONFIG>;

@@ -1,0 +1,143 @@
+import { isContainerName, signalNumber } from '@atoll/docker-api';
+import { invalidArgument } from '@atoll/errors';
+import { z } from 'zod';
+import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
+import { sendEmpty, sendJson } from '../../routing/reply.ts';
+import { readJson, readText } from '../../routing/request-body.ts';
+import type { Handler, RequestContext } from '../../routing/request-context.ts';
+import type { ContainerLifecycle, ContainerLookup, StopOptions } from './backend.ts';
+import type { ContainerView } from './container-view.ts';
+import { RESOURCE_FIELDS, RESTART_POLICY } from './host-config-request.ts';
+import { absentable, knownFields, unbuilt } from './lenient-object.ts';
+import { limitsOf } from './limits.ts';
+
+type Backend = ContainerLookup & ContainerLifecycle;
+
+function viewOf(backend: Backend, context: RequestContext): ContainerView {
+  return backend.find(context.params['id'] ?? '');
+}
+
+/** POST /containers/{id}/start */
+export function startContainer(backend: Backend): Handler {
+  return async (context) => {
+    const body = await readText(context.request);
+    if (body.trim() !== '' && !/^(\{\s*\}|null)$/.test(body.trim())) {
+      throw invalidArgument('starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24');
+    }
+    const changed = await backend.start(viewOf(backend, context), context.signal);
+    sendEmpty(context.response, changed ? 204 : 304);
+  };
+}
+
+const STOP_QUERY = z.object({ signal: queryText(), t: queryInteger() });
+
+function stopOptions(context: RequestContext): StopOptions {
+  const { signal, t } = parseQuery(context.query, STOP_QUERY);
+  return { signal: checkedSignal(signal), timeoutSeconds: t === undefined ? undefined : Math.max(t, -1) };
+}
+
+function checkedSignal(text: string): string {
+  if (text !== '' && signalNumber(text) === undefined) throw invalidArgument(`Invalid signal: ${text}`);
+  return text;
+}
+
+/** POST /containers/{id}/stop */
+export function stopContainer(backend: Backend): Handler {
+  return async (context) => {
+    const changed = await backend.stop(viewOf(backend, context), stopOptions(context), context.signal);
+    sendEmpty(context.response, changed ? 204 : 304);
+  };
+}
+
+/** POST /containers/{id}/restart */
+export function restartContainer(backend: Backend): Handler {
+  return async (context) => {
+    await backend.restart(viewOf(backend, context), stopOptions(context), context.signal);
+    sendEmpty(context.response, 204);
+  };
+}
+
+const KILL_QUERY = z.object({ signal: queryText() });
+
+/** POST /containers/{id}/kill */
+export function killContainer(backend: Backend): Handler {
+  return async (context) => {
+    const signal = checkedSignal(parseQuery(context.query, KILL_QUERY).signal);
+    await backend.kill(viewOf(backend, context), signal, context.signal);
+    sendEmpty(context.response, 204);
+  };
+}
+
+/** POST /containers/{id}/pause */
+export function pauseContainer(backend: Backend): Handler {
+  return async (context) => {
+    await backend.pause(viewOf(backend, context), context.signal);
+    sendEmpty(context.response, 204);
+  };
+}
+
+/** POST /containers/{id}/unpause */
+export function unpauseContainer(backend: Backend): Handler {
+  return async (context) => {
+    await backend.unpause(viewOf(backend, context), context.signal);
+    sendEmpty(context.response, 204);
+  };
+}
+
+const RENAME_QUERY = z.object({ name: queryText() });
+
+/** POST /containers/{id}/rename */
+export function renameContainer(backend: Backend): Handler {
+  return async (context) => {
+    const name = parseQuery(context.query, RENAME_QUERY).name.replace(/^\//, '');
+    const view = viewOf(backend, context);
+    if (name === '') throw invalidArgument('Neither old nor new names may be empty');
+    if (!isContainerName(name)) {
+      throw invalidArgument(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+    }
+    if (name === view.spec.name) {
+      throw invalidArgument('Renaming a container with the same name as its current name');
+    }
+    await backend.rename(view, name, context.signal);
+    sendEmpty(context.response, 204);
+  };
+}
+
+const UPDATE_REQUEST = knownFields({
+  ...RESOURCE_FIELDS,
+  // Docker's update does not take these.
+  Ulimits: unbuilt(),
+  Init: unbuilt(),
+  OomKillDisable: unbuilt(),
+  MemorySwappiness: unbuilt(-1),
+  RestartPolicy: absentable(RESTART_POLICY),
+});
+
+/** POST /containers/{id}/update */
+export function updateContainer(backend: Backend): Handler {
+  return async (context) => {
+    const request = await readJson(context, UPDATE_REQUEST);
+    const policy = request.RestartPolicy;
+    const update = {
+      resources: limitsOf({ ...request, MemorySwappiness: undefined, OomKillDisable: undefined }),
+      restartPolicy:
+        policy?.Name === undefined || policy.Name === ''
+          ? undefined
+          : { name: policy.Name, maximumRetryCount: policy.MaximumRetryCount ?? 0 },
+    };
+    await backend.update(viewOf(backend, context), update, context.signal);
+    sendJson(context.response, 200, { Warnings: null });
+  };
+}
+
+const REMOVE_QUERY = z.object({ v: queryFlag(), force: queryFlag(), link: queryFlag() });
+
+/** DELETE /containers/{id} */
+export function removeContainer(backend: Backend): Handler {
+  return async (context) => {
+    const { v, force, link } = parseQuery(context.query, REMOVE_QUERY);
+    if (link) throw invalidArgument('links between containers do not exist here: "link" cannot be removed');
+    await backend.remove(viewOf(backend, context), { force, volumes: v }, context.signal);
+    sendEmpty(context.response, 204);
+  };
+}

@@ -1,0 +1,90 @@
+import { parsePort } from '@atoll/docker-api';
+import { invalidArgument, notFound, unimplemented } from '@atoll/errors';
+import { containerV1 } from '@atoll/proto';
+import type { CreateRequest } from './create-request.ts';
+
+const BUILT_MODES = new Set(['default', 'bridge', 'none', 'host']);
+
+/**
+ * The network part of a create request.
+ * @param exposed ports of the request and of its image
+ * @throws not-found for networks that do not exist, unimplemented for modes that are not built
+ */
+export function networkOf(request: CreateRequest, exposed: readonly string[]): containerV1.NetworkSpec {
+  const host = request.HostConfig;
+  const mode = host?.NetworkMode === undefined || host.NetworkMode === '' ? 'default' : host.NetworkMode;
+  checkMode(mode);
+  const endpoints = request.NetworkingConfig?.EndpointsConfig ?? {};
+  for (const name of Object.keys(endpoints)) {
+    if (name !== mode && !(BUILT_MODES.has(name) && mode === 'default') && !(name === 'default' && mode === 'bridge')) {
+      if (BUILT_MODES.has(name)) {
+        throw unimplemented(`NetworkingConfig.EndpointsConfig: a second network ("${name}") is not built yet`);
+      }
+      throw notFound(`network ${name} not found`);
+    }
+  }
+  const macs = [...Object.values(endpoints).map((endpoint) => endpoint?.MacAddress), request.MacAddress];
+  const exposedPorts = exposed.map((port) => {
+    const parsed = parsePort(port, 'ExposedPorts');
+    return `${parsed.port}/${parsed.protocol}`;
+  });
+  return containerV1.NetworkSpec.fromPartial({
+    mode,
+    hostname: request.Hostname ?? '',
+    domainname: request.Domainname ?? '',
+    ports: mode === 'host' || mode === 'none' ? [] : portsOf(request),
+    exposedPorts: [...new Set([...exposedPorts, ...Object.keys(host?.PortBindings ?? {}).map(withProtocol)])].sort(),
+    publishAll: host?.PublishAllPorts ?? false,
+    dns: [...(host?.Dns ?? [])],
+    dnsSearch: [...(host?.DnsSearch ?? [])],
+    dnsOptions: [...(host?.DnsOptions ?? [])],
+    extraHosts: [...(host?.ExtraHosts ?? [])],
+    macAddress: macs.find((mac) => mac !== undefined && mac !== '') ?? '',
+    networkDisabled: request.NetworkDisabled ?? false,
+  });
+}
+
+function checkMode(mode: string): void {
+  if (BUILT_MODES.has(mode)) return;
+  if (mode.startsWith('container:')) {
+    throw unimplemented(`HostConfig.NetworkMode: sharing another container's network is not built yet (got "${mode}")`);
+  }
+  throw notFound(`network ${mode} not found`);
+}
+
+/** Explicit bindings; exposed ports of `-P` are added where host ports are chosen, by the scheduler. */
+function portsOf(request: CreateRequest): containerV1.PortBinding[] {
+  const bindings = request.HostConfig?.PortBindings ?? {};
+  const ports: containerV1.PortBinding[] = [];
+  for (const [text, targets] of Object.entries(bindings)) {
+    const { port, protocol } = parsePort(text, 'HostConfig.PortBindings');
+    if (protocol === 'sctp') throw unimplemented('HostConfig.PortBindings: publishing sctp ports is not built yet');
+    for (const target of targets ?? []) {
+      ports.push({ containerPort: port, protocol, hostIp: hostIp(target.HostIp ?? ''), hostPort: hostPort(target.HostPort) });
+    }
+  }
+  return ports;
+}
+
+function hostIp(text: string): string {
+  if (text === '' || text === '0.0.0.0' || text === '::') return text === '::' ? '' : text;
+  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text) || text.includes(':')) return text;
+  throw invalidArgument(`invalid value for HostConfig.PortBindings: invalid IP address "${text}"`);
+}
+
+function hostPort(text: string | undefined): number {
+  if (text === undefined || text === '' || text === '0') return 0;
+  if (/^\d+-\d+$/.test(text)) {
+    throw unimplemented(`HostConfig.PortBindings: a range of host ports is not built yet (got "${text}")`);
+  }
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65535) {
+    throw invalidArgument(`invalid value for HostConfig.PortBindings: invalid port specification: "${text}"`);
+  }
+  return port;
+}
+
+function withProtocol(port: string): string {
+  const parsed = parsePort(port, 'HostConfig.PortBindings');
+  return `${parsed.port}/${parsed.protocol}`;
+}

@@ -1,0 +1,40 @@
+import { type Filters, matchesLabels, parseFilters, parseTimestamp } from '@atoll/docker-api';
+import { hasReason } from '@atoll/errors';
+import { z } from 'zod';
+import { parseQuery, queryText } from '../../routing/query.ts';
+import { sendJson } from '../../routing/reply.ts';
+import type { Handler } from '../../routing/request-context.ts';
+import type { ContainerLifecycle, ContainerLookup, ContainerQuestions } from './backend.ts';
+import { dockerState } from './container-state.ts';
+import type { ContainerView } from './container-view.ts';
+
+const QUERY = z.object({ filters: queryText() });
+const STOPPED: readonly string[] = ['created', 'exited', 'dead'];
+
+/** POST /containers/prune: removes what does not run. */
+export function pruneContainers(backend: ContainerLookup & ContainerLifecycle & ContainerQuestions): Handler {
+  return async ({ query, response, signal }) => {
+    const filters = parseFilters(parseQuery(query, QUERY).filters, ['until', 'label', 'label!']);
+    const chosen = backend.list().filter((view) => STOPPED.includes(dockerState(view)) && matches(view, filters));
+    const sizes = await backend.sizes(chosen, signal);
+    const deleted: string[] = [];
+    for (const view of chosen) {
+      try {
+        await backend.remove(view, { force: false, volumes: false }, signal);
+        deleted.push(view.record.id);
+      } catch (error) {
+        // Started or removed by somebody else meanwhile: no longer ours to prune.
+        if (!hasReason(error, 'conflict', 'not-found', 'unavailable')) throw error;
+      }
+    }
+    const reclaimed = deleted.reduce((sum, id) => sum + (sizes.get(id) ?? 0), 0);
+    sendJson(response, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed });
+  };
+}
+
+function matches({ record, spec }: ContainerView, filters: Filters): boolean {
+  const [until] = filters.get('until') ?? [];
+  if (until !== undefined && record.createdAtNs >= parseTimestamp(until, 'until')) return false;
+  if (!matchesLabels(filters.get('label'), spec.labels)) return false;
+  return (filters.get('label!') ?? []).every((label) => !matchesLabels([label], spec.labels));
+}

@@ -1,0 +1,103 @@
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { invalidArgument } from '@atoll/errors';
+import type { Router } from '../routing/router.ts';
+import { guardPlainTcp, isLoopback } from './guard-plain-tcp.ts';
+import { listenSocket } from './listen-socket.ts';
+
+export interface ServerTls {
+  readonly ca: Buffer;
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+export interface DockerServerOptions {
+  readonly router: Router;
+  readonly socketPath: string;
+  /** Beside the socket; without TLS on loopback only. */
+  readonly tcp?: { readonly host: string; readonly port: number; readonly tls?: ServerTls };
+}
+
+const LIMITS: ServerOptions = {
+  // Slow headers are cut here, slow bodies by `limitBody`; answers may take for ever (wait, events).
+  headersTimeout: 10_000,
+  requestTimeout: 0,
+  connectionsCheckingInterval: 5_000,
+  keepAliveTimeout: 120_000,
+  maxHeaderSize: 128 * 1024,
+  noDelay: true,
+};
+const MAX_CONNECTIONS = 10_000;
+const BODY_IDLE_MS = 120_000;
+
+/** The Docker API on a unix socket and, when wanted, on TCP. */
+export class DockerServer {
+  readonly #options: DockerServerOptions;
+  readonly #servers: Server[] = [];
+
+  constructor(options: DockerServerOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the TCP port, when there is one */
+  async start(): Promise<number | undefined> {
+    const { router, socketPath, tcp } = this.#options;
+    await listenSocket(this.#add(createServer(LIMITS, limitBody(router.handle))), socketPath);
+    if (tcp === undefined) return undefined;
+    const { host, port, tls } = tcp;
+    if (tls === undefined && !isLoopback(host)) {
+      throw invalidArgument(
+        `the Docker API on ${host} needs TLS: whoever reaches it is root on all hosts; set ATOLL_DOCKER_TLS_DIR or listen on 127.0.0.1`,
+      );
+    }
+    const handle = limitBody(router.handle);
+    const server = this.#add(
+      tls === undefined
+        ? createServer(LIMITS, guardPlainTcp(handle))
+        : createTlsServer({ ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' }, handle),
+    );
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    return (server.address() as AddressInfo).port;
+  }
+
+  /** Takes no new requests, ends streams, waits up to `graceMs` for the rest. */
+  async stop(graceMs = 2_000): Promise<void> {
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    this.#options.router.abortAll();
+    const late = setTimeout(() => {
+      for (const server of this.#servers) server.closeAllConnections();
+    }, graceMs);
+    for (const server of this.#servers) server.closeIdleConnections();
+    await Promise.all(closed);
+    clearTimeout(late);
+  }
+
+  #add(server: Server): Server {
+    server.maxConnections = MAX_CONNECTIONS;
+    server.maxHeadersCount = 200;
+    this.#servers.push(server);
+    return server;
+  }
+}
+
+/** A body that stops coming is given up; hijacked connections clear the limit. */
+function limitBody(handle: RequestListener): RequestListener {
+  return (request, response) => {
+    const length = request.headers['content-length'];
+    const hasBody = request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+    if (hasBody) {
+      request.socket.setTimeout(BODY_IDLE_MS, () => {
+        if (!request.complete) request.socket.destroy();
+      });
+      request.once('end', () => request.socket.setTimeout(0));
+    }
+    handle(request, response);
+  };
+}
