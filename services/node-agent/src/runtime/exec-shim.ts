@@ -5,7 +5,7 @@ import { encodeFrame, FRAME } from './frames.ts';
 import type { ExecPlan } from './plan.ts';
 import { encodeExecPlan } from './plan-encoder.ts';
 import type { ProcessSession } from './process-session.ts';
-import { spawnShim } from './shim-process.ts';
+import { spawnShim } from './shim-child.ts';
 
 export interface StartedExec {
   readonly session: ProcessSession;
@@ -19,11 +19,10 @@ export interface StartedExec {
  * when this agent dies, the process goes on without readers.
  */
 export async function execShim(shim: string, plan: ExecPlan, signal: AbortSignal): Promise<StartedExec> {
-  const child = spawnShim(shim, ['exec'], 'streams', true);
+  const child = spawnShim(shim, ['exec'], ['pipe', 'pipe', 'ignore'], true);
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw internal('the shim was started without streams');
   child.on('error', (error) => stdout.destroy(error));
-  child.stderr?.resume();
   const session = new FrameSession(stdout as Readable, stdin as Writable, () => {
     stdin.destroy();
     stdout.destroy();

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { bundlePath } from './bundle.ts';
 import type { ContainerPlan, ProcessIdentity } from './plan.ts';
 import { encodeContainerPlan } from './plan-encoder.ts';
+import { readText, spawned, spawnShim } from './shim-child.ts';
 import { parseFailureLine, shimError } from './shim-failure.ts';
-import { readReport, spawnShim } from './shim-process.ts';
 
 const REPORT = z.object({
   ok: z.literal(true),
@@ -35,9 +35,22 @@ export async function launchShim(
   signal: AbortSignal,
 ): Promise<PreparedContainer> {
   await writeFile(bundlePath(bundle, 'plan'), encodeContainerPlan(plan), { mode: 0o600 });
-  const child = spawnShim(shim, ['run', bundle], 'report', true);
+  const child = spawnShim(shim, ['run', bundle], ['ignore', 'pipe', 'ignore'], true);
   child.unref();
-  const text = await readReport(child, signal);
+  // The end of the report is its end of file; the shim itself goes on. An abort while it prepares kills
+  // both it and, by its death signal, the first process; what is left is for `cleanup`.
+  const abort = (): boolean => child.kill('SIGKILL');
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    const [text] = await Promise.all([readText(child.stdout), spawned(child)]);
+    signal.throwIfAborted();
+    return parseReport(text);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function parseReport(text: string): PreparedContainer {
   const failure = parseFailureLine(text);
   if (failure !== undefined) throw shimError(failure, 'prepare the container');
   const report = REPORT.safeParse(text === '' ? undefined : JSON.parse(text));

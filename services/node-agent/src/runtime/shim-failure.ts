@@ -37,6 +37,12 @@ const INPUT_STEPS = new Set([
 ]);
 
 function reasonFor(failure: ShimFailure): ErrorReason {
+  if (failure.errno === 'ENOSPC' || failure.errno === 'ENOMEM' || failure.errno === 'EDQUOT')
+    return 'resource-exhausted';
+  if (failure.errno === 'EROFS') return 'permission-denied';
+  if (failure.step === 'find path' && failure.errno === 'ENOTDIR') return 'invalid-argument';
+  if (failure.step === 'find path' && failure.errno === 'ELOOP') return 'invalid-argument';
+  if (failure.step === 'lock bundle') return 'conflict';
   if (INPUT_STEPS.has(failure.step)) return 'invalid-argument';
   if (failure.step.startsWith('mount') || failure.step === 'create device') return 'invalid-argument';
   if (failure.step === 'state') return 'conflict';
