@@ -1,0 +1,50 @@
+import type { Logger } from '@atoll/logging';
+import type { containerV1, nodeV1 } from '@atoll/proto';
+import type { ContainerManager } from '../containers/container-manager.ts';
+import type { HostNetwork } from '../network/host-network.ts';
+import type { OrderWorker } from './order-worker.ts';
+import type { SessionDelegate } from './session.ts';
+
+/** The agent's side of its session with the leader. */
+export class AgentDelegate implements SessionDelegate {
+  readonly #facts: nodeV1.NodeFacts;
+  readonly #containers: ContainerManager;
+  readonly #network: HostNetwork;
+  readonly #worker: OrderWorker;
+  readonly #logger: Logger;
+
+  constructor(
+    facts: nodeV1.NodeFacts,
+    containers: ContainerManager,
+    network: HostNetwork,
+    worker: OrderWorker,
+    logger: Logger,
+  ) {
+    this.#facts = facts;
+    this.#containers = containers;
+    this.#network = network;
+    this.#worker = worker;
+    this.#logger = logger;
+  }
+
+  facts(): nodeV1.NodeFacts {
+    return this.#facts;
+  }
+
+  containers(): readonly containerV1.ContainerStatus[] {
+    return this.#containers.statuses();
+  }
+
+  async welcomed(node: nodeV1.NodeRecord): Promise<void> {
+    if (node.containerSubnet === '') return;
+    this.#network.configure(node.containerSubnet);
+    // A host whose bridge cannot be made still runs containers that need none; those that do say why they cannot start.
+    await this.#network.ready().catch((error: unknown) => {
+      this.#logger.error({ err: error }, 'the bridge network cannot be made');
+    });
+  }
+
+  obey(order: nodeV1.Order): Promise<nodeV1.OrderResult> {
+    return this.#worker.obey(order);
+  }
+}

@@ -1,0 +1,60 @@
+import type { Logger } from '@atoll/logging';
+import type { GrpcHost } from '@atoll/rpc';
+import type { ContainerManager } from '../containers/container-manager.ts';
+import type { LayerStore } from '../images/layer-store.ts';
+import type { HostNetwork } from '../network/host-network.ts';
+import type { NodeMemory } from './node-memory.ts';
+import type { Session } from './session.ts';
+
+export interface NodeAgentOptions {
+  readonly containers: ContainerManager;
+  readonly network: HostNetwork;
+  readonly layers: LayerStore;
+  readonly memory: NodeMemory;
+  readonly host: GrpcHost;
+  readonly session: Session;
+  readonly logger: Logger;
+}
+
+const COLLECT_MS = 10 * 60_000;
+
+/** The agent as a whole: in which order it starts, and how it leaves without touching a container. */
+export class NodeAgent {
+  readonly #options: NodeAgentOptions;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+  #collector: NodeJS.Timeout | undefined;
+
+  constructor(options: NodeAgentOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<{ readonly address: string }> {
+    const { containers, network, memory, layers, host, session, logger } = this.#options;
+    if (memory.containerSubnet !== '') network.configure(memory.containerSubnet);
+    await containers.recover();
+    if (network.configured) {
+      // What was published before is published again, also when somebody has flushed the kernel's tables meanwhile.
+      await network.ready().catch((error: unknown) => logger.error({ err: error }, 'the network is not in order'));
+    }
+    containers.listen((status) => session.report(status));
+    const { address } = await host.start();
+    logger.info({ address, containers: containers.list().length }, 'serving');
+    this.#collector = setInterval(() => {
+      layers.collect().catch((error: unknown) => logger.warn({ err: error }, 'unused layers were not removed'));
+    }, COLLECT_MS).unref();
+    this.#running = session.run(this.#stopping.signal);
+    return { address };
+  }
+
+  /** Ends the agent; its containers go on. */
+  async stop(): Promise<void> {
+    const { containers, network, host } = this.#options;
+    this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
+    clearInterval(this.#collector);
+    await this.#running;
+    await host.stop();
+    network.stop();
+    containers.detach();
+  }
+}

@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises';
+import { arch, cpus, release, totalmem } from 'node:os';
+import { nodeV1 } from '@atoll/proto';
+import type { AgentConfig } from '../config.ts';
+import { unlessMissing } from '../files/missing.ts';
+import { detectCgroupMode } from './cgroup-mode.ts';
+
+/** Go's names for architectures, as Docker and OCI use them. */
+const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', arm: 'arm', arm64: 'arm64' };
+
+export const AGENT_VERSION = '0.1.0';
+
+/** What this host is and has. */
+export async function detectNodeFacts(config: AgentConfig): Promise<nodeV1.NodeFacts> {
+  const processors = cpus().length;
+  return nodeV1.NodeFacts.fromPartial({
+    hostname: config.ATOLL_HOSTNAME,
+    address: config.ATOLL_ADVERTISE,
+    os: 'linux',
+    architecture: GO_ARCH[arch()] ?? arch(),
+    kernelVersion: release(),
+    operatingSystem: prettyName((await unlessMissing(readFile('/etc/os-release', 'utf8'))) ?? ''),
+    memoryBytes: BigInt(totalmem()),
+    nanoCpus: BigInt(processors) * 1_000_000_000n,
+    cgroupMode: await detectCgroupMode(),
+    agentVersion: AGENT_VERSION,
+    labels: config.ATOLL_NODE_LABELS,
+    hostIp: config.ATOLL_HOST_IP,
+    runtimes: ['native'],
+    dataRoot: config.ATOLL_DATA_ROOT,
+    local: config.ATOLL_LOCAL,
+  });
+}
+
+/** PRETTY_NAME of os-release(5), or `Linux`. */
+export function prettyName(osRelease: string): string {
+  const line = osRelease.split('\n').find((item) => item.startsWith('PRETTY_NAME='));
+  return line ? line.slice('PRETTY_NAME='.length).replace(/^(["'])(.*)\1$/, '$2') : 'Linux';
+}

@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises';
+import { conflict } from '@atoll/errors';
+import type { runtimeV1 } from '@atoll/proto';
+import type { Container } from '../containers/container.ts';
+import { isActive } from '../containers/container-states.ts';
+import { decompressed } from '../images/decompress.ts';
+import { treeSize } from '../files/tree-size.ts';
+import { bundlePath } from '../runtime/bundle.ts';
+import type { Root, RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
+
+export interface PutOptions {
+  readonly noOverwriteDirNonDir: boolean;
+  readonly copyUidGid: boolean;
+}
+
+/** Files of a container for `docker cp`, `diff` and sizes, whether it runs or not. */
+export class ContainerArchive {
+  readonly #filesystem: RootReader & RootWriter & UpperReader;
+
+  constructor(filesystem: RootReader & RootWriter & UpperReader) {
+    this.#filesystem = filesystem;
+  }
+
+  async stat(container: Container, path: string, signal: AbortSignal): Promise<runtimeV1.PathStat> {
+    return await this.#filesystem.stat(await rootOf(container), path, signal);
+  }
+
+  async *read(container: Container, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    yield* this.#filesystem.read(await rootOf(container), path, signal);
+  }
+
+  /** Throws permission-denied for a container with a read-only root. */
+  async write(
+    container: Container,
+    path: string,
+    archive: AsyncIterable<Uint8Array>,
+    options: PutOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const security = container.record.spec?.security;
+    if (security?.readOnlyRootfs) throw conflict('container rootfs is marked read-only');
+    const root = await rootOf(container);
+    const write = { noOverwriteDirNonDir: options.noOverwriteDirNonDir };
+    const owner = options.copyUidGid ? {} : { owner: '0:0' };
+    await this.#filesystem.write(root, path, decompressed(archive), { ...write, ...owner }, signal);
+  }
+
+  changes(container: Container, signal: AbortSignal): Promise<readonly runtimeV1.Change[]> {
+    return this.#filesystem.changes(container.upperDirectory, container.lowers, signal);
+  }
+
+  async usage(container: Container): Promise<{ readonly sizeRw: bigint; readonly logBytes: bigint }> {
+    const [sizeRw, logBytes] = await Promise.all([treeSize(container.upperDirectory), treeSize(container.logDirectory)]);
+    return { sizeRw, logBytes };
+  }
+}
+
+async function rootOf(container: Container): Promise<Root> {
+  if (isActive(container.status.state)) {
+    const text = await readFile(bundlePath(container.bundle, 'init'), 'utf8');
+    const [pid = '', startTicks = ''] = text.trim().split(' ');
+    return { kind: 'process', process: { pid: Number(pid), startTicks: BigInt(startTicks) } };
+  }
+  return {
+    kind: 'overlay',
+    lowers: container.lowers,
+    upper: container.upperDirectory,
+    work: container.workDirectory,
+  };
+}

@@ -1,0 +1,124 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@atoll/logging';
+import { buildV1, runtimeV1 } from '@atoll/proto';
+import { ChannelPool, GrpcHost, type TlsIdentity } from '@atoll/rpc';
+import { AgentDelegate } from './agent/agent-delegate.ts';
+import { detectCgroupMode } from './agent/cgroup-mode.ts';
+import { LeaderFinder } from './agent/leader-finder.ts';
+import { NodeAgent } from './agent/node-agent.ts';
+import { detectNodeFacts } from './agent/node-facts.ts';
+import { NodeMemory } from './agent/node-memory.ts';
+import { OrderWorker } from './agent/order-worker.ts';
+import { Session } from './agent/session.ts';
+import { RUNTIME_SERVICE_ROLES, runtimeService } from './api/grpc/runtime-service.ts';
+import { ContainerArchive } from './archive/container-archive.ts';
+import { ShimFilesystem } from './archive/shim-filesystem.ts';
+import type { AgentConfig } from './config.ts';
+import { ContainerFiles } from './containers/container-files.ts';
+import { ContainerManager } from './containers/container-manager.ts';
+import { cgroupPathOf, type PlanHost } from './containers/container-plan.ts';
+import { hostDevices } from './containers/host-devices.ts';
+import { Launcher } from './containers/launcher.ts';
+import { ownCapabilities } from './containers/own-capabilities.ts';
+import { hasSwapAccounting } from './containers/swap-accounting.ts';
+import { ExecRegistry } from './execs/exec-registry.ts';
+import { ExecStarter } from './execs/exec-starter.ts';
+import { FsLayerStore } from './images/fs-layer-store.ts';
+import { LayerDirectory } from './images/layer-directory.ts';
+import { RegistryBlobs } from './images/registry-blobs.ts';
+import { bridgeNameOf } from './network/bridge.ts';
+import { HostNetwork } from './network/host-network.ts';
+import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
+import { CgroupV1Reader } from './stats/cgroup-v1.ts';
+import { CgroupV2Reader } from './stats/cgroup-v2.ts';
+import { StatsSampler } from './stats/stats-sampler.ts';
+import { MountResolver } from './volumes/mount-resolver.ts';
+import { VolumeStore } from './volumes/volume-store.ts';
+
+/** Puts the agent together from its parts; nothing runs before its `start`. */
+export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger: Logger): Promise<NodeAgent> {
+  const root = config.ATOLL_DATA_ROOT;
+  const shim = config.ATOLL_SHIM;
+  await mkdir(root, { recursive: true, mode: 0o711 });
+  const emptyDirectory = join(root, 'empty');
+  await mkdir(emptyDirectory, { recursive: true, mode: 0o755 });
+  const facts = await detectNodeFacts(config);
+  const memory = await NodeMemory.open(root);
+  const channels = new ChannelPool(tls);
+  const blobs = new RegistryBlobs(() => channels.get(config.ATOLL_REGISTRY, 'registry'));
+  const filesystem = new ShimFilesystem(shim);
+  const layers = new FsLayerStore({
+    directory: await LayerDirectory.open(join(root, 'layers')),
+    root,
+    blobs,
+    unpacker: filesystem,
+    keepMs: config.ATOLL_LAYER_KEEP_HOURS * 3_600_000,
+    diskPercent: config.ATOLL_LAYER_DISK_PERCENT,
+    logger,
+  });
+  const host: PlanHost = {
+    cgroupParent: config.ATOLL_CGROUP_PARENT,
+    capabilities: await ownCapabilities(),
+    swapAccounting: await hasSwapAccounting(),
+    hostname: config.ATOLL_HOSTNAME,
+    devices: await hostDevices(),
+    seccomp: dockerSeccompProgram,
+  };
+  const network = new HostNetwork({
+    bridge: config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id),
+    mtu: config.ATOLL_MTU,
+    logger,
+  });
+  const volumes = new VolumeStore(join(root, 'volumes'));
+  const launcher = new Launcher({
+    shim,
+    files: await ContainerFiles.open(join(root, 'containers')),
+    layers,
+    network,
+    mounts: new MountResolver(volumes, filesystem, root),
+    volumes,
+    host,
+    emptyDirectory,
+  });
+  const containers = new ContainerManager({ nodeId: tls.id, launcher, logger });
+  const session = new Session({
+    channels,
+    leaders: new LeaderFinder(config.ATOLL_SCHEDULERS),
+    memory,
+    delegate: new AgentDelegate(facts, containers, network, new OrderWorker(tls.id, containers, memory), logger),
+    logger,
+  });
+  const registry = new ExecRegistry();
+  const starter = new ExecStarter({
+    shim,
+    containers,
+    registry,
+    host,
+    logger,
+    onEvent: (event) => session.event(event),
+  });
+  const cgroups = (await detectCgroupMode()) === 'v2' ? new CgroupV2Reader() : new CgroupV1Reader();
+  const cgroupPath = (id: string): string => cgroupPathOf(id, host);
+  const archive = new ContainerArchive(filesystem);
+  const grpc = new GrpcHost({
+    listen: config.ATOLL_LISTEN,
+    tls,
+    onInternalError: (method, error) => logger.error({ method, err: error }, 'a call failed'),
+  })
+    .add(
+      runtimeV1.RuntimeServiceService,
+      RUNTIME_SERVICE_ROLES,
+      runtimeService({
+        containers,
+        registry,
+        starter,
+        stats: new StatsSampler(cgroups, cgroupPath),
+        cgroups,
+        cgroupPath,
+        archive,
+        layers,
+      }),
+    );
+  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, logger });
+}

@@ -1,0 +1,36 @@
+import { hostname } from 'node:os';
+import { absolutePath, address, addressList, flag, pairs } from '@atoll/config';
+import { z } from 'zod';
+
+/** The agent's environment variables. */
+export const configSchema = z.object({
+  /** Scheduler replicas, `host:port,…`. */
+  ATOLL_SCHEDULERS: addressList,
+  ATOLL_REGISTRY: address,
+  ATOLL_LISTEN: address.default('0.0.0.0:7474'),
+  /** Where other services reach this agent. */
+  ATOLL_ADVERTISE: address,
+  ATOLL_DATA_ROOT: absolutePath,
+  ATOLL_TLS_DIR: absolutePath,
+  /** Subtree below which all cgroups of this agent are, the same in every hierarchy. */
+  ATOLL_CGROUP_PARENT: absolutePath.default('/atoll'),
+  /** The static supervisor executable. */
+  ATOLL_SHIM: absolutePath,
+  /** Address at which other machines reach published ports. */
+  ATOLL_HOST_IP: z.ipv4(),
+  /** Name of the bridge; unset: derived from the node's id, so that two agents can share a network namespace. */
+  ATOLL_BRIDGE: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,15}$/, 'must be an interface name')
+    .optional(),
+  ATOLL_MTU: z.coerce.number().int().min(576).max(65535).default(1500),
+  ATOLL_NODE_LABELS: pairs.default({}),
+  /** The gateway's machine is this one and no other node exists: bind mounts are the user's own paths. */
+  ATOLL_LOCAL: flag.default(false),
+  ATOLL_HOSTNAME: z.string().default(() => hostname()),
+  /** Unused layers are removed when unused for so many hours, or earlier when the disk is fuller than the percentage. */
+  ATOLL_LAYER_KEEP_HOURS: z.coerce.number().min(0).default(24 * 7),
+  ATOLL_LAYER_DISK_PERCENT: z.coerce.number().min(1).max(100).default(85),
+});
+
+export type AgentConfig = Readonly<z.output<typeof configSchema>>;

@@ -1,0 +1,119 @@
+import { cpus } from 'node:os';
+import { containerV1 } from '@atoll/proto';
+import type { CapabilityName } from '../runtime/capabilities.ts';
+import {
+  DEFAULT_DEV_LINKS,
+  DEFAULT_DEVICE_RULES,
+  DEFAULT_DEVICES,
+  defaultMounts,
+  identityMounts,
+} from '../runtime/default-mounts.ts';
+import { maskedPaths, READONLY_PATHS } from '../runtime/masked-paths.ts';
+import type {
+  ContainerPlan,
+  DeviceNode,
+  MountPlan,
+  NamespaceMode,
+  NetworkPlan,
+  RootPlan,
+} from '../runtime/plan.ts';
+import { logPlan } from './log-plan.ts';
+import { containerPlanProcess } from './process-plan.ts';
+import { resourceLimits } from './resource-limits.ts';
+import { checkedSysctls } from './sysctls.ts';
+
+/** What the host knows and a spec does not say. */
+export interface PlanHost {
+  readonly cgroupParent: string;
+  /** Bounding set of the agent. */
+  readonly capabilities: bigint;
+  readonly swapAccounting: boolean;
+  readonly hostname: string;
+  /** Devices for privileged containers. */
+  readonly devices: readonly DeviceNode[];
+  /** Encoded program for a set of capability names. */
+  seccomp(capabilities: ReadonlySet<CapabilityName>): Uint8Array;
+}
+
+/** What was prepared for this container. */
+export interface PlanParts {
+  readonly root: RootPlan;
+  readonly network: NetworkPlan | undefined;
+  /** Binds, volumes and tmpfs, sources resolved. */
+  readonly mounts: readonly MountPlan[];
+  readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly logDirectory: string;
+}
+
+const DEFAULT_SHM = 64 * 1024 * 1024;
+const PRIVATE: NamespaceMode = { mode: 'private' };
+
+/** A spec as the complete list of what the shim does. Throws invalid-argument for what no kernel would take. */
+export function containerPlan(record: containerV1.ContainerRecord, parts: PlanParts, host: PlanHost): ContainerPlan {
+  const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
+  const security = spec.security ?? containerV1.Security.fromPartial({});
+  const privileged = security.privileged;
+  const hostNetwork = spec.network?.mode === 'host';
+  const names = hostnames(record, host);
+  const owns = (mode: string): NamespaceMode => (mode === 'host' ? { mode: 'host' } : PRIVATE);
+  const ownIpc = owns(spec.ipcMode);
+  return {
+    id: record.id,
+    process: containerPlanProcess(spec, names.hostname, host),
+    namespaces: {
+      pid: owns(spec.pidMode),
+      net: owns(hostNetwork ? 'host' : ''),
+      ipc: ownIpc,
+      uts: owns(spec.utsMode),
+      cgroup: owns(spec.cgroupnsMode),
+    },
+    ...(spec.utsMode === 'host' ? {} : names),
+    root: parts.root,
+    mounts: allMounts(spec, privileged, parts),
+    devices: privileged ? [...DEFAULT_DEVICES, ...extraDevices(host.devices)] : DEFAULT_DEVICES,
+    devLinks: DEFAULT_DEV_LINKS,
+    maskedPaths: security.pathsGiven ? security.maskedPaths : privileged ? [] : maskedPaths(cpus().length),
+    readonlyPaths: security.pathsGiven ? security.readonlyPaths : privileged ? [] : READONLY_PATHS,
+    sysctls: checkedSysctls(spec.sysctls, { network: !hostNetwork, ipc: ownIpc.mode === 'private' }),
+    cgroup: {
+      path: cgroupPathOf(record.id, host),
+      limits: resourceLimits(spec.resources, host.swapAccounting),
+      deviceRules: privileged ? [] : DEFAULT_DEVICE_RULES,
+    },
+    network: parts.network,
+    log: logPlan(spec.log, parts.logDirectory),
+  };
+}
+
+/** The cgroup of a container, the same in every hierarchy. */
+export function cgroupPathOf(id: string, host: { readonly cgroupParent: string }): string {
+  return `${host.cgroupParent === '/' ? '' : host.cgroupParent}/${id}`;
+}
+
+/** The names a container has: its own, else the first twelve digits of its id; the host's on the host's network. */
+export function hostnames(
+  record: containerV1.ContainerRecord,
+  host: { readonly hostname: string },
+): { readonly hostname: string; readonly domainname?: string } {
+  const network = record.spec?.network;
+  const fallback = network?.mode === 'host' ? host.hostname : record.id.slice(0, 12);
+  const hostname = network?.hostname || fallback;
+  return network?.domainname ? { hostname, domainname: network.domainname } : { hostname };
+}
+
+function allMounts(spec: containerV1.ContainerSpec, privileged: boolean, parts: PlanParts): readonly MountPlan[] {
+  const shmBytes = spec.shmSize > 0n ? Number(spec.shmSize) : DEFAULT_SHM;
+  const shm = spec.ipcMode === 'host' ? { shmSource: '/dev/shm' } : {};
+  const own = [...defaultMounts({ privileged, shmBytes, ...shm }), ...identityMounts(parts.files)];
+  // A mount given by the user takes the place of ours at the same path.
+  const given = new Set(parts.mounts.map(({ target }) => target));
+  const kept = own.filter(({ target }) => !given.has(target) && !(spec.ipcMode === 'none' && target === '/dev/shm'));
+  // Parents first: what is mounted later would otherwise be hidden by what it lies in.
+  const depth = ({ target }: MountPlan): number => target.split('/').filter(Boolean).length;
+  return [...kept, ...parts.mounts].sort((a, b) => depth(a) - depth(b));
+}
+
+function extraDevices(devices: readonly DeviceNode[]): readonly DeviceNode[] {
+  const own = new Set(DEFAULT_DEVICES.map(({ path }) => path));
+  return devices.filter(({ path }) => !own.has(path));
+}

@@ -1,0 +1,323 @@
+import { asAtollError, unavailable } from '@atoll/errors';
+import type { Logger } from '@atoll/logging';
+import { containerV1 } from '@atoll/proto';
+import type { LayerLease } from '../images/layer-store.ts';
+import type { ShimClient } from '../runtime/shim-client.ts';
+import type { ShimState } from '../runtime/shim-state.ts';
+import { ContainerRun } from './container-run.ts';
+import { isActive } from './container-states.ts';
+import { type ExitRecord, unknownExit } from './exit-record.ts';
+import type { Launcher } from './launcher.ts';
+import { FIRST_DELAY_MS, restartDelay } from './restart-policy.ts';
+import { startExitCode, startFailure } from './start-failure.ts';
+import type { StatusBook } from './status-book.ts';
+
+const S = containerV1.ContainerState;
+const REQUEST_MS = 30_000;
+const NO_ADDRESS = { ipAddress: '', ipPrefixLen: 0, gateway: '', macAddress: '' } as const;
+
+/** Called with the container's bundle between its preparation and its start: nothing of its output is missed. */
+export type BeforeStart = (bundle: string) => Promise<void>;
+
+export interface ContainerProcessOptions {
+  readonly book: StatusBook;
+  readonly launcher: Launcher;
+  readonly logger: Logger;
+  readonly record: () => containerV1.ContainerRecord;
+  /** Runs a task after those before it; its failure is the task's own business. */
+  readonly enqueue: (task: () => Promise<void>) => void;
+  /** Aborts when the container is being removed. */
+  readonly life: AbortSignal;
+}
+
+/**
+ * The process of one container through all its runs: prepared, started, ended, started again by its policy. Every method is
+ * called from the container's queue, one at a time.
+ */
+export class ContainerProcess {
+  readonly #options: ContainerProcessOptions;
+  readonly #book: StatusBook;
+  readonly #launcher: Launcher;
+  readonly #beforeStart = new Set<BeforeStart>();
+  #run = new ContainerRun();
+  #lease: LayerLease | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #delayMs = 0;
+  #policyRests = false;
+
+  constructor(options: ContainerProcessOptions) {
+    this.#options = options;
+    this.#book = options.book;
+    this.#launcher = options.launcher;
+  }
+
+  get run(): ContainerRun {
+    return this.#run;
+  }
+
+  /** Folders of the image, top first; empty before the first preparation. */
+  get lowers(): readonly string[] {
+    return this.#lease?.directories ?? [];
+  }
+
+  get active(): boolean {
+    return isActive(this.#book.state);
+  }
+
+  /** Calls before the next start, or now when the container is prepared. The function it gives withdraws. */
+  async whenPrepared(action: BeforeStart): Promise<() => void> {
+    if (this.#run.client) {
+      await action(this.#bundle);
+      return () => undefined;
+    }
+    this.#beforeStart.add(action);
+    return () => this.#beforeStart.delete(action);
+  }
+
+  async prepare(): Promise<void> {
+    await this.#ensureLaunched();
+    if (this.#book.state === S.CREATING) await this.#book.change({ state: S.CREATED, error: '' });
+  }
+
+  /** Starts what is prepared, preparing it first. A failure is thrown and noted. */
+  async start(): Promise<void> {
+    this.cancelRestart();
+    this.#policyRests = false;
+    this.#delayMs = 0;
+    await this.#start(0);
+  }
+
+  async signal(number: number): Promise<void> {
+    const target = this.#options.record().spec?.pidMode === 'host' && number === 9 ? 'all' : 'init';
+    await this.client().kill(number, target, AbortSignal.timeout(REQUEST_MS));
+    // A frozen process gets a signal only once it thaws.
+    if (this.#book.state === S.PAUSED && this.#policyRests) await this.unpause();
+  }
+
+  async pause(): Promise<void> {
+    await this.client().pause(AbortSignal.timeout(REQUEST_MS));
+    await this.#book.change({ state: S.PAUSED });
+  }
+
+  async unpause(): Promise<void> {
+    await this.client().unpause(AbortSignal.timeout(REQUEST_MS));
+    await this.#book.change({ state: S.RUNNING });
+  }
+
+  client(): ShimClient {
+    const client = this.#run.client;
+    if (!client) throw unavailable(`container ${this.#book.status.id} has no supervisor at the moment`);
+    return client;
+  }
+
+  /** The next end of the process is final, whatever the policy. */
+  rest(): void {
+    this.#policyRests = true;
+  }
+
+  /** True when a restart was waiting; it will not come. */
+  cancelRestart(): boolean {
+    const waiting = this.#timer !== undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return waiting;
+  }
+
+  /** Takes down what was prepared and never started. */
+  async dismantle(): Promise<void> {
+    const { id, ipAddress } = this.#book.status;
+    const run = this.#run;
+    run.over = true;
+    this.#run = new ContainerRun();
+    if (run.client) {
+      const gone = await run.client.shutdown(AbortSignal.timeout(REQUEST_MS)).then(
+        () => true,
+        () => false,
+      );
+      run.client.close();
+      if (!gone) await this.#launcher.cleanUp(id);
+    }
+    await this.#launcher.settle(id, ipAddress);
+  }
+
+  releaseLayers(): void {
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  /** The agent has started again: finds what runs, learns what ended meanwhile, clears what is half made. */
+  async recover(): Promise<void> {
+    const record = this.#options.record();
+    const before = this.#book.status;
+    const run = new ContainerRun();
+    this.#lease = this.#launcher.options.layers.retain(record.spec?.image?.layers ?? []);
+    try {
+      const observe = (state: ShimState): void => this.#observe(run, state);
+      const client = await this.#launcher.reconnect(record, before, observe, this.#options.life);
+      run.client = client;
+      this.#run = run;
+      this.#watch(run);
+      await this.#recognise(await client.state(AbortSignal.timeout(REQUEST_MS)));
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, 'no supervisor found');
+      await this.#recoverEnded(before);
+    }
+  }
+
+  async #recognise(state: ShimState): Promise<void> {
+    const now = { pid: state.pid, startedAtNs: state.startedAt };
+    if (state.status === 'running' && this.#book.state !== S.RUNNING) await this.#book.change({ ...now, state: S.RUNNING });
+    if (state.status === 'paused') {
+      if (this.#book.state !== S.RUNNING && this.#book.state !== S.PAUSED) await this.#book.change({ ...now, state: S.RUNNING });
+      await this.#book.change({ ...now, state: S.PAUSED });
+    }
+    if (state.status === 'created' && this.#book.state === S.CREATING) await this.#book.change({ state: S.CREATED });
+  }
+
+  async #recoverEnded(before: containerV1.ContainerStatus): Promise<void> {
+    await this.#launcher.cleanUp(before.id);
+    const exit = await this.#launcher.exitRecord(before.id);
+    const unseen = exit !== undefined && (exit.lost || exit.startedAt !== 0n) && exit.finishedAt !== before.finishedAtNs;
+    if (isActive(before.state)) {
+      await this.#end(this.#run, unseen ? exit : unknownExit(before.startedAtNs));
+    } else if (unseen && exit.startedAt !== 0n) {
+      // It was being started when the agent died: it ran, and nobody had seen it.
+      await this.#book.change({ state: S.RUNNING, startedAtNs: exit.startedAt });
+      await this.#end(this.#run, exit);
+    } else {
+      await this.#launcher.settle(before.id, before.ipAddress);
+      if (before.state === S.RESTARTING) this.#restartAfter(FIRST_DELAY_MS, before.restartCount + 1);
+      else if (before.state === S.CREATING || before.state === S.CREATED) this.#options.enqueue(() => this.prepare());
+    }
+  }
+
+  async #start(restartCount: number): Promise<void> {
+    const record = this.#options.record();
+    try {
+      await this.#ensureLaunched();
+      const run = this.#run;
+      await this.#launcher.publish(record, this.#book.status.ipAddress);
+      await this.client().start(this.#options.life);
+      const state = await Promise.race([run.running, run.client?.closed]);
+      await this.#book.change({
+        state: S.RUNNING,
+        pid: state?.pid ?? 0,
+        startedAtNs: state?.startedAt ?? nowNs(),
+        finishedAtNs: 0n,
+        exitCode: 0,
+        oomKilled: false,
+        error: '',
+        restartCount,
+        health: '',
+      });
+    } catch (error) {
+      const failure = startFailure(error);
+      await this.dismantle().catch((err: unknown) => this.#options.logger.warn({ err }, 'not all of a failed start could be undone'));
+      const state = this.#book.state === S.RESTARTING ? { state: S.EXITED } : {};
+      await this.#book.change({
+        ...state,
+        ...NO_ADDRESS,
+        exitCode: startExitCode(error),
+        error: failure.message,
+      });
+      throw failure;
+    }
+  }
+
+  async #ensureLaunched(): Promise<void> {
+    if (this.#run.client) return;
+    const run = new ContainerRun();
+    const launched = await this.#launcher.launch(this.#options.record(), (state) => this.#observe(run, state), this.#options.life);
+    run.client = launched.client;
+    this.#run = run;
+    this.#lease?.release();
+    this.#lease = launched.lease;
+    this.#watch(run);
+    const { endpoint } = launched;
+    await this.#book.change({
+      ...(this.#book.state === S.CREATING ? { state: S.CREATED, error: '' } : {}),
+      ipAddress: endpoint?.address ?? '',
+      ipPrefixLen: endpoint?.prefixLength ?? 0,
+      gateway: endpoint?.gateway ?? '',
+      macAddress: endpoint?.macAddress ?? '',
+      volumePaths: { ...launched.volumePaths },
+    });
+    const waiting = [...this.#beforeStart];
+    this.#beforeStart.clear();
+    await Promise.all(waiting.map((action) => action(this.#bundle)));
+  }
+
+  #observe(run: ContainerRun, state: ShimState): void {
+    run.observe(state);
+    if (state.status === 'exited') this.#options.enqueue(() => this.#end(run, { ...state, lost: false }));
+  }
+
+  /** A supervisor that goes without a word: what it, or the clean-up after it, has written down counts. */
+  #watch(run: ContainerRun): void {
+    void run.client?.closed.then(() =>
+      this.#options.enqueue(async () => {
+        if (run.over || run !== this.#run) return;
+        const { id, startedAtNs } = this.#book.status;
+        await this.#launcher.cleanUp(id);
+        await this.#end(run, (await this.#launcher.exitRecord(id)) ?? unknownExit(startedAtNs));
+      }),
+    );
+  }
+
+  async #end(run: ContainerRun, exit: ExitRecord): Promise<void> {
+    if (run.over) return;
+    run.over = true;
+    const { id, ipAddress, startedAtNs, restartCount } = this.#book.status;
+    if (run === this.#run) this.#run = new ContainerRun();
+    // The supervisor has taken down everything once it hangs up.
+    await run.client?.closed;
+    await this.#launcher.settle(id, ipAddress).catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, 'not all of an ended container could be taken down');
+    });
+    if (!this.active) return run.settle();
+    const record = this.#options.record();
+    const ended = {
+      exitCode: exit.code,
+      ranMs: Number((exit.finishedAt - startedAtNs) / 1_000_000n),
+      restarts: restartCount,
+      previousDelayMs: this.#delayMs,
+      stoppedByUser: this.#policyRests || record.desired === containerV1.DesiredState.STOPPED,
+    };
+    const delay = this.#options.life.aborted ? undefined : restartDelay(record.spec?.restartPolicy, ended);
+    await this.#book.change({
+      state: delay === undefined ? S.EXITED : S.RESTARTING,
+      pid: 0,
+      exitCode: exit.code,
+      oomKilled: exit.oomKilled,
+      finishedAtNs: exit.finishedAt,
+      error: exit.lost ? 'the host went down or the supervisor of the container was killed: how it ended is not known' : '',
+      ...NO_ADDRESS,
+      health: '',
+    });
+    run.settle();
+    if (delay !== undefined) this.#restartAfter(delay, restartCount + 1);
+  }
+
+  #restartAfter(delayMs: number, restartCount: number): void {
+    this.#delayMs = delayMs;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#options.enqueue(async () => {
+        if (this.#book.state !== S.RESTARTING) return;
+        await this.#start(restartCount).catch((error: unknown) => {
+          const { message } = asAtollError(error);
+          this.#options.logger.info({ reason: message }, 'the restart policy could not start the container');
+        });
+      });
+    }, delayMs);
+  }
+
+  get #bundle(): string {
+    return this.#launcher.options.files.directory(this.#book.status.id);
+  }
+}
+
+function nowNs(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}

@@ -1,0 +1,288 @@
+import { asAtollError, conflict, deadlineExceeded } from '@atoll/errors';
+import type { Logger } from '@atoll/logging';
+import { containerV1 } from '@atoll/proto';
+import { SerialQueue } from '../processes/serial-queue.ts';
+import { type BeforeStart, ContainerProcess } from './container-process.ts';
+import type { ContainerRun } from './container-run.ts';
+import { isActive } from './container-states.ts';
+import type { Launcher } from './launcher.ts';
+import { resourceLimits } from './resource-limits.ts';
+import { SIGKILL, SIGTERM, signalNumber } from './signals.ts';
+import type { StatusBook } from './status-book.ts';
+
+const S = containerV1.ContainerState;
+const KILL_WAIT_MS = 60_000;
+const DEFAULT_STOP_SECONDS = 10;
+const REQUEST_MS = 30_000;
+
+export interface ContainerOptions {
+  readonly record: containerV1.ContainerRecord;
+  readonly book: StatusBook;
+  readonly launcher: Launcher;
+  readonly logger: Logger;
+}
+
+/**
+ * One container on this host. What changes it runs in its queue, one after the other; only the wait of a stop for the process's
+ * end is outside, so that a kill can overtake it.
+ */
+export class Container {
+  readonly id: string;
+  readonly book: StatusBook;
+  readonly #launcher: Launcher;
+  readonly #logger: Logger;
+  readonly #process: ContainerProcess;
+  readonly #queue = new SerialQueue();
+  readonly #life = new AbortController();
+  #record: containerV1.ContainerRecord;
+
+  constructor(options: ContainerOptions) {
+    this.id = options.record.id;
+    this.book = options.book;
+    this.#record = options.record;
+    this.#launcher = options.launcher;
+    this.#logger = options.logger.child({ container: this.id.slice(0, 12) });
+    this.#process = new ContainerProcess({
+      book: options.book,
+      launcher: options.launcher,
+      logger: this.#logger,
+      record: () => this.#record,
+      enqueue: (task) => this.#enqueue(task),
+      life: this.#life.signal,
+    });
+  }
+
+  get record(): containerV1.ContainerRecord {
+    return this.#record;
+  }
+
+  get status(): containerV1.ContainerStatus {
+    return this.book.status;
+  }
+
+  /** The shim's folder of this container. */
+  get bundle(): string {
+    return this.#launcher.options.files.directory(this.id);
+  }
+
+  get logDirectory(): string {
+    return this.#launcher.options.files.logs(this.id);
+  }
+
+  get upperDirectory(): string {
+    return this.#launcher.options.files.upper(this.id);
+  }
+
+  get workDirectory(): string {
+    return this.#launcher.options.files.work(this.id);
+  }
+
+  /** Folders of the image, top first; empty before the first preparation. */
+  get lowers(): readonly string[] {
+    return this.#process.lowers;
+  }
+
+  /** Aborted when the present process has ended; without a process, aborted already. */
+  get ended(): AbortSignal {
+    return isActive(this.status.state) ? this.#process.run.ended : AbortSignal.abort();
+  }
+
+  /** Prepares in the background; a failure is in the status, and the start tries again. */
+  prepare(): void {
+    this.#enqueue(() => this.#process.prepare());
+  }
+
+  recover(): Promise<void> {
+    return this.#queue.run(() => this.#process.recover());
+  }
+
+  /** Takes over a record that is not older. */
+  adopt(record: containerV1.ContainerRecord): Promise<void> {
+    return this.#queue.run(async () => {
+      if (record.generation < this.#record.generation) return;
+      this.#record = record;
+      this.book.follow(record.generation);
+      await this.#launcher.options.files.saveRecord(record);
+    });
+  }
+
+  /** Tells which record is followed, where no other change will. */
+  acknowledge(): Promise<void> {
+    return this.#queue.run(async () => {
+      if (this.book.behind) await this.book.change({});
+    });
+  }
+
+  /** False when it ran already. */
+  start(): Promise<boolean> {
+    return this.#queue.run(async () => {
+      if (this.#process.active) return false;
+      await this.#process.start();
+      return true;
+    });
+  }
+
+  /** False when it did not run. `seconds` -1 waits for ever, undefined as long as the container says. */
+  stop(signal: string, seconds: number | undefined): Promise<boolean> {
+    return this.#stop(signal, seconds, true);
+  }
+
+  async restart(signal: string, seconds: number | undefined): Promise<void> {
+    await this.#stop(signal, seconds, false);
+    await this.start();
+  }
+
+  /** A killing signal is waited for; with others the answer comes when the signal is sent. */
+  async kill(signal: string): Promise<void> {
+    const number = signal === '' ? SIGKILL : signalNumber(signal);
+    const run = await this.#queue.run(async () => {
+      if (!this.#process.active) {
+        throw conflict(`cannot kill container: ${this.id}: container ${this.id} is not running`);
+      }
+      const own = this.#record.spec?.stopSignal ?? '';
+      if (number === SIGKILL || own === '' || signalNumber(own) === number) await this.#restByUser();
+      await this.#process.signal(number);
+      return this.#process.run;
+    });
+    if (number === SIGKILL) await this.#waitSettled(run, KILL_WAIT_MS);
+  }
+
+  pause(): Promise<void> {
+    return this.#queue.run(async () => {
+      if (this.book.state === S.PAUSED) throw conflict(`container ${this.id} is already paused`);
+      if (this.book.state !== S.RUNNING) throw conflict(`container ${this.id} is not running`);
+      await this.#process.pause();
+    });
+  }
+
+  unpause(): Promise<void> {
+    return this.#queue.run(async () => {
+      if (this.book.state !== S.PAUSED) throw conflict(`container ${this.id} is not paused`);
+      await this.#process.unpause();
+    });
+  }
+
+  /** Applies the limits of a newer record to what is prepared or runs. */
+  async update(record: containerV1.ContainerRecord): Promise<void> {
+    const limits = resourceLimits(record.spec?.resources, this.#launcher.options.host.swapAccounting);
+    await this.adopt(record);
+    await this.#queue.run(async () => {
+      await this.#process.run.client?.update(limits, AbortSignal.timeout(REQUEST_MS));
+    });
+  }
+
+  /** Ends and deletes everything of the container; its files and, when asked, its anonymous volumes. */
+  async remove(options: { readonly force: boolean; readonly volumes: boolean }): Promise<void> {
+    if (this.#process.active && !options.force) {
+      const name = this.#record.spec?.name || this.id;
+      throw conflict(
+        `cannot remove container "${name}": container is running: stop the container before removing or force remove`,
+      );
+    }
+    // A preparation that fetches an image, or a start that hangs, must not hold up the removal.
+    this.#life.abort(conflict(`container ${this.id} is being removed`));
+    const run = await this.#queue.run(async () => {
+      this.#process.cancelRestart();
+      this.#process.rest();
+      if (this.#process.active) await this.#process.signal(SIGKILL);
+      return this.#process.run;
+    });
+    if (this.#process.active) await this.#waitSettled(run, KILL_WAIT_MS);
+    await this.#queue.run(() => this.#delete(options.volumes));
+  }
+
+  /** See `ContainerProcess.whenPrepared`. */
+  whenPrepared(action: BeforeStart): Promise<() => void> {
+    return this.#process.whenPrepared(action);
+  }
+
+  /** Waits for what is queued; then nothing more comes but by a new order or the process's end. */
+  idle(): Promise<void> {
+    return this.#queue.idle();
+  }
+
+  /** Lets go of the container without touching it: the agent ends, the container goes on. */
+  detach(): void {
+    this.#process.cancelRestart();
+    this.#process.run.client?.close();
+  }
+
+  async #stop(signal: string, seconds: number | undefined, final: boolean): Promise<boolean> {
+    const spec = this.#record.spec;
+    const number = signalNumber(signal || spec?.stopSignal || String(SIGTERM));
+    const wait = seconds ?? Number(spec?.stopTimeout ?? DEFAULT_STOP_SECONDS);
+    const run = await this.#queue.run(async () => {
+      const waited = this.#process.cancelRestart();
+      if (final) await this.#restByUser();
+      else this.#process.rest();
+      if (waited) await this.book.change({ state: S.EXITED });
+      if (!this.#process.active) return undefined;
+      await this.#process.signal(number);
+      return this.#process.run;
+    });
+    if (!run) return false;
+    if (wait < 0) {
+      await run.settled;
+      return true;
+    }
+    if (await settledWithin(run, wait * 1000)) return true;
+    this.#logger.info({ seconds: wait }, 'the container did not stop in time and is killed');
+    await this.#queue.run(async () => {
+      if (!run.over) await this.#process.signal(SIGKILL);
+    });
+    await this.#waitSettled(run, KILL_WAIT_MS);
+    return true;
+  }
+
+  /** A user wants it stopped: kept on disk, so that neither policy nor reboot starts it. */
+  async #restByUser(): Promise<void> {
+    this.#process.rest();
+    if (this.#record.desired === containerV1.DesiredState.STOPPED) return;
+    this.#record = { ...this.#record, desired: containerV1.DesiredState.STOPPED };
+    await this.#launcher.options.files.saveRecord(this.#record);
+  }
+
+  async #waitSettled(run: ContainerRun, ms: number): Promise<void> {
+    if (await settledWithin(run, ms)) return;
+    throw deadlineExceeded(`tried to kill container ${this.id}, but it did not exit within ${ms / 1000} seconds`);
+  }
+
+  async #delete(volumes: boolean): Promise<void> {
+    if (this.book.state === S.REMOVED) return;
+    await this.book.change({ state: S.REMOVING });
+    try {
+      await this.#process.dismantle();
+      const { files, volumes: store } = this.#launcher.options;
+      const anonymous = (this.#record.spec?.mounts ?? []).filter((mount) => mount.type === 'volume' && mount.anonymous);
+      if (volumes) await Promise.all(anonymous.map(({ source }) => store.remove(source)));
+      await files.remove(this.id);
+    } catch (error) {
+      await this.book.change({ state: S.DEAD, error: asAtollError(error).message });
+      throw error;
+    }
+    this.#process.releaseLayers();
+    this.book.conclude();
+  }
+
+  #enqueue(task: () => Promise<void>): void {
+    this.#queue.run(task).catch(async (error: unknown) => {
+      const { message } = asAtollError(error);
+      this.#logger.warn({ reason: message }, 'work on the container failed');
+      if (this.#life.signal.aborted) return;
+      const state = this.book.state === S.CREATING ? { state: S.CREATED } : {};
+      await this.#queue.run(() => this.book.change({ ...state, error: message })).catch(() => undefined);
+    });
+  }
+}
+
+async function settledWithin(run: ContainerRun, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([run.settled.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { ProcessExit } from '../runtime/shim-state.ts';
+
+export interface ExitRecord extends ProcessExit {
+  /** The supervisor was killed, or the host went down: the process is dead, nobody saw how it ended. */
+  readonly lost: boolean;
+}
+
+const schema = z.object({
+  code: z.number(),
+  signal: z.number().default(0),
+  oomKilled: z.boolean().default(false),
+  startedAt: z.coerce.bigint(),
+  finishedAt: z.coerce.bigint(),
+  lost: z.boolean().default(false),
+});
+
+/** The exit file of a bundle; undefined when it is none. */
+export function parseExitRecord(text: string): ExitRecord | undefined {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+/** For a run of which not even that is known. Docker's code. */
+export function unknownExit(startedAt: bigint): ExitRecord {
+  const finishedAt = BigInt(Date.now()) * 1_000_000n;
+  return { code: 255, signal: 0, oomKilled: false, startedAt, finishedAt, lost: true };
+}

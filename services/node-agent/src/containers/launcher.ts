@@ -1,0 +1,162 @@
+import { readFile, rm } from 'node:fs/promises';
+import { cancelled } from '@atoll/errors';
+import { containerV1 } from '@atoll/proto';
+import type { LayerLease, LayerStore } from '../images/layer-store.ts';
+import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
+import { writeNetworkFiles } from '../network/network-files.ts';
+import { Semaphore } from '../processes/semaphore.ts';
+import { bundlePath } from '../runtime/bundle.ts';
+import { launchShim } from '../runtime/launch-shim.ts';
+import { ShimClient } from '../runtime/shim-client.ts';
+import { runShim } from '../runtime/shim-process.ts';
+import type { ShimState } from '../runtime/shim-state.ts';
+import type { MountResolver } from '../volumes/mount-resolver.ts';
+import type { VolumeStore } from '../volumes/volume-store.ts';
+import { unlessMissing } from '../files/missing.ts';
+import type { ContainerFiles } from './container-files.ts';
+import { containerPlan, hostnames, type PlanHost } from './container-plan.ts';
+import { type ExitRecord, parseExitRecord } from './exit-record.ts';
+import { requireSupported } from './supported-spec.ts';
+
+export interface LauncherOptions {
+  readonly shim: string;
+  readonly files: ContainerFiles;
+  readonly layers: LayerStore;
+  readonly network: HostNetwork;
+  readonly mounts: MountResolver;
+  readonly volumes: VolumeStore;
+  readonly host: PlanHost;
+  /** A folder with nothing in it: the lowest layer of images that have none. */
+  readonly emptyDirectory: string;
+}
+
+/** A container prepared up to its exec. */
+export interface Launched {
+  readonly client: ShimClient;
+  readonly lease: LayerLease;
+  readonly endpoint: Endpoint | undefined;
+  readonly volumePaths: Readonly<Record<string, string>>;
+  readonly warnings: string;
+}
+
+const PARALLEL_LAUNCHES = 8;
+
+/** Makes what a container needs on this host, and takes it down. Knows no states. */
+export class Launcher {
+  readonly options: LauncherOptions;
+  readonly #slots = new Semaphore(PARALLEL_LAUNCHES);
+
+  constructor(options: LauncherOptions) {
+    this.options = options;
+  }
+
+  /** When it rejects, nothing is left of the attempt but the container's own files. */
+  async launch(
+    record: containerV1.ContainerRecord,
+    onState: (state: ShimState) => void,
+    signal: AbortSignal,
+  ): Promise<Launched> {
+    const { layers, network } = this.options;
+    const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
+    requireSupported(spec);
+    const bridged = usesBridge(spec);
+    const [lease] = await Promise.all([
+      layers.acquire(spec.image?.layers ?? [], signal),
+      bridged ? network.ready() : undefined,
+    ]);
+    const endpoint = bridged ? network.take(record.id, spec.network?.macAddress ?? '') : undefined;
+    try {
+      return await this.#slots.run(() => this.#launch(record, spec, lease, endpoint, onState, signal));
+    } catch (error) {
+      lease.release();
+      if (endpoint) network.release(record.id, endpoint.address);
+      throw error;
+    }
+  }
+
+  /** The connection to a shim that runs already; rejects with unavailable when there is none. */
+  async reconnect(
+    record: containerV1.ContainerRecord,
+    status: containerV1.ContainerStatus,
+    onState: (state: ShimState) => void,
+    signal: AbortSignal,
+  ): Promise<ShimClient> {
+    const { files, network } = this.options;
+    const client = await ShimClient.connect(files.directory(record.id), onState, signal);
+    if (status.ipAddress !== '') {
+      network.claim(record.id, status.ipAddress, this.#ports(record, status.ipAddress));
+    }
+    return client;
+  }
+
+  /** Publishes the ports of a container that is about to run. Throws conflict when one is taken. */
+  async publish(record: containerV1.ContainerRecord, address: string): Promise<void> {
+    if (address !== '') await this.options.network.publish(record.id, this.#ports(record, address));
+  }
+
+  /** Gives back what a run had of this host's network. Safe to repeat. */
+  async settle(id: string, address: string): Promise<void> {
+    await this.options.network.withdraw(id);
+    if (address !== '') this.options.network.release(id, address);
+  }
+
+  /** Takes down what a supervisor has left that was killed; afterwards the exit record says how the run ended. */
+  async cleanUp(id: string): Promise<void> {
+    await runShim(this.options.shim, ['cleanup', this.options.files.directory(id)], AbortSignal.timeout(30_000));
+  }
+
+  /** How the last run ended, if its end was written down. */
+  async exitRecord(id: string): Promise<ExitRecord | undefined> {
+    const path = bundlePath(this.options.files.directory(id), 'exit');
+    const text = await unlessMissing(readFile(path, 'utf8'));
+    return text === undefined ? undefined : parseExitRecord(text);
+  }
+
+  async #launch(
+    record: containerV1.ContainerRecord,
+    spec: containerV1.ContainerSpec,
+    lease: LayerLease,
+    endpoint: Endpoint | undefined,
+    onState: (state: ShimState) => void,
+    signal: AbortSignal,
+  ): Promise<Launched> {
+    const { files, mounts, network, host, shim } = this.options;
+    if (signal.aborted) throw cancelled(`container ${record.id} is being removed`);
+    const directory = files.directory(record.id);
+    const identity = {
+      ...hostnames(record, host),
+      address: endpoint?.address ?? '',
+      gateway: endpoint?.gateway ?? '',
+    };
+    const [resolved, networkFiles] = await Promise.all([
+      mounts.resolve(spec.mounts, lease.directories, signal),
+      writeNetworkFiles(directory, spec.network, identity),
+      rm(bundlePath(directory, 'exit'), { force: true }),
+    ]);
+    const parts = {
+      root: {
+        kind: 'overlay' as const,
+        lowers: lease.directories.length > 0 ? lease.directories : [this.options.emptyDirectory],
+        upper: files.upper(record.id),
+        work: files.work(record.id),
+        readonly: spec.security?.readOnlyRootfs ?? false,
+      },
+      network: endpoint && network.plan(record.id, endpoint),
+      mounts: resolved.mounts,
+      files: networkFiles,
+      logDirectory: files.logs(record.id),
+    };
+    const { warnings } = await launchShim(shim, directory, containerPlan(record, parts, host), signal);
+    const client = await ShimClient.connect(directory, onState, signal);
+    return { client, lease, endpoint, volumePaths: resolved.volumePaths, warnings };
+  }
+
+  #ports(record: containerV1.ContainerRecord, address: string) {
+    return publishedPorts(record.ports, address);
+  }
+}
+
+function usesBridge(spec: containerV1.ContainerSpec): boolean {
+  const mode = spec.network?.mode ?? '';
+  return !(spec.network?.networkDisabled ?? false) && (mode === '' || mode === 'default' || mode === 'bridge');
+}

@@ -1,0 +1,47 @@
+import { invalidArgument } from '@atoll/errors';
+import { containerV1 } from '@atoll/proto';
+import { CAPABILITY_NAMES, capabilitySets, resolveCapabilities } from '../runtime/capabilities.ts';
+import type { CapabilitySets, ProcessPlan } from '../runtime/plan.ts';
+import type { PlanHost } from './container-plan.ts';
+import { processEnvironment } from './process-environment.ts';
+import { rlimitsOf } from './rlimits.ts';
+
+/** The first process of a container, fully resolved. Throws invalid-argument. */
+export function containerPlanProcess(
+  spec: containerV1.ContainerSpec,
+  hostname: string,
+  host: PlanHost,
+): ProcessPlan {
+  const process = spec.process ?? containerV1.Process.fromPartial({});
+  const security = spec.security ?? containerV1.Security.fromPartial({});
+  const argv = [...process.entrypoint, ...process.cmd];
+  if (argv.length === 0) throw invalidArgument('no command specified');
+  const capabilities = security.privileged
+    ? new Set(CAPABILITY_NAMES)
+    : resolveCapabilities(security.capAdd, security.capDrop);
+  const unconfined = security.privileged || security.seccompUnconfined;
+  return {
+    argv,
+    env: processEnvironment(process.env, hostname, process.tty),
+    cwd: process.cwd === '' ? '/' : process.cwd,
+    user: { kind: 'docker', user: process.user, additionalGroups: security.groupAdd },
+    tty: process.tty ? { rows: process.consoleHeight, cols: process.consoleWidth } : undefined,
+    stdin: process.openStdin ? (process.stdinOnce ? 'once' : 'open') : 'null',
+    rlimits: rlimitsOf(spec.ulimits),
+    capabilities: within(capabilitySets(capabilities), host.capabilities),
+    noNewPrivileges: security.noNewPrivileges,
+    seccomp: unconfined ? undefined : host.seccomp(capabilities),
+    oomScoreAdj: security.oomScoreAdj === 0 ? undefined : security.oomScoreAdj,
+  };
+}
+
+/** Nobody can give what he does not have: the agent may itself run with fewer than all. */
+function within(sets: CapabilitySets, available: bigint): CapabilitySets {
+  return {
+    bounding: sets.bounding & available,
+    permitted: sets.permitted & available,
+    effective: sets.effective & available,
+    inheritable: sets.inheritable & available,
+    ambient: sets.ambient & available,
+  };
+}

@@ -1,0 +1,22 @@
+import { unimplemented } from '@atoll/errors';
+import type { containerV1 } from '@atoll/proto';
+
+/**
+ * Throws unimplemented, naming the field, for what this agent cannot do. The gateway refuses it earlier; checked here again
+ * because what runs is what was checked.
+ */
+export function requireSupported(spec: containerV1.ContainerSpec): void {
+  const check = (field: string, value: string, allowed: readonly string[]): void => {
+    if (!allowed.includes(value)) throw unimplemented(`${field} "${value}" is not supported by this runtime`);
+  };
+  check('Runtime', spec.runtime, ['', 'native']);
+  check('NetworkMode', spec.network?.mode ?? '', ['', 'default', 'bridge', 'none', 'host']);
+  check('IpcMode', spec.ipcMode, ['', 'none', 'private', 'shareable', 'host']);
+  check('PidMode', spec.pidMode, ['', 'private', 'host']);
+  check('UTSMode', spec.utsMode, ['', 'private', 'host']);
+  check('CgroupnsMode', spec.cgroupnsMode, ['', 'private', 'host']);
+  check('UsernsMode', spec.usernsMode, ['', 'host']);
+  check('CgroupParent', spec.cgroupParent, ['']);
+  check('LogConfig.Type', spec.log?.type ?? '', ['', 'json-file', 'local', 'none']);
+  if (spec.init) throw unimplemented('Init is not supported by this runtime: it has no init program to put into containers');
+}

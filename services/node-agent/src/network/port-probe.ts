@@ -1,0 +1,39 @@
+import { createSocket } from 'node:dgram';
+import { createServer } from 'node:net';
+import { conflict } from '@atoll/errors';
+import type { PublishedPort } from './nft-ruleset.ts';
+
+/**
+ * Throws conflict when a program of the host listens on a port that is to be published: its clients would be sent to the
+ * container without a word. SCTP has no listeners in this runtime and is not probed.
+ */
+export async function probePort(port: PublishedPort): Promise<void> {
+  const host = port.hostIp === '' ? '0.0.0.0' : port.hostIp;
+  try {
+    if (port.protocol === 'tcp') await probeTcp(host, port.hostPort);
+    else if (port.protocol === 'udp') await probeUdp(host, port.hostPort);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why = code === 'EADDRINUSE' ? 'address already in use' : (cause as Error).message;
+    throw conflict(
+      `driver failed programming external connectivity: failed to bind host port ${host}:${port.hostPort}/${port.protocol}: ${why}`,
+      { cause },
+    );
+  }
+}
+
+function probeTcp(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}
+
+function probeUdp(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4');
+    socket.once('error', reject);
+    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve()));
+  });
+}

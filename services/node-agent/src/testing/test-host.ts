@@ -1,0 +1,282 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
+import { Channel, type TlsIdentity } from '@atoll/rpc';
+import { testPki, type TestPki } from '@atoll/testing';
+import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
+import { busyboxLayer } from './test-image.ts';
+import { TestRegistry } from './test-registry.ts';
+import { TestScheduler } from './test-scheduler.ts';
+
+const MAIN = join(import.meta.dirname, '..', 'main.ts');
+
+/**
+ * A host of its own for an agent process: network namespace with a link to this one, data root, cgroup subtree; and the services
+ * it talks to. Disposing removes all of it and fails when a container left something behind.
+ */
+export class TestHost {
+  readonly name: string;
+  readonly nodeId = 'node-1';
+  readonly scheduler: TestScheduler;
+  readonly registry: TestRegistry;
+  readonly folder: string;
+  readonly hostIp: string;
+  readonly pki: TestPki;
+  readonly layer: containerV1.Layer;
+  readonly #gateway: TlsIdentity;
+  readonly #schedulerAddress: string;
+  readonly #registryAddress: string;
+  #channel: Channel | undefined;
+  agent: ChildProcess | undefined;
+  output = '';
+
+  private constructor(parts: {
+    folder: string;
+    hostIp: string;
+    pki: TestPki;
+    gateway: TlsIdentity;
+    scheduler: TestScheduler;
+    registry: TestRegistry;
+    layer: containerV1.Layer;
+    schedulerAddress: string;
+    registryAddress: string;
+    name: string;
+  }) {
+    this.name = parts.name;
+    this.folder = parts.folder;
+    this.hostIp = parts.hostIp;
+    this.pki = parts.pki;
+    this.#gateway = parts.gateway;
+    this.scheduler = parts.scheduler;
+    this.registry = parts.registry;
+    this.layer = parts.layer;
+    this.#schedulerAddress = parts.schedulerAddress;
+    this.#registryAddress = parts.registryAddress;
+  }
+
+  static async create(): Promise<TestHost> {
+    requireRoot();
+    buildShim();
+    const name = `atoll-test-${randomBytes(4).toString('hex')}`;
+    const { outer, inner } = makeNamespace(name);
+    const folder = await mkdtemp(join(tmpdir(), 'atoll-agent-'));
+    const pki = await testPki();
+    const [gateway, schedulerId, registryId, node] = await Promise.all([
+      pki.identity('gateway', 'gateway-1'),
+      pki.identity('scheduler', 'scheduler-1'),
+      pki.identity('registry', 'registry-1'),
+      pki.identity('node', 'node-1'),
+    ]);
+    await mkdir(join(folder, 'tls'));
+    await writeFile(join(folder, 'tls/ca.pem'), node.ca);
+    await writeFile(join(folder, 'tls/cert.pem'), node.cert);
+    await writeFile(join(folder, 'tls/key.pem'), node.key, { mode: 0o600 });
+    const scheduler = new TestScheduler(schedulerId, `${outer}:0`, 'node-1');
+    const registry = new TestRegistry(registryId, `${outer}:0`);
+    const [{ address: schedulerAddress }, { address: registryAddress }] = await Promise.all([
+      scheduler.start(),
+      registry.start(),
+    ]);
+    const layer = await busyboxLayer(registry);
+    const parts = { folder, hostIp: inner, pki, gateway, scheduler, registry, layer, schedulerAddress, registryAddress, name };
+    const host = new TestHost(parts);
+    await host.startAgent();
+    return host;
+  }
+
+  get dataRoot(): string {
+    return join(this.folder, 'data');
+  }
+
+  get runtime() {
+    return this.channel.client(runtimeV1.RuntimeServiceService);
+  }
+
+  get channel(): Channel {
+    this.#channel ??= new Channel({ address: `${this.hostIp}:7474`, tls: this.#gateway, serverRole: 'node' });
+    return this.#channel;
+  }
+
+  channelOf(identity: TlsIdentity): Channel {
+    return new Channel({ address: `${this.hostIp}:7474`, tls: identity, serverRole: 'node' });
+  }
+
+  /** Runs the agent in the namespace and waits for its session. */
+  async startAgent(): Promise<void> {
+    this.scheduler.drop();
+    const env = {
+      PATH: process.env['PATH'],
+      ATOLL_SCHEDULERS: this.#schedulerAddress,
+      ATOLL_REGISTRY: this.#registryAddress,
+      ATOLL_LISTEN: `${this.hostIp}:7474`,
+      ATOLL_ADVERTISE: `${this.hostIp}:7474`,
+      ATOLL_DATA_ROOT: this.dataRoot,
+      ATOLL_TLS_DIR: join(this.folder, 'tls'),
+      ATOLL_CGROUP_PARENT: `/${this.name}`,
+      ATOLL_SHIM: buildShim(),
+      ATOLL_HOST_IP: this.hostIp,
+      ATOLL_LOG_LEVEL: 'debug',
+    };
+    const node = [process.execPath, '--conditions=source', MAIN];
+    const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...node], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.agent = child;
+    const keep = (piece: Buffer): void => {
+      this.output = (this.output + piece.toString()).slice(-100_000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    const died = once(child, 'exit').then(() => {
+      throw new Error(`the agent ended:\n${this.output}`);
+    });
+    died.catch(() => undefined);
+    await Promise.race([this.scheduler.session(), died]);
+  }
+
+  /** As a crash does it: no chance to tidy up. */
+  async killAgent(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.agent;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
+  record(argv: readonly string[], spec: Parameters<typeof containerV1.ContainerSpec.fromPartial>[0] = {}): containerV1.ContainerRecord {
+    const process = { cmd: [...argv], env: ['PATH=/bin'], ...spec.process };
+    return containerV1.ContainerRecord.fromPartial({
+      id: randomBytes(32).toString('hex'),
+      nodeId: this.nodeId,
+      desired: containerV1.DesiredState.CREATED,
+      generation: 1n,
+      ...(spec.network?.ports ? { ports: [...spec.network.ports] } : {}),
+      spec: {
+        name: 'test',
+        image: { reference: 'busybox', layers: [this.layer] },
+        network: { mode: 'none' },
+        ...spec,
+        process,
+      },
+    });
+  }
+
+  ensure(record: containerV1.ContainerRecord): Promise<containerV1.ContainerStatus> {
+    return this.scheduler.order({ action: nodeV1.Action.ENSURE, record });
+  }
+
+  start(record: containerV1.ContainerRecord): Promise<containerV1.ContainerStatus> {
+    const running = { ...record, desired: containerV1.DesiredState.RUNNING, generation: record.generation + 1n };
+    return this.scheduler.order({ action: nodeV1.Action.START, record: running });
+  }
+
+  remove(record: containerV1.ContainerRecord, more: { volumes?: boolean } = {}): Promise<containerV1.ContainerStatus> {
+    return this.scheduler.order({ action: nodeV1.Action.REMOVE, record, force: true, ...more });
+  }
+
+  /** Runs to the end and gives exit status and output; the container stays. */
+  async run(record: containerV1.ContainerRecord): Promise<{ status: containerV1.ContainerStatus; output: string }> {
+    await this.ensure(record);
+    await this.start(record);
+    const status = await this.scheduler.status(
+      ({ id, state, finishedAtNs }) =>
+        id === record.id && state === containerV1.ContainerState.EXITED && finishedAtNs !== 0n,
+    );
+    return { status, output: await this.logs(record.id) };
+  }
+
+  async logs(id: string, more: Partial<runtimeV1.LogsRequest> = {}): Promise<string> {
+    const request = { containerId: id, stdout: true, stderr: true, tail: -1n, ...more };
+    let text = '';
+    for await (const { data } of this.runtime.logs(runtimeV1.LogsRequest.fromPartial(request))) text += data.toString();
+    return text;
+  }
+
+  /** Removes every container, ends the agent, and tells what is left of them that should not be. */
+  async dispose(): Promise<void> {
+    const leaks: string[] = [];
+    try {
+      if (!this.agent || this.agent.exitCode !== null || this.agent.signalCode !== null) await this.startAgent();
+      for (const { id } of this.scheduler.hello?.containers ?? []) await this.#removeQuietly(id);
+      for (const id of new Set(this.scheduler.statuses.map((status) => status.id))) await this.#removeQuietly(id);
+      await this.#settled(leaks);
+    } finally {
+      await this.killAgent('SIGTERM');
+      await this.scheduler.stop();
+      await this.registry.stop();
+      execFileSync('ip', ['netns', 'del', this.name]);
+      for (const path of await cgroupFolders(this.name)) await rmdir(path).catch(() => leaks.push(path));
+      await rm(this.folder, { recursive: true, force: true });
+    }
+    if (leaks.length > 0) throw new Error(`left behind: ${leaks.join(', ')}\n${this.output}`);
+  }
+
+  async #removeQuietly(id: string): Promise<void> {
+    const record = containerV1.ContainerRecord.fromPartial({ id, nodeId: this.nodeId });
+    await this.remove(record, { volumes: true }).catch(() => undefined);
+  }
+
+  async #settled(leaks: string[]): Promise<void> {
+    // A supervisor ends a moment after its container's removal was reported.
+    for (let attempt = 0; attempt < 100; attempt++) {
+      leaks.splice(0, leaks.length, ...(await this.leaks()));
+      if (leaks.length === 0) return;
+      await sleep(20);
+    }
+  }
+
+  /** Processes, cgroups, links, mounts and files of containers. */
+  async leaks(): Promise<readonly string[]> {
+    const links = execFileSync('ip', ['-n', this.name, '-o', 'link'], { encoding: 'utf8' });
+    const veths = [...links.matchAll(/: (atv[0-9a-f]+)/g)].map((match) => `link ${match[1]}`);
+    const groups = (await Promise.all((await cgroupFolders(this.name)).map(childFolders))).flat();
+    const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').filter((line) => line.includes(this.folder));
+    const files = existsSync(join(this.dataRoot, 'containers')) ? await readdir(join(this.dataRoot, 'containers')) : [];
+    const builds = existsSync(join(this.dataRoot, 'builds')) ? await readdir(join(this.dataRoot, 'builds')) : [];
+    return [...veths, ...groups, ...mounts, ...files, ...builds, ...(await shimsOf(this.dataRoot))];
+  }
+}
+
+function makeNamespace(name: string): { outer: string; inner: string } {
+  const block = `198.${18 + randomInt(2)}.${randomInt(256)}`;
+  const last = randomInt(64) * 4;
+  const [outer, inner] = [`${block}.${last + 1}`, `${block}.${last + 2}`];
+  const link = name.slice(-8);
+  const ip = (...args: string[]): Buffer => execFileSync('ip', args);
+  ip('netns', 'add', name);
+  ip('link', 'add', `at${link}`, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', name);
+  ip('addr', 'add', `${outer}/30`, 'dev', `at${link}`);
+  ip('link', 'set', `at${link}`, 'up');
+  ip('-n', name, 'addr', 'add', `${inner}/30`, 'dev', 'uplink');
+  ip('-n', name, 'link', 'set', 'uplink', 'up');
+  ip('-n', name, 'link', 'set', 'lo', 'up');
+  ip('-n', name, 'route', 'add', 'default', 'via', outer);
+  return { outer, inner };
+}
+
+async function cgroupFolders(name: string): Promise<readonly string[]> {
+  const mounts = await readFile('/proc/self/mounts', 'utf8');
+  const roots = mounts.split('\n').map((line) => line.split(' ')).filter(([, , type]) => type?.startsWith('cgroup'));
+  return roots.map(([, root]) => join(root ?? '', name)).filter((path) => existsSync(path));
+}
+
+async function childFolders(path: string): Promise<readonly string[]> {
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(path, name));
+}
+
+async function shimsOf(dataRoot: string): Promise<readonly string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return command.includes(dataRoot) && command.includes('atoll-shim') ? [`process ${pid}: ${command.replaceAll('\0', ' ')}`] : [];
+    }),
+  );
+  return found.flat();
+}

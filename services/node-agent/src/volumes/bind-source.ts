@@ -1,0 +1,30 @@
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, relative } from 'node:path';
+import { invalidArgument, permissionDenied } from '@atoll/errors';
+import { unlessMissing } from '../files/missing.ts';
+
+/**
+ * A path of this host that a container may have. Missing ones are made as folders, as `docker run -v` does, unless `mustExist`
+ * (`--mount`). Throws permission-denied for our own data, whose bytes other containers trust; invalid-argument when missing.
+ */
+export async function bindSource(source: string, mustExist: boolean, dataRoot: string): Promise<string> {
+  if (!isAbsolute(source)) throw invalidArgument(`invalid mount path: '${source}' mount path must be absolute`);
+  if (!(await unlessMissing(stat(source)))) {
+    if (mustExist) {
+      throw invalidArgument(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+    }
+    await mkdir(source, { recursive: true, mode: 0o755 });
+  }
+  const [path, own] = await Promise.all([realpath(source), realpath(dataRoot)]);
+  if (contains(own, path) || contains(path, own)) {
+    throw permissionDenied(
+      `bind source ${source} is, or holds, the data of this host's agent; mount a folder that does neither`,
+    );
+  }
+  return path;
+}
+
+function contains(folder: string, path: string): boolean {
+  const rest = relative(folder, path);
+  return rest === '' || !(rest === '..' || rest.startsWith('../') || isAbsolute(rest));
+}
