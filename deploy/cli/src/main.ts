@@ -1,10 +1,12 @@
 import { Command, CommanderError } from 'commander';
+import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addHost } from './commands/host.ts';
 import { addInit } from './commands/init.ts';
 import { addNode } from './commands/node.ts';
 import { addStatus } from './commands/status.ts';
+import { addTest } from './commands/test.ts';
 import { addToken } from './commands/token.ts';
 import { addUp } from './commands/up.ts';
 import { addVersion } from './commands/version.ts';
@@ -26,7 +28,19 @@ function buildProgram(): Command {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .exitOverride();
-  for (const add of [addUp, addDown, addStatus, addDoctor, addInit, addToken, addNode, addHost, addVersion])
+  for (const add of [
+    addDemo,
+    addUp,
+    addDown,
+    addStatus,
+    addDoctor,
+    addTest,
+    addInit,
+    addToken,
+    addNode,
+    addHost,
+    addVersion,
+  ])
     add(program);
   // exitOverride is not handed down to commands made before it; each gets its own.
   const all = (command: Command): Command[] => [command, ...command.commands.flatMap(all)];

@@ -9,9 +9,9 @@ export interface ClusterFlags {
 }
 
 /** Adds the options that say which cluster of this machine is meant. */
-export function withCluster(command: Command): Command {
+export function withCluster(command: Command, defaultName = DEFAULT_NAME): Command {
   return command
-    .addOption(new Option('--name <name>', 'cluster of this machine').env('ATOLL_NAME').default(DEFAULT_NAME))
+    .addOption(new Option('--name <name>', 'cluster of this machine').env('ATOLL_NAME').default(defaultName))
     .addOption(
       new Option('--data-root <folder>', 'where its data is (default: /var/lib/atoll)').env('ATOLL_DATA_ROOT_DIR'),
     );

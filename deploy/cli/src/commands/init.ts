@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { readLiveState } from '../cluster/cluster-state.ts';
 import { requestJoinToken } from '../identity/join-token.ts';
 import { type ClusterFlags, collectPairs, pathsOf, requireRoot, withCluster } from './command-context.ts';
-import { showStart, stayUntilInterrupted } from './up.ts';
+import { startOrEnd, stayUntilInterrupted } from './up.ts';
 
 interface InitFlags extends ClusterFlags {
   readonly advertise?: string;
@@ -29,7 +29,7 @@ export function addInit(program: Command): void {
       }
       const advertise = flags.advertise ?? onlyAddress();
       if (!isIPv4(advertise)) throw invalidArgument(`--advertise ${advertise} is not an IPv4 address`);
-      const state = await showStart(paths, {
+      const state = await startOrEnd(paths, {
         advertise,
         ...(flags.tcp !== undefined && { tcp: flags.tcp }),
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),

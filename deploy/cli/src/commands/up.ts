@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { failedPrecondition, invalidArgument } from '@atoll/errors';
+import { failedPrecondition, hasReason, invalidArgument } from '@atoll/errors';
 import { isAlive } from '@atoll/hosts';
 import { type Command, Option } from 'commander';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
@@ -9,6 +9,7 @@ import { type StartOptions, startCluster } from '../cluster/start-cluster.ts';
 import { stopCluster } from '../cluster/stop-cluster.ts';
 import { ProgressView } from '../progress/progress-view.ts';
 import { type ClusterFlags, collectPairs, pathsOf, requireRoot, wholeNumber, withCluster } from './command-context.ts';
+import { untilInterrupted } from './until-interrupted.ts';
 
 /** Addresses .11 to .250 of a /24. */
 const MAX_HOSTS = 240;
@@ -37,7 +38,7 @@ export function addUp(program: Command): void {
       }
       const running = await readLiveState(paths);
       if (running) return sayRunning(paths, running, flags);
-      const state = await showStart(paths, {
+      const state = await startOrEnd(paths, {
         ...(flags.hosts !== undefined && { hosts: flags.hosts }),
         ...(flags.tcp !== undefined && { tcp: flags.tcp }),
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
@@ -46,6 +47,16 @@ export function addUp(program: Command): void {
       sayReady(state, flags);
       if (!flags.detach) await stayUntilInterrupted(paths, state);
     });
+}
+
+/** A start that is interrupted ends what it had started. */
+export async function startOrEnd(paths: ClusterPaths, options: StartOptions): Promise<ClusterState> {
+  try {
+    return await untilInterrupted(() => showStart(paths, options));
+  } catch (error) {
+    if (hasReason(error, 'cancelled')) await stopCluster(paths, { containerGraceMs: 1000 }, () => undefined);
+    throw error;
+  }
 }
 
 export async function showStart(paths: ClusterPaths, options: StartOptions): Promise<ClusterState> {
@@ -58,7 +69,11 @@ export async function showStart(paths: ClusterPaths, options: StartOptions): Pro
 }
 
 /** Holds the terminal; Ctrl-C ends the cluster in order. Ends with an error when the cluster ends by itself. */
-export async function stayUntilInterrupted(paths: ClusterPaths, state: ClusterState): Promise<void> {
+export async function stayUntilInterrupted(
+  paths: ClusterPaths,
+  state: ClusterState,
+  containerGraceMs = 10_000,
+): Promise<void> {
   const interrupted = new AbortController();
   const stop = (): void => interrupted.abort();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
@@ -70,7 +85,7 @@ export async function stayUntilInterrupted(paths: ClusterPaths, state: ClusterSt
     throw failedPrecondition(`the cluster ended, see ${state.dataRoot}/logs/supervisor.log`);
   process.stderr.write('\n');
   const view = new ProgressView();
-  await stopCluster(paths, { containerGraceMs: 10_000 }, (steps) => view.show(steps));
+  await stopCluster(paths, { containerGraceMs }, (steps) => view.show(steps));
   view.close();
 }
 

@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { terminalStyle } from '../progress/terminal-style.ts';
+import { kernelObjects } from '../testing/kernel-objects.ts';
+import { runVisibly, runVitest } from '../testing/run-part.ts';
+import { addCounts, type TestCounts } from '../testing/test-counts.ts';
+
+interface TestFlags {
+  readonly only?: string;
+}
+
+const PARTS = ['lint', 'types', 'unit', 'e2e'] as const;
+/** Kernel objects go some time after the last process that held them. */
+const SETTLE_MS = 5000;
+
+export function addTest(program: Command): void {
+  program
+    .command('test')
+    .description(
+      'all checks: lint, types, unit tests, end-to-end tests on three hosts, and that nothing is left behind',
+    )
+    .argument('[filters...]', 'run only test files whose path contains one of these')
+    .option('--only <parts>', `comma-separated parts: ${PARTS.join(', ')}`)
+    .action(async (filters: readonly string[], flags: TestFlags) => {
+      const wanted = flags.only?.split(',') ?? PARTS;
+      const before = new Set(await kernelObjects());
+      const counts: TestCounts[] = [];
+      for (const part of PARTS) if (wanted.includes(part)) counts.push(await runPart(part, filters));
+      counts.push(await checkLeaks(before));
+      const { passed, failed } = addCounts(counts);
+      process.stdout.write(`${passed} passed, ${failed} failed\n`);
+      process.exitCode = failed === 0 ? 0 : 1;
+    });
+}
+
+async function runPart(part: (typeof PARTS)[number], filters: readonly string[]): Promise<TestCounts> {
+  process.stdout.write(`\n${terminalStyle(process.stdout).bold(part)}\n`);
+  const report = join(tmpdir(), `atoll-test-${randomBytes(6).toString('hex')}.json`);
+  switch (part) {
+    case 'lint':
+      return check('lint', await runVisibly('npm', ['run', '--silent', 'lint']));
+    case 'types':
+      return check('types', await runVisibly('npm', ['run', '--silent', 'typecheck']));
+    case 'unit':
+      return runVitest(report, filters);
+    case 'e2e':
+      return runVitest(report, ['--config', 'e2e/vitest.config.ts', ...filters]);
+  }
+}
+
+/** A check is no test: it is counted only when it fails. */
+function check(name: string, code: number): TestCounts {
+  process.stdout.write(`${name}: ${code === 0 ? 'clean' : `failed with code ${code}`}\n`);
+  return { passed: 0, failed: code === 0 ? 0 : 1 };
+}
+
+async function checkLeaks(before: ReadonlySet<string>): Promise<TestCounts> {
+  const end = performance.now() + SETTLE_MS;
+  const left = async () => (await kernelObjects()).filter((object) => !before.has(object));
+  let found = await left();
+  while (found.length > 0 && performance.now() < end) {
+    await sleep(200);
+    found = await left();
+  }
+  for (const object of found) process.stdout.write(`left behind: ${object}\n`);
+  return check('leaks', found.length === 0 ? 0 : 1);
+}

@@ -1,0 +1,63 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { listCgroupHierarchies, runCommand } from '@atoll/hosts';
+
+/** Every kernel object of this machine that carries our prefix, one line each: what a test run must not add to. */
+export async function kernelObjects(): Promise<readonly string[]> {
+  const found = await Promise.all([cgroups(), mounts(), links(), tables(), namespaces(), processes()]);
+  return found.flat().sort();
+}
+
+async function cgroups(): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const { mountPoint } of await listCgroupHierarchies()) {
+    for (const name of await names(mountPoint)) {
+      if (!name.startsWith('atoll')) continue;
+      const below = await readdir(`${mountPoint}/${name}`, { recursive: true, withFileTypes: true }).catch(() => []);
+      const groups = below.filter((entry) => entry.isDirectory()).map((entry) => `${entry.parentPath}/${entry.name}`);
+      found.push(...[`${mountPoint}/${name}`, ...groups].map((path) => `cgroup ${path}`));
+    }
+  }
+  return found;
+}
+
+async function mounts(): Promise<readonly string[]> {
+  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+  return lines
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((path) => /atoll/.test(path))
+    .map((path) => `mount ${path}`);
+}
+
+async function links(): Promise<readonly string[]> {
+  return (await names('/sys/class/net')).filter((name) => /^at(ol)?l/.test(name)).map((name) => `interface ${name}`);
+}
+
+async function tables(): Promise<readonly string[]> {
+  const text = await runCommand('nft', ['list', 'tables']).catch(() => '');
+  return text
+    .split('\n')
+    .filter((line) => line.includes('atoll'))
+    .map((line) => `nft ${line}`);
+}
+
+async function namespaces(): Promise<readonly string[]> {
+  return (await names('/run/netns')).filter((name) => name.startsWith('atoll')).map((name) => `netns ${name}`);
+}
+
+/** Shims and services of this project, by their executables; not whatever else mentions it. */
+async function processes(): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const pid of (await names('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    const [program = ''] = argv;
+    const ours =
+      program.endsWith('/atoll-shim') ||
+      argv.some((word) => /(supervisor-main|services\/[a-z-]+\/dist\/main)\.js$/.test(word));
+    if (ours) found.push(`process ${pid} ${argv.join(' ').trim()}`);
+  }
+  return found;
+}
+
+function names(folder: string): Promise<readonly string[]> {
+  return readdir(folder).catch(() => []);
+}
