@@ -30,14 +30,15 @@ export const NODES: Collection<nodeV1.NodeRecord> = {
 
 /**
  * What is seen of containers, key `container.<id>` of the observed bucket. On one node the agent's `seq` orders statuses; a
- * container that was placed anew has a higher generation than any status of its old node.
+ * container that was placed anew has a higher generation than any status of its old node. `seq` 0 is the scheduler's own word
+ * ("nothing is known yet") and always counts.
  */
 export const CONTAINER_STATUSES: Collection<containerV1.ContainerStatus> = {
   kind: 'container',
   encode: (status) => containerV1.ContainerStatus.encode(status).finish(),
   decode: (bytes) => containerV1.ContainerStatus.decode(bytes),
   supersedes: (next, current) =>
-    next.nodeId === current.nodeId ? next.seq >= current.seq : next.generation >= current.generation,
+    next.nodeId === current.nodeId ? next.seq >= current.seq || next.seq === 0n : next.generation >= current.generation,
 };
 
 /** What is seen of nodes, key `node.<id>` of the observed bucket; written in order by the leader only. */

@@ -32,6 +32,8 @@ export interface DesiredWriter {
   put(key: string, value: Uint8Array, signal?: AbortSignal): Promise<bigint>;
   /** Writes an explicit tombstone: the only thing that means "gone". */
   delete(key: string, signal?: AbortSignal): Promise<bigint>;
+  /** Resolves, once every write asked for so far has landed or is known not to have, with the revision the chain ends at. */
+  settled(): Promise<bigint>;
   /** Forgets tombstones that are older than `olderThanMs` and were written or seen by this writer. */
   compact(olderThanMs: number): Promise<number>;
   /** No write after this; those that wait are refused. */

@@ -47,11 +47,12 @@ export class Mirror<T> {
     return this.#entries.get(id)?.revision;
   }
 
-  values(): IterableIterator<T> {
-    return this.#values();
+  /** Was an explicit deletion of this id seen (and not followed by a new value)? */
+  isTombstoned(id: string): boolean {
+    return this.#tombstones.has(id);
   }
 
-  *#values(): Generator<T> {
+  *values(): Generator<T> {
     for (const entry of this.#entries.values()) yield entry.value;
   }
 

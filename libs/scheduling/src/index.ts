@@ -6,7 +6,7 @@ export { HOST_PORTS } from './filters/host-ports.ts';
 export { READY } from './filters/ready.ts';
 export { RESOURCES } from './filters/resources.ts';
 export { type Availability, type Claim, type HostPort, type NodeFacts, NodeInfo } from './node-info.ts';
-export { FILTERS, Pipeline, type Placement } from './pipeline.ts';
+export { FILTERS, type Hosts, Pipeline, type Placement } from './pipeline.ts';
 export { PortClaims } from './port-claims.ts';
 export { formatBytes, formatCpus } from './quantity.ts';
 export type { PlacementRequest } from './request.ts';

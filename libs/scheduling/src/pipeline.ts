@@ -12,6 +12,11 @@ import { SPREAD } from './scorers/spread.ts';
 /** The chosen host, or the sentence that says why there is none. */
 export type Placement = { readonly node: NodeInfo } | { readonly node: undefined; readonly reason: string };
 
+/** An array, a map or a set of hosts: something that can be walked twice. */
+export interface Hosts {
+  values(): Iterable<NodeInfo>;
+}
+
 /** Cheap and telling filters first: the first refusal of a host is the one that is counted. */
 export const FILTERS: readonly Filter[] = [READY, CONSTRAINTS, RESOURCES, HOST_PORTS];
 
@@ -25,10 +30,10 @@ export class Pipeline {
     this.#scorer = options.scorer ?? SPREAD;
   }
 
-  place(nodes: Iterable<NodeInfo>, request: PlacementRequest): Placement {
+  place(nodes: Hosts, request: PlacementRequest): Placement {
     let best: NodeInfo | undefined;
     let bestScore = Number.NEGATIVE_INFINITY;
-    for (const node of nodes) {
+    for (const node of nodes.values()) {
       if (this.#refusal(node, request)) continue;
       const score = this.#score(node, request);
       // Equal hosts are told apart by id, so that the same state gives the same answer everywhere.
@@ -56,9 +61,9 @@ export class Pipeline {
     return score;
   }
 
-  #explain(nodes: Iterable<NodeInfo>, request: PlacementRequest): string {
+  #explain(nodes: Hosts, request: PlacementRequest): string {
     const refused = new Map<Refusal, NodeInfo[]>();
-    for (const node of nodes) {
+    for (const node of nodes.values()) {
       const refusal = this.#refusal(node, request);
       if (!refusal) continue;
       const list = refused.get(refusal);

@@ -35,7 +35,7 @@ export class NatsDesiredWriter implements DesiredWriter {
   readonly #tombstones = new Map<string, { readonly revision: number; readonly since: number }>();
   #tail: number;
   #count = 0;
-  #working = false;
+  #working: Promise<void> | undefined;
 
   constructor(bus: Bus, options: { readonly bucket: string; readonly writerId: string; readonly epoch: bigint }) {
     this.#bus = bus;
@@ -59,6 +59,12 @@ export class NatsDesiredWriter implements DesiredWriter {
 
   close(): void {
     this.#depose(unavailable('this scheduler replica is shutting down'));
+  }
+
+  async settled(): Promise<bigint> {
+    await this.#working;
+    this.#deposed.signal.throwIfAborted();
+    return BigInt(this.#tail);
   }
 
   async compact(olderThanMs: number): Promise<number> {
@@ -101,14 +107,14 @@ export class NatsDesiredWriter implements DesiredWriter {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(job);
-      if (!this.#working) void this.#work();
+      this.#working ??= this.#work();
     });
   }
 
   /** A job that has not begun can be taken back; one in flight is answered by its outcome. */
   #withdraw(job: Job): void {
     const index = this.#waiting.indexOf(job);
-    if (index < 0 || (index === 0 && this.#working)) return;
+    if (index < 0 || (index === 0 && this.#working !== undefined)) return;
     this.#waiting.splice(index, 1);
     job.reject(cancelled(`the write of ${job.key} was withdrawn before it began`));
   }
@@ -130,12 +136,11 @@ export class NatsDesiredWriter implements DesiredWriter {
   }
 
   async #work(): Promise<void> {
-    this.#working = true;
     for (let job = this.#waiting[0]; job !== undefined; job = this.#waiting[0]) {
       await this.#write(job);
       if (this.#waiting[0] === job) this.#waiting.shift();
     }
-    this.#working = false;
+    this.#working = undefined;
   }
 
   /** Brings one job to its end: written, given up by its caller while absent from the store, or stopped with the chain. */

@@ -55,6 +55,11 @@ class MemoryDesiredWriter implements DesiredWriter {
     return this.#write(key, undefined, signal);
   }
 
+  async settled(): Promise<bigint> {
+    this.#deposed.signal.throwIfAborted();
+    return this.#tail;
+  }
+
   async compact(olderThanMs: number): Promise<number> {
     const due = performance.now() - olderThanMs;
     const old = [...this.#tombstones].filter(([, since]) => since <= due);

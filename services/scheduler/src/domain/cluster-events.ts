@@ -1,0 +1,59 @@
+import type { EventBus } from '@atoll/bus';
+import type { containerV1, eventV1, nodeV1 } from '@atoll/proto';
+
+/** Actions that the scheduler itself tells of; an agent's word on them is not taken. */
+export const OWN_ACTIONS: ReadonlySet<string> = new Set([
+  'create', 'start', 'die', 'stop', 'kill', 'restart', 'pause', 'unpause', 'rename', 'update', 'destroy', 'reschedule',
+]); // biome-ignore format: one glance
+
+/** Docker events of containers and nodes, with Docker's attributes. */
+export class ClusterEvents {
+  readonly #bus: EventBus;
+  readonly #hostname: (nodeId: string) => string;
+  #lastNs = 0n;
+
+  constructor(bus: EventBus, hostname: (nodeId: string) => string) {
+    this.#bus = bus;
+    this.#hostname = hostname;
+  }
+
+  /** Labels come first, so that none of them can pose as an attribute of ours. */
+  container(record: containerV1.ContainerRecord, action: string, extra: Readonly<Record<string, string>> = {}): void {
+    this.#publish({
+      type: 'container',
+      action,
+      actorId: record.id,
+      attributes: {
+        ...record.spec?.labels,
+        'atoll.node': this.#hostname(record.nodeId),
+        image: record.spec?.image?.reference ?? '',
+        name: record.spec?.name ?? '',
+        ...extra,
+      },
+      nodeId: record.nodeId,
+    });
+  }
+
+  node(record: nodeV1.NodeRecord, action: string, extra: Readonly<Record<string, string>> = {}): void {
+    this.#publish({
+      type: 'node',
+      action,
+      actorId: record.id,
+      attributes: { name: record.facts?.hostname ?? record.id, ...extra },
+      nodeId: record.id,
+    });
+  }
+
+  /** An event only an agent sees, about a container of its own. */
+  relay(record: containerV1.ContainerRecord, event: eventV1.Event): void {
+    if (event.type !== 'container' || OWN_ACTIONS.has(event.action)) return;
+    this.container(record, event.action, event.attributes);
+  }
+
+  #publish(event: Omit<eventV1.Event, 'timeNs'>): void {
+    // Distinct times keep the order of events that are sorted by time.
+    const now = BigInt(Date.now()) * 1_000_000n;
+    this.#lastNs = now > this.#lastNs ? now : this.#lastNs + 1n;
+    this.#bus.publish({ ...event, timeNs: this.#lastNs });
+  }
+}

@@ -1,0 +1,150 @@
+import type { Mirror, MirrorChange } from '@atoll/bus';
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
+import { claimOf } from './claim.ts';
+
+interface Hold {
+  readonly name: string;
+  readonly nodeId: string;
+  readonly claim: Claim;
+}
+
+/**
+ * Desired state with its indexes: names, what each host has promised, ports in use. It follows the mirrors; what is being written
+ * is held beforehand (`hold`), so that two requests at the same time never get the same name, port or memory.
+ */
+export class ClusterState {
+  readonly records: Mirror<containerV1.ContainerRecord>;
+  readonly nodes: Mirror<nodeV1.NodeRecord>;
+  readonly infos = new Map<string, NodeInfo>();
+  readonly #names = new Map<string, string>();
+  readonly #holds = new Map<string, Hold>();
+  readonly #ports = new Map<string, number>();
+  readonly #onNode = new Map<string, Set<string>>();
+  readonly #stop: (() => void)[];
+
+  constructor(records: Mirror<containerV1.ContainerRecord>, nodes: Mirror<nodeV1.NodeRecord>) {
+    this.records = records;
+    this.nodes = nodes;
+    for (const node of nodes.values()) this.#nodeChanged(node.id, node);
+    for (const record of records.values()) this.hold(record);
+    this.#stop = [
+      nodes.onChange((change) => this.#nodeChanged(change.id, change.value)),
+      records.onChange((change) => this.#recordChanged(change)),
+    ];
+  }
+
+  close(): void {
+    for (const stop of this.#stop) stop();
+  }
+
+  /** Id of the container that has this name; what is being removed has none. */
+  idOfName(name: string): string | undefined {
+    return this.#names.get(name);
+  }
+
+  isPortInUse(port: number, protocol: string): boolean {
+    return (this.#ports.get(`${port}/${protocol}`) ?? 0) > 0;
+  }
+
+  /** The records of one host. */
+  *onNode(nodeId: string): Generator<containerV1.ContainerRecord> {
+    for (const id of this.#onNode.get(nodeId) ?? []) {
+      const record = this.records.get(id);
+      if (record) yield record;
+    }
+  }
+
+  /** Takes name, host, ports and reservations of a record, in place of what the container held before. */
+  hold(record: containerV1.ContainerRecord): void {
+    this.#drop(record.id);
+    if (!record.spec || record.desired === containerV1.DesiredState.REMOVED) {
+      this.#place(record.nodeId, record.id);
+      this.#holds.set(record.id, { name: '', nodeId: record.nodeId, claim: { memory: 0, nanoCpus: 0, ports: [] } });
+      this.infos.get(record.nodeId)?.add({ memory: 0, nanoCpus: 0, ports: [] });
+      return;
+    }
+    const hold: Hold = { name: record.spec.name, nodeId: record.nodeId, claim: claimOf(record.spec, record.ports) };
+    this.#holds.set(record.id, hold);
+    this.#names.set(hold.name, record.id);
+    this.#place(record.nodeId, record.id);
+    for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, 1);
+    this.infos.get(hold.nodeId)?.add(hold.claim);
+  }
+
+  /** Gives back what was held for a write that did not happen. */
+  settle(id: string): void {
+    const stored = this.records.get(id);
+    if (stored) this.hold(stored);
+    else this.#drop(id);
+  }
+
+  #recordChanged(change: MirrorChange<containerV1.ContainerRecord>): void {
+    if (change.value) this.hold(change.value);
+    else this.#drop(change.id);
+  }
+
+  #nodeChanged(id: string, record: nodeV1.NodeRecord | undefined): void {
+    const facts = record?.facts;
+    if (!record || !facts) {
+      this.infos.delete(id);
+      return;
+    }
+    const known = this.infos.get(id);
+    const described = {
+      id,
+      hostname: facts.hostname,
+      os: facts.os,
+      architecture: facts.architecture,
+      labels: facts.labels,
+      memory: Number(facts.memoryBytes),
+      nanoCpus: Number(facts.nanoCpus),
+    };
+    if (known) {
+      known.facts = described;
+      known.availability = availabilityOf(record);
+      return;
+    }
+    const info = new NodeInfo(described, { ready: false, availability: availabilityOf(record) });
+    for (const container of this.#onNode.get(id) ?? []) {
+      const hold = this.#holds.get(container);
+      if (hold) info.add(hold.claim);
+    }
+    this.infos.set(id, info);
+  }
+
+  #drop(id: string): void {
+    const hold = this.#holds.get(id);
+    if (!hold) return;
+    this.#holds.delete(id);
+    if (this.#names.get(hold.name) === id) this.#names.delete(hold.name);
+    const placed = this.#onNode.get(hold.nodeId);
+    placed?.delete(id);
+    if (placed?.size === 0) this.#onNode.delete(hold.nodeId);
+    for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, -1);
+    this.infos.get(hold.nodeId)?.remove(hold.claim);
+  }
+
+  #place(nodeId: string, id: string): void {
+    const placed = this.#onNode.get(nodeId);
+    if (placed) placed.add(id);
+    else this.#onNode.set(nodeId, new Set([id]));
+  }
+
+  #countPort(key: string, change: 1 | -1): void {
+    const count = (this.#ports.get(key) ?? 0) + change;
+    if (count > 0) this.#ports.set(key, count);
+    else this.#ports.delete(key);
+  }
+}
+
+function availabilityOf(record: nodeV1.NodeRecord): Availability {
+  switch (record.availability) {
+    case nodeV1.NodeAvailability.PAUSE:
+      return 'pause';
+    case nodeV1.NodeAvailability.DRAIN:
+      return 'drain';
+    default:
+      return 'active';
+  }
+}

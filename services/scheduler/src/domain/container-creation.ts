@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type AtollError,
+  alreadyExists,
+  conflict,
+  failedPrecondition,
+  hasReason,
+  invalidArgument,
+} from '@atoll/errors';
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { type Constraint, parseConstraint } from '@atoll/scheduling';
+import { claimOf } from './claim.ts';
+import { checkContainerName, generateContainerName } from './container-name.ts';
+import { assignPorts } from './container-ports.ts';
+import { PortAllocator } from './port-allocator.ts';
+import { place, type TermParts } from './term-parts.ts';
+
+/** A host that is slow to answer does not hold the create up: only a quick refusal counts. */
+const ENSURE_WAIT_MS = 2_000;
+const RECONNECT_WAIT_MS = 5_000;
+const RECONNECT_POLL_MS = 100;
+const ID = /^[0-9a-f]{64}$/;
+
+/** Makes containers: name, host and ports in memory, one durable write, and the host told meanwhile. */
+export class ContainerCreation {
+  readonly #parts: TermParts;
+  readonly #ports = new PortAllocator();
+
+  constructor(parts: TermParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Creates; the same id twice is the same container.
+   * Errors: invalid-argument (name, id, constraint), already-exists with Docker's text when the name is in use,
+   * failed-precondition that says why no host fits, the agent's refusal of a record it can never run.
+   */
+  create(request: containerV1.CreateContainerRequest): Promise<containerV1.ContainerRecord> {
+    const { spec } = request;
+    if (!spec) throw invalidArgument('a container needs a spec');
+    const id = request.id || randomBytes(32).toString('hex');
+    if (!ID.test(id)) throw invalidArgument(`container id ${JSON.stringify(id)} is not 64 hex digits`);
+    return this.#parts.turns.run(id, this.#parts.signal, () => this.#create(id, spec));
+  }
+
+  async #create(id: string, given: containerV1.ContainerSpec): Promise<containerV1.ContainerRecord> {
+    const { state, writes, observations, events, orders } = this.#parts;
+    const existing = state.records.get(id);
+    if (existing) {
+      if (given.name !== '' && existing.spec?.name !== given.name) {
+        throw conflict(`container ${id} exists already and is named ${existing.spec?.name}`);
+      }
+      return existing;
+    }
+    const record = await this.#placed(id, given);
+    // The agent may hear of it before the write is durable: an ENSURE only prepares, it never runs anything, and what a failed
+    // write leaves behind there is removed by its explicit order below.
+    const ensured = orders.attempt(nodeV1.Action.ENSURE, record, { waitMs: ENSURE_WAIT_MS });
+    let stored: containerV1.ContainerRecord;
+    try {
+      stored = await writes.putContainer(record);
+    } catch (error) {
+      void orders.attempt(nodeV1.Action.REMOVE, record, { force: true });
+      throw error;
+    }
+    const refusal = await ensured;
+    if (refusal && isFinal(refusal)) {
+      await writes.deleteContainer(id);
+      observations.forget(id);
+      void orders.attempt(nodeV1.Action.REMOVE, record, { force: true });
+      throw refusal;
+    }
+    events.container(stored, 'create');
+    return stored;
+  }
+
+  /** Right after a takeover hosts are still on their way to the new leader: what fits nowhere yet waits for them a little. */
+  async #placed(id: string, given: containerV1.ContainerSpec): Promise<containerV1.ContainerRecord> {
+    const { state, health, signal } = this.#parts;
+    const deadline = performance.now() + RECONNECT_WAIT_MS;
+    for (;;) {
+      try {
+        const record = this.#draft(id, given);
+        state.hold(record);
+        return record;
+      } catch (error) {
+        const mayCome = [...state.nodes.values()].some((node) => health.isAwaited(node.id));
+        if (!hasReason(error, 'failed-precondition') || !mayCome || performance.now() > deadline) throw error;
+        await sleep(RECONNECT_POLL_MS, undefined, { signal });
+      }
+    }
+  }
+
+  /** The record to store. Everything in here is synchronous: no other request comes between check and hold. */
+  #draft(id: string, given: containerV1.ContainerSpec): containerV1.ContainerRecord {
+    const { state } = this.#parts;
+    const spec =
+      given.name === ''
+        ? { ...given, name: generateContainerName((name) => state.idOfName(name) !== undefined) }
+        : given;
+    checkContainerName(spec.name);
+    assertNameFree(state.idOfName(spec.name), spec.name);
+    const constraints = spec.constraints.map(parseConstraint);
+    const ports = assignPorts(spec.network, this.#ports, (port, protocol) => state.isPortInUse(port, protocol));
+    const node = this.#choose(spec, ports, constraints);
+    return containerV1.ContainerRecord.fromPartial({
+      id,
+      spec,
+      nodeId: node,
+      desired: containerV1.DesiredState.CREATED,
+      createdAtNs: BigInt(Date.now()) * 1_000_000n,
+      generation: 1n,
+      ports,
+    });
+  }
+
+  #choose(
+    spec: containerV1.ContainerSpec,
+    ports: readonly containerV1.PortBinding[],
+    constraints: readonly Constraint[],
+  ): string {
+    const placement = place(this.#parts, { claim: claimOf(spec, ports), constraints });
+    if (!placement.node) throw failedPrecondition(placement.reason);
+    return placement.node.facts.id;
+  }
+}
+
+/** Errors: already-exists with Docker's text. */
+export function assertNameFree(holder: string | undefined, name: string): void {
+  if (holder === undefined) return;
+  throw alreadyExists(
+    `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`,
+  );
+}
+
+/** A record this host can never run; anything else may pass, and the session's start sets it right. */
+function isFinal(refusal: AtollError): boolean {
+  return hasReason(refusal, 'invalid-argument', 'unimplemented', 'out-of-range', 'failed-precondition');
+}

@@ -1,0 +1,92 @@
+import { conflict, hasReason } from '@atoll/errors';
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { isActive, stateWord } from './container-state.ts';
+import type { TermParts } from './term-parts.ts';
+
+const { ContainerState, DesiredState } = containerV1;
+
+/** Removes containers: the host first, then the record; one durable write. */
+export class ContainerRemoval {
+  readonly #parts: TermParts;
+  readonly #running = new Set<string>();
+
+  constructor(parts: TermParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The revision of the deletion. Errors: not-found; conflict with Docker's text when it runs and `force` is not set, when a
+   * removal is going on, or when its host is down and `force` is not set.
+   */
+  remove(request: containerV1.RemoveContainerRequest): Promise<bigint> {
+    const { id, force, volumes } = request;
+    const { writes, turns, signal } = this.#parts;
+    const record = writes.container(id);
+    if (this.#running.has(id) || record.desired === DesiredState.REMOVED) {
+      throw conflict(`removal of container ${record.spec.name} is already in progress`);
+    }
+    return turns.run(id, signal, () => this.#remove(id, force, volumes));
+  }
+
+  /** What `--rm` asks for, once the container has ended. */
+  autoRemove(id: string): void {
+    const { turns, signal, log } = this.#parts;
+    if (this.#running.has(id)) return;
+    turns
+      .run(id, signal, () => this.#remove(id, true, true))
+      .catch((error: unknown) => {
+        if (signal.aborted || hasReason(error, 'not-found')) return;
+        log.warn({ container: id, err: error }, 'an ended container could not be removed yet');
+      });
+  }
+
+  async #remove(id: string, force: boolean, volumes: boolean): Promise<bigint> {
+    const { writes, orders, observations, events, health } = this.#parts;
+    const record = writes.container(id);
+    if (!force) await this.#assertStopped(record);
+    if (!health.isReady(record.nodeId) && !health.isAwaited(record.nodeId)) return this.#removeLater(record);
+    this.#running.add(id);
+    try {
+      if (isActive(observations.status(id))) events.container(record, 'kill', { signal: '9' });
+      const refusal = await orders.attempt(nodeV1.Action.REMOVE, record, { force, volumes });
+      if (refusal && !hasReason(refusal, 'not-found')) throw refusal;
+      const revision = await writes.deleteContainer(id);
+      observations.forget(id);
+      events.container(record, 'destroy');
+      return revision;
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  /** Its host is down: the wish is stored, the name is free, and the host is told when it comes back. */
+  async #removeLater(record: containerV1.ContainerRecord): Promise<bigint> {
+    const { writes, observations, events } = this.#parts;
+    const stored = await writes.putContainer({
+      ...record,
+      desired: DesiredState.REMOVED,
+      generation: record.generation + 1n,
+    });
+    observations.forget(record.id);
+    events.container(record, 'destroy');
+    return stored.revision;
+  }
+
+  async #assertStopped(
+    record: containerV1.ContainerRecord & { readonly spec: containerV1.ContainerSpec },
+  ): Promise<void> {
+    const known = this.#parts.observations.status(record.id);
+    const status = isActive(known) ? await this.#parts.orders.freshStatus(record) : known;
+    const what = `cannot remove container "/${record.spec.name}"`;
+    if (status?.state === ContainerState.PAUSED)
+      throw conflict(`${what}: container is paused and must be unpaused first`);
+    if (isActive(status)) {
+      throw conflict(
+        `${what}: container is ${stateWord(status?.state)}: stop the container before removing or force remove`,
+      );
+    }
+    if (status?.state === ContainerState.LOST) {
+      throw conflict(`${what}: ${status.error || 'its host is down'}: bring the host back or force remove`);
+    }
+  }
+}

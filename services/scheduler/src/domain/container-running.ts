@@ -1,0 +1,204 @@
+import { conflict, hasReason, unavailable } from '@atoll/errors';
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { isActive } from './container-state.ts';
+import { isKillSignal, signalNumber } from './signals.ts';
+import type { TermParts } from './term-parts.ts';
+
+const { ContainerState, DesiredState } = containerV1;
+
+type Spec = containerV1.ContainerSpec;
+type Record_ = containerV1.ContainerRecord & { readonly spec: Spec };
+
+export interface RunOutcome {
+  readonly record: containerV1.ContainerRecord;
+  readonly status: containerV1.ContainerStatus | undefined;
+  readonly unchanged: boolean;
+}
+
+const isPaused = (status: containerV1.ContainerStatus | undefined): boolean => status?.state === ContainerState.PAUSED;
+
+/** Docker's default grace between the stop signal and SIGKILL. */
+const STOP_SECONDS = 10n;
+const STOP_SLACK_MS = 30_000;
+const START_SLACK_MS = 600_000;
+
+/** Start, stop, kill, restart, pause and unpause, as Docker does them. */
+export class ContainerRunning {
+  readonly #parts: TermParts;
+
+  constructor(parts: TermParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The durable write and the order go out together; the answer waits for both. A start the agent refuses is taken back, so that
+   * nothing starts later by itself. Errors: not-found, conflict (paused), unavailable (host down), the agent's refusal.
+   */
+  start(id: string): Promise<RunOutcome> {
+    return this.#turn(id, async (record) => {
+      this.#assertHostUp(record);
+      if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
+      const wanted = this.#with(record, DesiredState.RUNNING);
+      const [written, ordered] = await Promise.allSettled([
+        wanted === record ? record : this.#parts.writes.putContainer(wanted),
+        this.#parts.orders.send(nodeV1.Action.START, wanted),
+      ]);
+      if (ordered.status === 'rejected') {
+        if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) await this.#takeBack(record, written);
+        throw ordered.reason;
+      }
+      if (written.status === 'rejected') throw written.reason;
+      return {
+        record: written.value,
+        status: ordered.value.status ?? this.#status(id),
+        unchanged: ordered.value.unchanged,
+      };
+    });
+  }
+
+  /** Errors: not-found. A container that does not run is unchanged. */
+  async stop(request: containerV1.StopContainerRequest, signal: AbortSignal): Promise<RunOutcome> {
+    const { id } = request;
+    const begun = await this.#turn(id, async (record) => {
+      const status = this.#status(id);
+      const mayRun = isActive(status) || record.desired === DesiredState.RUNNING;
+      if (!mayRun) return { record, status, waiting: undefined };
+      const runs = this.#isHostUp(record);
+      const wanted = this.#with(record, DesiredState.STOPPED);
+      if (runs && isActive(status)) this.#tellKill(record, request.signal || record.spec.stopSignal || 'TERM');
+      const written = wanted === record ? record : this.#parts.writes.putContainer(wanted);
+      const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
+      const waiting = runs
+        ? this.#parts.orders.send(nodeV1.Action.STOP, wanted, {
+            signal,
+            signalName: request.signal,
+            timeoutSeconds: seconds,
+            waitMs: seconds < 0n ? undefined : Number(seconds) * 1_000 + STOP_SLACK_MS,
+          })
+        : undefined;
+      waiting?.catch(() => undefined);
+      return { record: await written, status, waiting };
+    });
+    if (!begun.waiting) return { record: begun.record, status: begun.status, unchanged: true };
+    const outcome = await begun.waiting;
+    if (!outcome.unchanged) this.#parts.events.container(begun.record, 'stop');
+    return { record: begun.record, status: outcome.status ?? this.#status(id), unchanged: outcome.unchanged };
+  }
+
+  /** Errors: not-found, conflict when it does not run, invalid-argument for an unknown signal, unavailable. */
+  kill(id: string, signalName: string): Promise<RunOutcome> {
+    signalNumber(signalName || 'KILL');
+    return this.#turn(id, async (record) => {
+      if (!this.#isHostUp(record) || !(await this.#confirmActive(record))) {
+        throw conflict(`cannot kill container: ${record.spec.name}: container ${id} is not running`);
+      }
+      const ends = isKillSignal(signalName || 'KILL', record.spec.stopSignal);
+      const wanted = ends ? this.#with(record, DesiredState.STOPPED) : record;
+      this.#tellKill(record, signalName || 'KILL');
+      const [stored, outcome] = await Promise.all([
+        wanted === record ? record : this.#parts.writes.putContainer(wanted),
+        this.#parts.orders.send(nodeV1.Action.KILL, wanted, { signalName: signalName || 'KILL' }),
+      ]);
+      return { record: stored, status: outcome.status ?? this.#status(id), unchanged: false };
+    });
+  }
+
+  /** Stops if it runs, then starts. Errors: as stop and start. */
+  restart(request: containerV1.RestartContainerRequest, signal: AbortSignal): Promise<RunOutcome> {
+    const { id } = request;
+    return this.#turn(id, async (record) => {
+      this.#assertHostUp(record);
+      const wanted = this.#with(record, DesiredState.RUNNING);
+      const ran = isActive(this.#status(id));
+      const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
+      if (ran) this.#tellKill(record, request.signal || record.spec.stopSignal || 'TERM');
+      const [stored, outcome] = await Promise.all([
+        wanted === record ? record : this.#parts.writes.putContainer(wanted),
+        this.#parts.orders.send(nodeV1.Action.RESTART, wanted, {
+          signal,
+          signalName: request.signal,
+          timeoutSeconds: seconds,
+          waitMs: seconds < 0n ? undefined : Number(seconds) * 1_000 + START_SLACK_MS,
+        }),
+      ]);
+      if (ran) this.#parts.events.container(stored, 'stop');
+      this.#parts.events.container(stored, 'restart');
+      return { record: stored, status: outcome.status ?? this.#status(id), unchanged: false };
+    });
+  }
+
+  /** Errors: not-found, conflict when it does not run or is paused already. */
+  pause(id: string): Promise<containerV1.ContainerStatus | undefined> {
+    return this.#turn(id, async (record) => {
+      this.#assertHostUp(record);
+      const seen = this.#status(id)?.state;
+      const state = seen === ContainerState.RUNNING ? seen : (await this.#parts.orders.freshStatus(record))?.state;
+      if (state === ContainerState.PAUSED) throw conflict(`container ${id} is already paused`);
+      if (state === ContainerState.RESTARTING)
+        throw conflict(`container ${id} is restarting, wait until the container is running`);
+      if (state !== ContainerState.RUNNING) throw conflict(`container ${id} is not running`);
+      const outcome = await this.#parts.orders.send(nodeV1.Action.PAUSE, record);
+      return outcome.status ?? this.#status(id);
+    });
+  }
+
+  /** Errors: not-found, conflict when it is not paused. */
+  unpause(id: string): Promise<containerV1.ContainerStatus | undefined> {
+    return this.#turn(id, async (record) => {
+      this.#assertHostUp(record);
+      const seen = this.#status(id)?.state;
+      const state = seen === ContainerState.PAUSED ? seen : (await this.#parts.orders.freshStatus(record))?.state;
+      if (state !== ContainerState.PAUSED) throw conflict(`container ${id} is not paused`);
+      const outcome = await this.#parts.orders.send(nodeV1.Action.UNPAUSE, record);
+      return outcome.status ?? this.#status(id);
+    });
+  }
+
+  #turn<T>(id: string, task: (record: Record_) => Promise<T>): Promise<T> {
+    // Before the turn too: a container that does not exist is refused at once, and waits behind nobody.
+    this.#parts.writes.container(id);
+    return this.#parts.turns.run(id, this.#parts.signal, async () => task(this.#parts.writes.container(id)));
+  }
+
+  #status(id: string): containerV1.ContainerStatus | undefined {
+    return this.#parts.observations.status(id);
+  }
+
+  /** True only if the agent still says so: a refusal must not rest on a status that is on its way out. */
+  async #confirm(record: Record_, is: (status: containerV1.ContainerStatus | undefined) => boolean): Promise<boolean> {
+    return is(this.#status(record.id)) && is(await this.#parts.orders.freshStatus(record));
+  }
+
+  async #confirmActive(record: Record_): Promise<boolean> {
+    return isActive(this.#status(record.id)) || isActive(await this.#parts.orders.freshStatus(record));
+  }
+
+  #tellKill(record: Record_, signalName: string): void {
+    this.#parts.events.container(record, 'kill', { signal: String(signalNumber(signalName)) });
+  }
+
+  #isHostUp(record: Record_): boolean {
+    const { health } = this.#parts;
+    return health.isReady(record.nodeId) || health.isAwaited(record.nodeId);
+  }
+
+  /** The record with another desired state, or the same one when nothing changes. */
+  #with(record: Record_, desired: containerV1.DesiredState): Record_ {
+    return record.desired === desired ? record : { ...record, desired, generation: record.generation + 1n };
+  }
+
+  #assertHostUp(record: Record_): void {
+    if (this.#isHostUp(record)) return;
+    const host = this.#parts.state.nodes.get(record.nodeId)?.facts?.hostname ?? record.nodeId;
+    const reason = this.#status(record.id)?.error;
+    throw unavailable(`container ${record.spec.name} is on host ${host}, which is down${reason ? ` (${reason})` : ''}`);
+  }
+
+  async #takeBack(record: Record_, written: PromiseSettledResult<containerV1.ContainerRecord>): Promise<void> {
+    if (written.status === 'rejected' || written.value === record) return;
+    const back = { ...record, generation: written.value.generation + 1n };
+    await this.#parts.writes.putContainer(back).catch((error: unknown) => {
+      this.#parts.log.warn({ container: record.id, err: error }, 'a refused start could not be taken back');
+    });
+  }
+}

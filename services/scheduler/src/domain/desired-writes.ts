@@ -1,0 +1,70 @@
+import { CONTAINERS, type DesiredWriter, NODES, stateKey } from '@atoll/bus';
+import { AtollError, notFound } from '@atoll/errors';
+import type { containerV1, nodeV1 } from '@atoll/proto';
+import type { ClusterState } from './cluster-state.ts';
+
+/** Changes of desired state: each is durable before it answers, and in the state's mirrors at once. */
+export class DesiredWrites {
+  readonly #writer: DesiredWriter;
+  readonly #state: ClusterState;
+
+  constructor(writer: DesiredWriter, state: ClusterState) {
+    this.#writer = writer;
+    this.#state = state;
+  }
+
+  /** Errors: not-found with Docker's text. */
+  container(id: string): containerV1.ContainerRecord & { readonly spec: containerV1.ContainerSpec } {
+    const record = this.#state.records.get(id);
+    if (!record?.spec) throw notFound(`No such container: ${id}`);
+    return { ...record, spec: record.spec };
+  }
+
+  async putContainer(record: containerV1.ContainerRecord): Promise<containerV1.ContainerRecord> {
+    this.#state.hold(record);
+    try {
+      const revision = await this.#writer.put(stateKey(CONTAINERS.kind, record.id), CONTAINERS.encode(record));
+      const stored = { ...record, revision };
+      this.#state.records.apply(record.id, stored, revision);
+      return stored;
+    } catch (error) {
+      void this.#release(record.id, error);
+      throw error;
+    }
+  }
+
+  async deleteContainer(id: string): Promise<bigint> {
+    const revision = await this.#writer.delete(stateKey(CONTAINERS.kind, id));
+    this.#state.records.apply(id, undefined, revision);
+    return revision;
+  }
+
+  async putNode(record: nodeV1.NodeRecord): Promise<nodeV1.NodeRecord> {
+    const revision = await this.#writer.put(stateKey(NODES.kind, record.id), NODES.encode(record));
+    const stored = { ...record, revision };
+    this.#state.nodes.apply(record.id, stored, revision);
+    return stored;
+  }
+
+  async deleteNode(id: string): Promise<void> {
+    const revision = await this.#writer.delete(stateKey(NODES.kind, id));
+    this.#state.nodes.apply(id, undefined, revision);
+  }
+
+  async putRaw(kind: string, id: string, value: Uint8Array): Promise<bigint> {
+    return this.#writer.put(stateKey(kind, id), value);
+  }
+
+  async deleteRaw(kind: string, id: string): Promise<bigint> {
+    return this.#writer.delete(stateKey(kind, id));
+  }
+
+  /** A write that may still land keeps its name and ports until the chain is settled behind it. */
+  async #release(id: string, error: unknown): Promise<void> {
+    if (error instanceof AtollError && error.details['outcome'] === 'unknown') {
+      const tail = await this.#writer.settled().catch(() => undefined);
+      if (tail === undefined) return;
+    }
+    this.#state.settle(id);
+  }
+}

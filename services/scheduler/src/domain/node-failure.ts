@@ -1,0 +1,113 @@
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { planNodeLoss } from '@atoll/reconcile';
+import { parseConstraint } from '@atoll/scheduling';
+import { claimOf } from './claim.ts';
+import { desiredOf } from './decision-inputs.ts';
+import { place, type TermParts } from './term-parts.ts';
+
+const RETRY_MS = 2_000;
+
+/** What becomes of the containers of a host that is down or drained. */
+export class NodeFailure {
+  readonly #parts: TermParts;
+  /** Containers that are to run elsewhere and found no host yet. */
+  readonly #waiting = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: TermParts) {
+    this.#parts = parts;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  down(nodeId: string): void {
+    const { state, log } = this.#parts;
+    const hostname = state.nodes.get(nodeId)?.facts?.hostname ?? nodeId;
+    const steps = planNodeLoss([...state.onNode(nodeId)].map(desiredOf));
+    log.warn({ node: nodeId, containers: steps.length }, 'host is down');
+    for (const step of steps) {
+      const record = state.records.get(step.id);
+      if (!record) continue;
+      const why = step.kind === 'lose' ? step.why : 'its host is down';
+      this.#parts.observations.lose(record, `host ${hostname}: ${why}`);
+      if (step.kind === 'replace') void this.#replace(step.id);
+    }
+  }
+
+  /** Moves what may run elsewhere off a host that takes no more work. */
+  drain(nodeId: string): void {
+    for (const step of planNodeLoss([...this.#parts.state.onNode(nodeId)].map(desiredOf))) {
+      if (step.kind === 'replace') void this.#replace(step.id);
+    }
+  }
+
+  /** A host is back or new: what waits for one may fit now. */
+  retry(): void {
+    for (const id of this.#waiting) void this.#replace(id);
+  }
+
+  async #replace(id: string): Promise<void> {
+    const { turns, signal, log } = this.#parts;
+    this.#waiting.delete(id);
+    try {
+      await turns.run(id, signal, () => this.#move(id));
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn({ container: id, err: error }, 'a container could not be placed anew yet');
+      this.#wait(id);
+    }
+  }
+
+  async #move(id: string): Promise<void> {
+    const { state, writes, observations, orders, events, sessions, log } = this.#parts;
+    const record = state.records.get(id);
+    if (!record?.spec || !this.#hasToMove(record)) return;
+    const placement = place(this.#parts, {
+      claim: claimOf(record.spec, record.ports),
+      constraints: record.spec.constraints.map(parseConstraint),
+      avoid: new Set([record.nodeId]),
+    });
+    if (!placement.node || placement.node.facts.id === record.nodeId) {
+      const reason = placement.node ? 'no other host takes it' : placement.reason;
+      if (!this.#parts.health.isReady(record.nodeId)) observations.lose(record, `its host is down; ${reason}`);
+      this.#wait(id);
+      return;
+    }
+    const moved: containerV1.ContainerRecord = {
+      ...record,
+      nodeId: placement.node.facts.id,
+      generation: record.generation + 1n,
+      placements: record.placements + 1,
+      lostReason: '',
+    };
+    const stored = await writes.putContainer(moved);
+    observations.reset(stored);
+    events.container(stored, 'reschedule', {
+      'atoll.from': state.nodes.get(record.nodeId)?.facts?.hostname ?? record.nodeId,
+    });
+    log.info({ container: id, from: record.nodeId, to: stored.nodeId }, 'container placed anew');
+    // The old host may be back, or be one that is drained: then it has a copy that must not run beside the new one.
+    if (sessions.get(record.nodeId)) await orders.attempt(nodeV1.Action.REMOVE, record, { force: true });
+    await orders.attempt(nodeV1.Action.ENSURE, stored);
+    void orders.attempt(nodeV1.Action.START, stored).then((refusal) => {
+      if (refusal && !this.#parts.signal.aborted)
+        log.warn({ container: id, err: refusal }, 'a container placed anew does not start');
+    });
+  }
+
+  /** Still wanted, and its host still down or drained. */
+  #hasToMove(record: containerV1.ContainerRecord): boolean {
+    const { health, state } = this.#parts;
+    if (record.desired !== containerV1.DesiredState.RUNNING) return false;
+    if (planNodeLoss([desiredOf(record)])[0]?.kind !== 'replace') return false;
+    if (health.isAwaited(record.nodeId)) return false;
+    return !health.isReady(record.nodeId) || state.infos.get(record.nodeId)?.availability === 'drain';
+  }
+
+  #wait(id: string): void {
+    this.#waiting.add(id);
+    this.#timer ??= setInterval(() => this.retry(), RETRY_MS);
+  }
+}

@@ -1,0 +1,93 @@
+import { CONTAINER_STATUSES, NODE_STATUSES, type ObservedWriter, stateKey } from '@atoll/bus';
+import { containerV1, type nodeV1 } from '@atoll/proto';
+import type { ClusterEvents } from './cluster-events.ts';
+import { eventsBetween } from './status-events.ts';
+
+/** What is seen of the cluster: kept here for decisions, told to everybody through the observed bucket and the events. */
+export class Observations {
+  readonly #writer: ObservedWriter;
+  readonly #events: ClusterEvents;
+  readonly #statuses = new Map<string, containerV1.ContainerStatus>();
+
+  constructor(writer: ObservedWriter, events: ClusterEvents, known: Iterable<containerV1.ContainerStatus>) {
+    this.#writer = writer;
+    this.#events = events;
+    for (const status of known) {
+      this.#statuses.set(status.id, status);
+      this.#store(status);
+    }
+  }
+
+  status(id: string): containerV1.ContainerStatus | undefined {
+    return this.#statuses.get(id);
+  }
+
+  /**
+   * An agent's word on a container of its own. False when something newer is known. `quiet`: the first word of a session on a
+   * container nothing was known of; what happened before is not news.
+   */
+  report(record: containerV1.ContainerRecord, status: containerV1.ContainerStatus, quiet = false): boolean {
+    const previous = this.#statuses.get(status.id);
+    if (previous && !CONTAINER_STATUSES.supersedes?.(status, previous)) return false;
+    this.#statuses.set(status.id, status);
+    this.#store(status);
+    if (previous === undefined && quiet) return true;
+    for (const event of eventsBetween(comparable(previous, status), status)) {
+      this.#events.container(record, event.action, event.attributes);
+    }
+    return true;
+  }
+
+  /** Its host is gone: what was last seen, with the reason. */
+  lose(record: containerV1.ContainerRecord, reason: string): void {
+    const last = this.#statuses.get(record.id);
+    const status = containerV1.ContainerStatus.fromPartial({
+      ...last,
+      id: record.id,
+      nodeId: record.nodeId,
+      state: containerV1.ContainerState.LOST,
+      error: reason,
+      generation: record.generation,
+      pid: 0,
+    });
+    this.#statuses.set(record.id, status);
+    this.#store(status);
+  }
+
+  /** Placed on another host: nothing is known of it there yet. */
+  reset(record: containerV1.ContainerRecord): void {
+    const status = containerV1.ContainerStatus.fromPartial({
+      id: record.id,
+      nodeId: record.nodeId,
+      state: containerV1.ContainerState.CREATING,
+      generation: record.generation,
+    });
+    this.#statuses.set(record.id, status);
+    this.#store(status);
+  }
+
+  forget(id: string): void {
+    this.#statuses.delete(id);
+    this.#writer.delete(stateKey(CONTAINER_STATUSES.kind, id));
+  }
+
+  node(status: nodeV1.NodeStatus): void {
+    this.#writer.set(stateKey(NODE_STATUSES.kind, status.id), NODE_STATUSES.encode(status));
+  }
+
+  forgetNode(id: string): void {
+    this.#writer.delete(stateKey(NODE_STATUSES.kind, id));
+  }
+
+  #store(status: containerV1.ContainerStatus): void {
+    this.#writer.set(stateKey(CONTAINER_STATUSES.kind, status.id), CONTAINER_STATUSES.encode(status));
+  }
+}
+
+/** Times of another host say nothing about this one's. */
+function comparable(
+  previous: containerV1.ContainerStatus | undefined,
+  next: containerV1.ContainerStatus,
+): containerV1.ContainerStatus | undefined {
+  return previous && previous.nodeId === next.nodeId ? previous : undefined;
+}

@@ -1,0 +1,85 @@
+import type { AtollError } from '@atoll/errors';
+import { asAtollError } from '@atoll/errors';
+import { type containerV1, nodeV1 } from '@atoll/proto';
+import type { NodeSessions } from './node-sessions.ts';
+import type { Observations } from './observations.ts';
+
+export interface OrderOptions {
+  readonly signal?: AbortSignal;
+  readonly signalName?: string;
+  readonly timeoutSeconds?: bigint | undefined;
+  readonly force?: boolean;
+  readonly volumes?: boolean;
+  /** For how long the answer is waited for; undefined: as long as the session lives. */
+  readonly waitMs?: number | undefined;
+}
+
+export interface OrderOutcome {
+  readonly status: containerV1.ContainerStatus | undefined;
+  readonly unchanged: boolean;
+}
+
+/** How long answers are waited for when the caller does not say; a start may have to wait for layers to arrive. */
+const DEFAULT_WAIT_MS: Readonly<Partial<Record<nodeV1.Action, number>>> = {
+  [nodeV1.Action.ENSURE]: 10_000,
+  [nodeV1.Action.START]: 600_000,
+  [nodeV1.Action.REMOVE]: 120_000,
+};
+const OTHER_WAIT_MS = 30_000;
+const FRESH_WAIT_MS = 2_000;
+
+/** Orders to agents about containers; what they answer is seen at once. */
+export class Orders {
+  readonly #sessions: NodeSessions;
+  readonly #observations: Observations;
+
+  constructor(sessions: NodeSessions, observations: Observations) {
+    this.#sessions = sessions;
+    this.#observations = observations;
+  }
+
+  async send(
+    action: nodeV1.Action,
+    record: containerV1.ContainerRecord,
+    options: OrderOptions = {},
+  ): Promise<OrderOutcome> {
+    const waitMs = 'waitMs' in options ? options.waitMs : (DEFAULT_WAIT_MS[action] ?? OTHER_WAIT_MS);
+    const result = await this.#sessions.order(
+      record.nodeId,
+      {
+        action,
+        record,
+        signal: options.signalName ?? '',
+        timeoutSeconds: options.timeoutSeconds,
+        force: options.force ?? false,
+        volumes: options.volumes ?? false,
+      },
+      { timeoutMs: waitMs, ...(options.signal && { signal: options.signal }) },
+    );
+    if (result.status) this.#observations.report(record, result.status);
+    return { status: result.status, unchanged: result.unchanged };
+  }
+
+  /**
+   * The status as the agent knows it now. What it reported may still be on its way when a client that talked to the agent itself
+   * (wait, attach) goes on: ask before refusing something because of a status. Falls back to the last known one.
+   */
+  async freshStatus(record: containerV1.ContainerRecord): Promise<containerV1.ContainerStatus | undefined> {
+    await this.attempt(nodeV1.Action.ENSURE, record, { waitMs: FRESH_WAIT_MS });
+    return this.#observations.status(record.id);
+  }
+
+  /** As `send`, for orders nobody waits for: the error is an answer. */
+  async attempt(
+    action: nodeV1.Action,
+    record: containerV1.ContainerRecord,
+    options: OrderOptions = {},
+  ): Promise<AtollError | undefined> {
+    try {
+      await this.send(action, record, options);
+      return undefined;
+    } catch (error) {
+      return asAtollError(error);
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import type { DesiredWriter, EventBus, HeldLease, Mirror, ObservedWriter } from '@atoll/bus';
+import { failedPrecondition, unavailable } from '@atoll/errors';
+import type { containerV1, nodeV1 } from '@atoll/proto';
+import type { Pipeline } from '@atoll/scheduling';
+import { ClusterEvents } from './cluster-events.ts';
+import { ClusterState } from './cluster-state.ts';
+import { ContainerChanges } from './container-changes.ts';
+import { ContainerCreation } from './container-creation.ts';
+import { ContainerRemoval } from './container-removal.ts';
+import { ContainerRunning } from './container-running.ts';
+import { DesiredWrites } from './desired-writes.ts';
+import { JoinTokens, type TokenRecord } from './join-tokens.ts';
+import { KeyedQueue } from './keyed-queue.ts';
+import { NodeFailure } from './node-failure.ts';
+import { NodeHealth } from './node-health.ts';
+import { NodeRegistry } from './node-registry.ts';
+import { NodeSessions } from './node-sessions.ts';
+import type { NodeSubnets } from './node-subnet.ts';
+import { Observations } from './observations.ts';
+import { Orders } from './orders.ts';
+import { Resync } from './resync.ts';
+import { SessionService } from './session-service.ts';
+import type { Log, TermParts } from './term-parts.ts';
+
+export interface Mirrors {
+  readonly containers: Mirror<containerV1.ContainerRecord>;
+  readonly nodes: Mirror<nodeV1.NodeRecord>;
+  readonly tokens: Mirror<TokenRecord>;
+  readonly cluster: Mirror<string>;
+  readonly statuses: Mirror<containerV1.ContainerStatus>;
+}
+
+export interface TermSettings {
+  readonly clusterId: string;
+  readonly heartbeatMs: number;
+  /** Silence after which a node is down. */
+  readonly nodeTimeoutMs: number;
+  /** How much longer nodes may take to find a new leader. */
+  readonly takeoverGraceMs: number;
+  readonly subnets: NodeSubnets;
+  readonly pipeline: Pipeline;
+  readonly log: Log;
+}
+
+const NODE_STATUS_MS = 2_000;
+const COMPACT_EVERY_MS = 60_000;
+/** Tombstones stay this long, so that whoever was away for a while still hears of deletions. */
+const TOMBSTONE_MS = 3_600_000;
+const CLUSTER_KEY = 'id';
+
+/** One term of leadership: everything that is true only while this replica is the writer of desired state. */
+export class Term {
+  readonly parts: TermParts;
+  readonly creation: ContainerCreation;
+  readonly running: ContainerRunning;
+  readonly removal: ContainerRemoval;
+  readonly changes: ContainerChanges;
+  readonly registry: NodeRegistry;
+  readonly sessions: SessionService;
+  readonly tokens: JoinTokens;
+  readonly #failure: NodeFailure;
+  readonly #timers: NodeJS.Timeout[];
+  readonly #published = new Map<string, string>();
+
+  constructor(
+    mirrors: Mirrors,
+    channels: { readonly writer: DesiredWriter; readonly observed: ObservedWriter; readonly events: EventBus },
+    settings: TermSettings,
+    signal: AbortSignal,
+  ) {
+    const { log } = settings;
+    const state = new ClusterState(mirrors.containers, mirrors.nodes);
+    const hostname = (id: string): string => state.nodes.get(id)?.facts?.hostname ?? id;
+    const events = new ClusterEvents(channels.events, hostname);
+    const known = [...mirrors.statuses.values()].filter((status) => state.records.get(status.id) !== undefined);
+    const observations = new Observations(channels.observed, events, known);
+    const sessions = new NodeSessions(channels.writer.epoch, hostname);
+    const health = new NodeHealth({
+      timeoutMs: settings.nodeTimeoutMs,
+      graceMs: settings.takeoverGraceMs,
+      onDown: (id) => this.#nodeDown(id),
+    });
+    this.parts = {
+      epoch: channels.writer.epoch,
+      signal,
+      state,
+      writes: new DesiredWrites(channels.writer, state),
+      observations,
+      sessions,
+      orders: new Orders(sessions, observations),
+      events,
+      health,
+      turns: new KeyedQueue(),
+      pipeline: settings.pipeline,
+      log,
+    };
+    this.creation = new ContainerCreation(this.parts);
+    this.running = new ContainerRunning(this.parts);
+    this.removal = new ContainerRemoval(this.parts);
+    this.changes = new ContainerChanges(this.parts);
+    this.#failure = new NodeFailure(this.parts);
+    this.registry = new NodeRegistry(this.parts, settings.subnets, this.#failure);
+    this.tokens = new JoinTokens(mirrors.tokens, this.parts.writes);
+    this.sessions = new SessionService(
+      this.parts,
+      this.registry,
+      { resync: new Resync(this.parts, this.removal), removal: this.removal },
+      { clusterId: settings.clusterId, heartbeatMs: settings.heartbeatMs },
+    );
+    health.start([...state.nodes.values()].map((node) => node.id));
+    this.#timers = [
+      setInterval(() => this.#publishNodes(), NODE_STATUS_MS),
+      setInterval(() => this.#compact(channels.writer), COMPACT_EVERY_MS),
+    ];
+  }
+
+  /** Writes the cluster's identity into its state, or checks it. Errors: failed-precondition when the state is another cluster's. */
+  async claimState(mirrors: Mirrors, clusterId: string): Promise<void> {
+    const stored = mirrors.cluster.get(CLUSTER_KEY);
+    if (stored === undefined) {
+      await this.parts.writes.putRaw('cluster', CLUSTER_KEY, new TextEncoder().encode(clusterId));
+    } else if (stored !== clusterId) {
+      throw failedPrecondition(
+        `the state found belongs to cluster ${stored}, this is ${clusterId}: nothing is touched`,
+      );
+    }
+  }
+
+  close(leader: HeldLease | undefined): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.parts.health.stop();
+    this.#failure.stop();
+    this.parts.state.close();
+    this.parts.sessions.endAll(
+      unavailable('this scheduler does not lead any more; look for the leader', {
+        details: leader ? { leader: leader.address } : {},
+      }),
+    );
+  }
+
+  #nodeDown(id: string): void {
+    this.parts.sessions.get(id)?.end(unavailable('the host was not heard for too long'));
+    this.registry.down(id);
+  }
+
+  #publishNodes(): void {
+    for (const node of this.parts.state.nodes.values()) {
+      const status = this.registry.status(node.id);
+      if (status.sinceNs === 0n) continue;
+      const text = `${status.readiness} ${status.reservedMemory} ${status.reservedNanoCpus} ${status.containers}`;
+      if (this.#published.get(node.id) === text) continue;
+      this.#published.set(node.id, text);
+      this.registry.publish(node.id);
+    }
+  }
+
+  #compact(writer: DesiredWriter): void {
+    writer.compact(TOMBSTONE_MS).catch((error: unknown) => {
+      if (!this.parts.signal.aborted) this.parts.log.warn({ err: error }, 'old tombstones could not be forgotten yet');
+    });
+  }
+}
