@@ -5,7 +5,7 @@ import { addressIn, formatBlock, type Ipv4Block, overlaps, parseBlock } from './
 import { runCommand } from './run-command.ts';
 
 /** Underlays are /24 blocks of this one: 254 of them on a machine. */
-const SPACE = '10.213';
+const SPACE = '10.214';
 /** A claim whose owner has made no bridge within this time is left over from a killed start. */
 const CLAIM_LIMIT_MS = 120_000;
 

@@ -31,8 +31,8 @@ describe('address blocks', () => {
   });
 
   test('host bits are cut off, addresses are counted', () => {
-    expect(formatBlock(parseBlock('10.213.7.99/24'))).toBe('10.213.7.0/24');
-    expect(addressIn(parseBlock('10.213.7.0/24'), 11)).toBe('10.213.7.11');
+    expect(formatBlock(parseBlock('10.214.7.99/24'))).toBe('10.214.7.0/24');
+    expect(addressIn(parseBlock('10.214.7.0/24'), 11)).toBe('10.214.7.11');
   });
 
   test.each(['10.0.0/24', '10.0.0.256/24', '10.0.0.0/33', 'x'])('%s is refused', (text) => {

@@ -1,6 +1,6 @@
 import { invalidArgument } from '@atoll/errors';
 
-/** A block of IPv4 addresses: `10.213.7.0/24`. */
+/** A block of IPv4 addresses: `10.214.7.0/24`. */
 export interface Ipv4Block {
   readonly first: number;
   readonly prefix: number;

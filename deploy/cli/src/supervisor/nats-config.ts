@@ -4,8 +4,7 @@ export interface NatsConfigOptions {
   readonly store: string;
   readonly user: string;
   readonly password: string;
-  /** Lines for the jetstream block. */
-  readonly durability: string;
+  readonly durability: 'sync' | 'flags';
 }
 
 /** Memory that streams and buckets without files may take: observed state and events. */
@@ -22,7 +21,7 @@ authorization { user: ${JSON.stringify(options.user)}, password: ${JSON.stringif
 jetstream {
   store_dir: ${JSON.stringify(options.store)}
   max_memory_store: ${MEMORY_LIMIT}
-  ${options.durability}
+  ${options.durability === 'sync' ? 'sync_interval: always' : ''}
 }
 `;
 }

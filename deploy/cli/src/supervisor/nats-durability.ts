@@ -3,8 +3,8 @@ import { runCommand } from '@atoll/hosts';
 
 /** How acknowledged writes are made to survive a power cut. */
 export interface NatsDurability {
-  /** Lines for the `jetstream` block of the server's configuration. */
-  readonly options: string;
+  /** `sync`: the server syncs each write. `flags`: the folder's inode flags do. */
+  readonly mode: 'sync' | 'flags';
   /** For people. */
   readonly description: string;
 }
@@ -17,13 +17,13 @@ export interface NatsDurability {
 export async function ensureDurable(server: string, store: string): Promise<NatsDurability> {
   const version = await serverVersion(server);
   if (syncsEachWrite(version)) {
-    return { options: 'sync_interval: always', description: `nats-server ${version} syncs each write` };
+    return { mode: 'sync', description: `nats-server ${version} syncs each write` };
   }
   try {
     await runCommand('chattr', ['-R', '+S', '+D', store]);
     const [flags = ''] = (await runCommand('lsattr', ['-d', store])).split(' ');
     if (flags.includes('S') && flags.includes('D')) {
-      return { options: '', description: `nats-server ${version} on a folder with the flags sync and dirsync` };
+      return { mode: 'flags', description: `nats-server ${version} on a folder with the flags sync and dirsync` };
     }
   } catch (cause) {
     throw failedPrecondition(refusal(version, store), { cause });

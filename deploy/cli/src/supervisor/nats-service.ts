@@ -5,14 +5,13 @@ import { natsServer } from '../cluster/checkout.ts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import { machineProcess } from './machine-service.ts';
 import { natsConfig } from './nats-config.ts';
-import { ensureDurable } from './nats-durability.ts';
+import { ensureDurable, type NatsDurability } from './nats-durability.ts';
 import type { ServicePlanner } from './service-plan.ts';
 import type { ServiceDefinition } from './supervised-service.ts';
 
 export interface NatsService {
   readonly definition: ServiceDefinition;
-  /** How acknowledged writes survive a power cut. */
-  readonly durability: string;
+  readonly durability: NatsDurability;
 }
 
 /** The cluster's own nats-server. `password` is made anew for each start. */
@@ -31,7 +30,7 @@ export async function natsService(
     store: paths.natsStore,
     user: 'atoll',
     password,
-    durability: durable.options,
+    durability: durable.mode,
   });
   await writeFile(configFile, config, { mode: 0o600 });
   await writeFile(planner.credentialsFile, JSON.stringify({ user: 'atoll', password }), { mode: 0o600 });
@@ -43,7 +42,7 @@ export async function natsService(
   };
   return {
     definition: { ...(await machineProcess(paths, plan)), isReady: () => answers(planner.natsListen) },
-    durability: durable.description,
+    durability: durable,
   };
 }
 

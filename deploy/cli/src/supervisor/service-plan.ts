@@ -60,13 +60,16 @@ export class ServicePlanner {
     return `127.0.0.1:${this.#port('registry-http')}`;
   }
 
-  scheduler(): ServicePlan {
+  /** `durable`: how nats-server was made to keep what it acknowledges. */
+  scheduler(durable: 'sync' | 'flags' | undefined): ServicePlan {
     return this.#plan('scheduler', {
       ...this.#nats(),
       ATOLL_CA_DIR: this.#paths.authorityDir,
-      ATOLL_CLUSTER_ID: this.#settings.clusterId,
       ATOLL_ADVERTISE: this.endpoint('scheduler'),
+      ATOLL_SCHEDULERS: this.endpoint('scheduler'),
       ATOLL_REGISTRY: this.endpoint('registry'),
+      ATOLL_NATS_STORE_DIR: this.#paths.natsStore,
+      ...(durable && { ATOLL_NATS_DURABLE: durable }),
       ATOLL_STRATEGY: this.#settings.strategy,
     });
   }
@@ -93,7 +96,6 @@ export class ServicePlanner {
       ...this.#nats(),
       ...this.#peers(),
       ATOLL_DOCKER_SOCKET: this.#paths.dockerSocket,
-      ATOLL_DATA_ROOT: this.#paths.dataRoot,
       ...(this.#settings.tcp && { ATOLL_DOCKER_TCP: this.#settings.tcp }),
     });
   }

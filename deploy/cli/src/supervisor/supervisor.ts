@@ -8,6 +8,7 @@ import { type ClusterPhase, type ClusterState, type ServiceState, writeState } f
 import { StepList } from '../progress/step-list.ts';
 import { joinHosts } from './join-hosts.ts';
 import { machineService } from './machine-service.ts';
+import type { NatsDurability } from './nats-durability.ts';
 import { natsService } from './nats-service.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import { type ServicePlan, ServicePlanner } from './service-plan.ts';
@@ -31,7 +32,7 @@ export class Supervisor {
   readonly #self: ProcessIdentity;
   #phase: ClusterPhase = 'starting';
   #failure: string | undefined;
-  #durability = '';
+  #durability: NatsDurability | undefined;
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
   #logTimer: NodeJS.Timeout | undefined;
@@ -77,7 +78,7 @@ export class Supervisor {
       await Promise.all([this.#startNats(), this.#bootHosts()]);
       const planner = this.#planner;
       await Promise.all([
-        this.#startService(planner.scheduler()).then(() => this.#startAgents()),
+        this.#startService(planner.scheduler(this.#durability?.mode)).then(() => this.#startAgents()),
         this.#startService(planner.registry()),
         this.#startService(planner.imageBuilder()),
         this.#startService(planner.gateway()),
@@ -141,7 +142,7 @@ export class Supervisor {
     await this.#steps.run({ id: 'nats-server', label: 'nats-server' }, async (detail) => {
       const nats = await natsService(this.#paths, this.#planner, randomBytes(24).toString('hex'));
       this.#durability = nats.durability;
-      detail(nats.durability);
+      detail(nats.durability.description);
       await this.#launch(nats.definition);
     });
   }
@@ -214,7 +215,7 @@ export class Supervisor {
       supervisor: this.#self,
       dataRoot: this.#paths.dataRoot,
       block: this.#settings.block,
-      durability: this.#durability,
+      durability: this.#durability?.description ?? '',
       endpoints: {
         docker: `unix://${this.#paths.dockerSocket}`,
         ...(this.#settings.tcp && { tcp: `tcp://${this.#settings.tcp}` }),
