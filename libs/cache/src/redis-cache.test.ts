@@ -38,7 +38,7 @@ describe('RedisCache when Redis is not well', () => {
 
   test('flushed: the value is gone, new ones are taken', async () => {
     const cache = await ready(open(redis.url));
-    const admin = createClient({ socket: { path: redis.url.slice('unix://'.length) } });
+    const admin = createClient({ socket: { path: redis.url.slice('unix://'.length), tls: false } });
     await admin.connect();
     await cache.set('k', Uint8Array.of(1), 60_000);
     await admin.flushAll();
@@ -52,7 +52,7 @@ describe('RedisCache when Redis is not well', () => {
   test('a value of another type is a miss', async () => {
     const cache = new RedisCache({ url: redis.url, prefix: 'poisoned:', pauseMs: 0, timeoutMs: 2_000 });
     await ready(cache);
-    const admin = createClient({ socket: { path: redis.url.slice('unix://'.length) } });
+    const admin = createClient({ socket: { path: redis.url.slice('unix://'.length), tls: false } });
     await admin.connect();
     await admin.lPush('poisoned:k', 'x');
     expect(await cache.get('k')).toBeUndefined();
