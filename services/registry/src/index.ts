@@ -1,1 +1,2 @@
-export {};
+export { type RegistryConfig, registryConfig } from './config.ts';
+export { Registry, type RegistryParts } from './registry.ts';

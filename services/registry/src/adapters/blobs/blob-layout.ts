@@ -1,0 +1,49 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { resourceExhausted } from '@atoll/errors';
+import { type Digest, digestHex } from '@atoll/reference';
+
+/** Where a store keeps its files: `blobs/sha256/<2 digits>/<hex>` and `uploads/<session>.<owner>`. */
+export class BlobLayout {
+  readonly root: string;
+  readonly uploads: string;
+  readonly blobs: string;
+
+  constructor(root: string) {
+    this.root = root;
+    this.uploads = join(root, 'uploads');
+    this.blobs = join(root, 'blobs', 'sha256');
+  }
+
+  folderOf(digest: Digest): string {
+    return join(this.blobs, digestHex(digest).slice(0, 2));
+  }
+
+  pathOf(digest: Digest): string {
+    return join(this.folderOf(digest), digestHex(digest));
+  }
+}
+
+/** Makes names that were created, renamed or removed in a folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+}
+
+/** A full disk in words; everything else as it is. */
+export function explainDiskError(error: unknown, root: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return resourceExhausted(
+    `the disk of the image store (${root}) is full; remove images (docker image prune -a) or give it more room`,
+    { cause: error, details: { disk: 'full' } },
+  );
+}

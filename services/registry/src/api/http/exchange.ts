@@ -1,0 +1,27 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+
+/** One request and its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** Answers without a body, or with JSON text; HEAD gets the headers only. */
+export function answer(
+  { response, method }: Pick<Exchange, 'response' | 'method'>,
+  status: number,
+  headers: OutgoingHttpHeaders = {},
+  body: Uint8Array | string = '',
+): void {
+  const length = status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...length, ...headers });
+  if (method === 'HEAD' || status === 204 || status === 304) response.end();
+  else response.end(body);
+}
+
+export function answerJson(exchange: Exchange, value: unknown, headers: OutgoingHttpHeaders = {}): void {
+  answer(exchange, 200, { 'Content-Type': 'application/json', ...headers }, JSON.stringify(value));
+}
