@@ -31,8 +31,8 @@ const BUILD = ['gateway', 'image-builder', 'operator'] as const;
 
 export const IMAGE_ROLES: AllowTable<imageV1.ImageServiceService> = {
   resolveImage: BUILD,
-  listImages: GATEWAY,
-  tagImage: GATEWAY,
+  listImages: BUILD,
+  tagImage: BUILD,
   removeImage: GATEWAY,
   imageHistory: GATEWAY,
   pullImage: BUILD,
