@@ -53,8 +53,12 @@ static int clean(const char *path, struct err *err)
 		return -1;
 	kill_init(bundle, &had_init);
 	CLEANUP_FREE char *bytes = read_file_at(bundle, "plan", PLAN_MAX_BYTES, &length);
-	if (bytes) {
-		if (plan_parse((const uint8_t *)bytes, length, 0, &plan, err) < 0 || cgroup_open(&cgroup, plan.cgroup, err) < 0)
+	int is_plan = bytes && plan_parse((const uint8_t *)bytes, length, 0, &plan, err) == 0;
+	/* A plan that cannot be read was never carried out, unless somebody changed it since. */
+	if (bytes && !is_plan && had_init)
+		return -1;
+	if (is_plan) {
+		if (cgroup_open(&cgroup, plan.cgroup, err) < 0)
 			return -1;
 		cgroup_kill(&cgroup, 5000);
 		if (cgroup_remove(&cgroup, err) < 0 || (plan.has_network && network_delete(plan.network.host_interface, err) < 0))

@@ -26,3 +26,9 @@ export function requireRoot(): void {
     throw new Error('these tests make namespaces, mounts and cgroups: run them as root');
   }
 }
+
+/** The static program that makes single system calls inside test containers. */
+export function buildProbe(): string {
+  execFileSync('make', ['--silent', '-C', NATIVE, 'build/probe'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return join(NATIVE, 'build', 'probe');
+}

@@ -17,7 +17,7 @@ import { dockerSeccompProgram } from '../seccomp/docker-seccomp.ts';
 import { ShimClient } from '../shim-client.ts';
 import { runShim } from '../shim-process.ts';
 import type { ShimState } from '../shim-state.ts';
-import { buildShim, busyboxPath, requireRoot } from './shim-binary.ts';
+import { buildProbe, buildShim, busyboxPath, requireRoot } from './shim-binary.ts';
 
 export interface Finished {
   readonly exit: ShimState;
@@ -201,6 +201,7 @@ async function makeBusyboxRoot(root: string): Promise<void> {
   for (const name of ['bin', 'etc', 'tmp', 'home/ann']) await mkdir(join(root, name), { recursive: true });
   await copyFile(busyboxPath(), join(root, 'bin/busybox'));
   await chmod(join(root, 'bin/busybox'), 0o755);
+  await copyFile(buildProbe(), join(root, 'bin/probe'));
   const applets = execFileSync(busyboxPath(), ['--list'], { encoding: 'utf8' }).trim().split('\n');
   await Promise.all(
     applets.filter((name) => name !== 'busybox').map((name) => symlink('busybox', join(root, 'bin', name))),
