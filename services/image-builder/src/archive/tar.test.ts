@@ -53,7 +53,15 @@ describe('what is written', () => {
   test.each([1, 13, 512, 1 << 16])('is read back from chunks of %i bytes', async (size) => {
     const found = await read(tarOf(ENTRIES), size);
     expect(found.map(({ entry }) => entry.name)).toEqual(Object.keys(ENTRIES).map((name) => name.replace(/\/$/, '')));
-    expect(found[0]?.entry).toEqual({ ...EMPTY, name: 'a', type: 'directory', mode: 0o750, uid: 7, gid: 8, mtime: 1_700_000_000 });
+    expect(found[0]?.entry).toEqual({
+      ...EMPTY,
+      name: 'a',
+      type: 'directory',
+      mode: 0o750,
+      uid: 7,
+      gid: 8,
+      mtime: 1_700_000_000,
+    });
     expect(found[4]?.content).toBe('long name');
     expect(found[5]?.entry.linkname).toHaveLength(158);
     expect(found[8]?.entry).toMatchObject({ uid: 3_000_000, gid: 2_500_000_000, mtime: 1.5, size: 100_000 });
@@ -68,14 +76,19 @@ describe('what is written', () => {
       names.push(`${entry.header.name.replace(/\/$/, '')} ${entry.header.size} ${entry.header.linkname ?? ''}`.trim());
       entry.resume();
     }
-    const ours = (await read(tarOf(ENTRIES))).map(({ entry }) => `${entry.name} ${entry.size} ${entry.linkname}`.trim());
+    const ours = (await read(tarOf(ENTRIES))).map(({ entry }) =>
+      `${entry.name} ${entry.size} ${entry.linkname}`.trim(),
+    );
     expect(names).toEqual(ours);
   });
 
   test('is read by the system’s tar', () => {
     directory = mkdtempSync(join(tmpdir(), 'atoll-tar-test-'));
     writeFileSync(join(directory, 'x.tar'), tarOf(ENTRIES));
-    const listed = execFileSync('tar', ['-tf', 'x.tar'], { cwd: directory, env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+    const listed = execFileSync('tar', ['-tf', 'x.tar'], {
+      cwd: directory,
+      env: { ...process.env, LC_ALL: 'C.UTF-8' },
+    });
     expect(listed.toString().trim().split('\n')).toEqual(Object.keys(ENTRIES));
   });
 });
@@ -118,7 +131,11 @@ describe('what is malformed is refused', () => {
     ['a negative pax size', pax('12 size=-10\n'), 'negative size'],
     ['a pax size that is no number', pax('11 size=1x\n'), 'malformed pax size'],
     ['a sparse file', pax('22 GNU.sparse.major=1\n'), 'sparse'],
-    ['an enormous extension', signed(flagged(encodeHeader({ ...EMPTY, name: 'x', size: 1 << 24 }), 'x')), 'extension header'],
+    [
+      'an enormous extension',
+      signed(flagged(encodeHeader({ ...EMPTY, name: 'x', size: 1 << 24 }), 'x')),
+      'extension header',
+    ],
     ['an unknown type', signed(flagged(encodeHeader({ ...EMPTY, name: 'x' }), 'Q')), 'not supported'],
   ])('%s', async (_name, bytes, want) => {
     await expect(read(bytes)).rejects.toThrow(want);
@@ -152,7 +169,9 @@ describe('compression is told by the first bytes', () => {
 
   test('a damaged stream is the caller’s fault', async () => {
     const bytes = gzipSync(Buffer.alloc(100_000, 'abc')).fill(0, 50);
-    await expect(collect(decompress(chunks(bytes, 64), 'gzip', 'the context'))).rejects.toThrow('the context is damaged');
+    await expect(collect(decompress(chunks(bytes, 64), 'gzip', 'the context'))).rejects.toThrow(
+      'the context is damaged',
+    );
   });
 });
 

@@ -19,6 +19,7 @@ import { BuildArgs } from '../steps/build-args.ts';
 import type { HostPlacer } from '../steps/build-host.ts';
 import type { BuildSession } from '../steps/build-session.ts';
 import type { ImageSource } from '../steps/image-source.ts';
+import { OneAtATime } from '../steps/one-at-a-time.ts';
 import type { StageResult } from '../steps/stage-result.ts';
 import { StageRunner } from '../steps/stage-runner.ts';
 import type { StepCache } from '../steps/step-cache.ts';
@@ -79,6 +80,7 @@ export class Builder {
       maxArchiveBytes: this.#options.context.maxBytes,
       hosts: this.#options.hosts,
       busyHosts: [],
+      placing: new OneAtATime(),
       images: this.#options.images,
       cache: this.#options.cache,
       signal: AbortSignal.any([signal, abort.signal]),

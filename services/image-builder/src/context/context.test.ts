@@ -97,7 +97,14 @@ describe('loading', () => {
 
 describe('the tree', () => {
   test('takes the last entry of a name and keeps what is in a directory named twice', async () => {
-    await using context = await load({ a: 'one', 'd/': { mode: 0o700 }, 'd/x': '1', a2: '', 'd//': { mode: 0o755 }, './a': 'three' });
+    await using context = await load({
+      a: 'one',
+      'd/': { mode: 0o700 },
+      'd/x': '1',
+      a2: '',
+      'd//': { mode: 0o755 },
+      './a': 'three',
+    });
     expect(context.tree.find('a')?.entry.size).toBe(5);
     expect(context.tree.find('d/x')).toBeDefined();
     expect(context.tree.find('d')?.entry.mode).toBe(0o755);
@@ -142,7 +149,11 @@ describe('what a copy is known by', () => {
     ['another mode', { 'd/': '', 'd/f': { content: 'x', mode: 0o755, mtime: 1 } }, false],
     ['another owner', { 'd/': '', 'd/f': { content: 'x', mode: 0o644, uid: 5 } }, false],
     ['another name', { 'd/': '', 'd/g': { content: 'x', mode: 0o644 } }, false],
-    ['an attribute more', { 'd/': '', 'd/f': { content: 'x', mode: 0o644, xattrs: new Map([['user.a', 'b']]) } }, false],
+    [
+      'an attribute more',
+      { 'd/': '', 'd/f': { content: 'x', mode: 0o644, xattrs: new Map([['user.a', 'b']]) } },
+      false,
+    ],
     ['a file more', { 'd/': '', 'd/f': { content: 'x', mode: 0o644 }, 'd/g': '' }, false],
     ['a file elsewhere', { ...base, e: 'x' }, true],
   ])('%s: same digest %s', async (_name, entries, same) => {
@@ -160,7 +171,14 @@ describe('what a copy is known by', () => {
 });
 
 describe('sources', () => {
-  const entries = { 'src/a.js': 'A', 'src/b.js': 'B', 'src/sub/c.js': 'C', 'x.txt': 'X', '[odd]': 'O', 'l': { type: 'symlink' as const, linkname: 'x.txt' } };
+  const entries = {
+    'src/a.js': 'A',
+    'src/b.js': 'B',
+    'src/sub/c.js': 'C',
+    'x.txt': 'X',
+    '[odd]': 'O',
+    l: { type: 'symlink' as const, linkname: 'x.txt' },
+  };
   test.each<[string, string[], string[]]>([
     ['a file', ['x.txt'], ['x.txt']],
     ['a file with slash and dot', ['/./x.txt'], ['x.txt']],
@@ -178,7 +196,11 @@ describe('sources', () => {
   });
 
   test.each<[string, string[], string]>([
-    ['missing', ['nope'], 'file not found in build context or excluded by .dockerignore: stat nope: file does not exist'],
+    [
+      'missing',
+      ['nope'],
+      'file not found in build context or excluded by .dockerignore: stat nope: file does not exist',
+    ],
     ['missing below', ['src/nope'], 'stat src/nope: file does not exist'],
     ['nothing matches', ['*.md'], 'no source files were specified'],
     ['outside', ['../x'], 'forbidden path outside the build context: ../x ()'],
@@ -192,18 +214,27 @@ describe('sources', () => {
 describe('packing', () => {
   test('gives all to root, keeps modes, times and links', async () => {
     expect(
-      await packed({ 'd/f': { content: 'x', mode: 0o600, uid: 5, mtime: 50 }, 'd/l': { type: 'symlink', linkname: '/out' } }, ['d']),
+      await packed(
+        { 'd/f': { content: 'x', mode: 0o600, uid: 5, mtime: 50 }, 'd/l': { type: 'symlink', linkname: '/out' } },
+        ['d'],
+      ),
     ).toEqual({ f: 'file 600 0 50 x', l: 'symlink 644 0 0 /out' });
   });
   test('clamps times to the source date', async () => {
-    expect(await packed({ f: { content: '', mtime: 500 }, g: { content: '', mtime: 5 } }, ['.'], { sourceDateEpoch: 100 })).toEqual({
+    expect(
+      await packed({ f: { content: '', mtime: 500 }, g: { content: '', mtime: 5 } }, ['.'], { sourceDateEpoch: 100 }),
+    ).toEqual({
       f: 'file 644 0 100 ',
       g: 'file 644 0 5 ',
     });
   });
   test('unpacks archives for ADD with their owners, and only then', async () => {
     const inner = tarOf({ 'deep/file': { content: 'hi', uid: 42 } });
-    for (const [name, bytes] of [['a.tar', inner], ['a.tgz', gzipSync(inner)], ['a.tzst', zstdCompressSync(inner)]] as const) {
+    for (const [name, bytes] of [
+      ['a.tar', inner],
+      ['a.tgz', gzipSync(inner)],
+      ['a.tzst', zstdCompressSync(inner)],
+    ] as const) {
       expect(await packed({ [name]: bytes }, [name], { extract: true })).toEqual({ 'deep/file': 'file 644 42 0 hi' });
       expect(Object.keys(await packed({ [name]: bytes }, [name]))).toEqual([name]);
     }
@@ -213,7 +244,9 @@ describe('packing', () => {
   });
   test('refuses archives it cannot unpack and such that unpack to too much', async () => {
     const xz = Buffer.concat([Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), Buffer.alloc(100)]);
-    await expect(packed({ 'a.xz': xz }, ['a.xz'], { extract: true })).rejects.toThrow('a.xz is compressed with xz, which is not supported');
+    await expect(packed({ 'a.xz': xz }, ['a.xz'], { extract: true })).rejects.toThrow(
+      'a.xz is compressed with xz, which is not supported',
+    );
     const bomb = gzipSync(tarOf({ big: Buffer.alloc(2 << 20) }));
     await expect(packed({ bomb }, ['bomb'], { extract: true })).rejects.toThrow('unpacks to more than');
   });

@@ -85,7 +85,9 @@ describe('what is malformed', () => {
   });
 
   test('and the search for a pattern with a star', () => {
-    expect(() => expandWord('${a/x*y/}', new Map([['a', 'x'.repeat(10_000)]]), '\\')).toThrow('too long for this pattern');
+    expect(() => expandWord('${a/x*y/}', new Map([['a', 'x'.repeat(10_000)]]), '\\')).toThrow(
+      'too long for this pattern',
+    );
   });
 });
 

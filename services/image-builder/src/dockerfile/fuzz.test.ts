@@ -29,7 +29,8 @@ describe('whatever is thrown at it', () => {
     let parsed = 0;
     for (let round = 0; round < 4_000; round++) {
       const prefix = next() < 0.7 ? 'FROM a\n' : '';
-      const text = prefix + Array.from({ length: 1 + next() * 14 }, () => PIECES[Math.floor(next() * PIECES.length)]).join('');
+      const text =
+        prefix + Array.from({ length: 1 + next() * 14 }, () => PIECES[Math.floor(next() * PIECES.length)]).join('');
       try {
         parseDockerfile(Buffer.from(text));
         parsed++;
@@ -43,8 +44,33 @@ describe('whatever is thrown at it', () => {
 
   test('so does the expansion', () => {
     const next = random(7);
-    const parts = ['$', '{', '}', ':', '-', '+', '?', '#', '%', '/', '*', '"', "'", '\\', 'x', 'y', ' ', '${x', ':-', '@', 'ü'];
-    const variables = new Map([['x', 'a/b*c'], ['y', '']]);
+    const parts = [
+      '$',
+      '{',
+      '}',
+      ':',
+      '-',
+      '+',
+      '?',
+      '#',
+      '%',
+      '/',
+      '*',
+      '"',
+      "'",
+      '\\',
+      'x',
+      'y',
+      ' ',
+      '${x',
+      ':-',
+      '@',
+      'ü',
+    ];
+    const variables = new Map([
+      ['x', 'a/b*c'],
+      ['y', ''],
+    ]);
     let expanded = 0;
     for (let round = 0; round < 20_000; round++) {
       const word = Array.from({ length: 1 + next() * 12 }, () => parts[Math.floor(next() * parts.length)]).join('');
@@ -64,7 +90,8 @@ const CORPUS: Readonly<Record<string, string>> = {
   apt: 'FROM debian:12\nRUN apt-get update \\\n # tools\n && apt-get install -y \\\n      curl \\\n      git \\\n && rm -rf /var/lib/apt/lists/*\nENV LANG=C.UTF-8 \\\n    PATH=/opt/bin:$PATH\nENTRYPOINT ["/entry.sh"]\n',
   args: 'ARG V=3\nFROM alpine:${V} AS base\nARG V\nLABEL version="$V" maintainer="a b"\nHEALTHCHECK --interval=5s CMD curl -f http://localhost/ || exit 1\nUSER 1000:1000\nVOLUME ["/data"]\nSTOPSIGNAL SIGQUIT\n',
   backtick: '# escape=`\nFROM a\nRUN dir `\n  c:\\\nSHELL ["powershell", "-command"]\n',
-  shell: 'FROM a\nONBUILD COPY . /src\nRUN for i in 1 2 3; do \\\n      echo "$i # not a comment"; \\\n    done\nADD x.tar.gz /\n',
+  shell:
+    'FROM a\nONBUILD COPY . /src\nRUN for i in 1 2 3; do \\\n      echo "$i # not a comment"; \\\n    done\nADD x.tar.gz /\n',
 };
 
 describe('agrees with another parser on files people write', () => {

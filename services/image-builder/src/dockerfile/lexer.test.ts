@@ -63,7 +63,11 @@ describe('refusals name the line', () => {
     ['escape twice', '# escape=`\n# escape=`\nFROM a', 'on line 2: only one escape parser directive can be used'],
     ['a wrong escape', '# escape=x\nFROM a', "on line 1: invalid escape token 'x' does not match ` or \\"],
     ['NUL', 'FROM a\nRUN \0', 'on line 2: NUL byte'],
-    ['a long line', `FROM a\nRUN ${'x'.repeat(70_000)}`, 'on line 2: dockerfile line greater than max allowed size of 65535'],
+    [
+      'a long line',
+      `FROM a\nRUN ${'x'.repeat(70_000)}`,
+      'on line 2: dockerfile line greater than max allowed size of 65535',
+    ],
     ['many instructions', 'RUN a\n'.repeat(10_001), 'on line 10001: more than 10000 instructions'],
   ])('%s', (_name, text, want) => {
     expect(() => lex(text)).toThrow(want);

@@ -29,14 +29,32 @@ describe('instructions', () => {
     ['ENTRYPOINT a b', { kind: 'ENTRYPOINT', command: { form: 'shell', words: ['a b'] } }],
     ['ENV a=b', { kind: 'ENV', pairs: [{ name: 'a', value: 'b' }] }],
     ['ENV a b  c', { kind: 'ENV', pairs: [{ name: 'a', value: 'b  c' }] }],
-    ['ENV a="b c" d=e\\ f', { kind: 'ENV', pairs: [{ name: 'a', value: '"b c"' }, { name: 'd', value: 'e\\ f' }] }],
+    [
+      'ENV a="b c" d=e\\ f',
+      {
+        kind: 'ENV',
+        pairs: [
+          { name: 'a', value: '"b c"' },
+          { name: 'd', value: 'e\\ f' },
+        ],
+      },
+    ],
     ["ENV a='x\\'", { kind: 'ENV', pairs: [{ name: 'a', value: "'x\\'" }] }],
     ['ENV a=', { kind: 'ENV', pairs: [{ name: 'a', value: '' }] }],
     ['ENV a=b=c', { kind: 'ENV', pairs: [{ name: 'a', value: 'b=c' }] }],
     ['LABEL a.b="c"', { kind: 'LABEL', pairs: [{ name: 'a.b', value: '"c"' }] }],
     ['LABEL "a b"=c', { kind: 'LABEL', pairs: [{ name: '"a b"', value: 'c' }] }],
     ['ARG a', { kind: 'ARG', args: [{ name: 'a', value: undefined }] }],
-    ['ARG a=1 b', { kind: 'ARG', args: [{ name: 'a', value: '1' }, { name: 'b', value: undefined }] }],
+    [
+      'ARG a=1 b',
+      {
+        kind: 'ARG',
+        args: [
+          { name: 'a', value: '1' },
+          { name: 'b', value: undefined },
+        ],
+      },
+    ],
     ['ARG a=', { kind: 'ARG', args: [{ name: 'a', value: '' }] }],
     ['WORKDIR /a b', { kind: 'WORKDIR', path: '/a b' }],
     ['USER a:b', { kind: 'USER', text: 'a:b' }],
@@ -50,7 +68,10 @@ describe('instructions', () => {
     ['COPY a b', copy('COPY', ['a'], 'b')],
     ['COPY a b /c/', copy('COPY', ['a', 'b'], '/c/')],
     ['COPY ["a b", "c"]', copy('COPY', ['a b'], 'c')],
-    ['COPY --from=x --chown=1:2 --chmod=644 a b', { ...copy('COPY', ['a'], 'b'), from: 'x', chown: '1:2', chmod: '644' }],
+    [
+      'COPY --from=x --chown=1:2 --chmod=644 a b',
+      { ...copy('COPY', ['a'], 'b'), from: 'x', chown: '1:2', chmod: '644' },
+    ],
     ['ADD --chown=u a b', { ...copy('ADD', ['a'], 'b'), chown: 'u' }],
     ['HEALTHCHECK NONE', health({ test: ['NONE'] })],
     ['HEALTHCHECK CMD a b', health({ test: ['CMD-SHELL', 'a b'] })],
@@ -70,12 +91,12 @@ describe('stages', () => {
       { name: 'V', value: '1' },
       { name: 'W', value: undefined },
     ]);
-    expect(file.stages.map(({ from, instructions }) => [from.image, from.name, from.platform, instructions.length])).toEqual(
-      [
-        ['a:${V}', 'build', 'linux/amd64', 1],
-        ['build', 'two', undefined, 0],
-      ],
-    );
+    expect(
+      file.stages.map(({ from, instructions }) => [from.image, from.name, from.platform, instructions.length]),
+    ).toEqual([
+      ['a:${V}', 'build', 'linux/amd64', 1],
+      ['build', 'two', undefined, 0],
+    ]);
   });
 });
 
@@ -104,7 +125,11 @@ describe('refusals have Docker’s words and the line', () => {
     ['FROM a\nENV =b', 2, 'ENV names can not be blank'],
     ['FROM a\nARG', 2, 'ARG requires at least one argument'],
     ['FROM a\nARG =1', 2, 'ARG names can not be blank'],
-    ['FROM a\nCOPY a', 2, 'COPY requires at least two arguments, but only one was provided. Destination could not be determined'],
+    [
+      'FROM a\nCOPY a',
+      2,
+      'COPY requires at least two arguments, but only one was provided. Destination could not be determined',
+    ],
     ['FROM a\nCOPY [1, 2]', 2, 'when using JSON array syntax, arrays must be comprised of strings only'],
     ['FROM a\nCOPY --link a b', 2, '--link is not supported by this builder'],
     ['FROM a\nADD --checksum=x a b', 2, '--checksum is not supported by this builder'],

@@ -1,5 +1,6 @@
 import { invalidArgument } from '@atoll/errors';
 import type { Stage } from '../dockerfile/instructions.ts';
+import { parseFailure } from '../dockerfile/parse-failure.ts';
 
 /** What a FROM or a `--from` names. */
 export type StageReference =
@@ -35,7 +36,7 @@ export function planStages(stages: readonly Stage[], baseName: (stage: Stage) =>
     const needs = new Set(base.kind === 'stage' ? [base.index] : []);
     for (const instruction of stage.instructions) {
       if (instruction.kind !== 'COPY' || instruction.from === undefined) continue;
-      const source = resolveFrom(stages, index, instruction.from);
+      const source = resolveFrom(stages, index, instruction.from, instruction.line);
       if (source.kind === 'stage') needs.add(source.index);
     }
     return { index, stage, base, needs: [...needs].sort((a, b) => a - b) };
@@ -51,16 +52,17 @@ export function planStages(stages: readonly Stage[], baseName: (stage: Stage) =>
   return { stages: planned, target: wanted, needed: [...needed].sort((a, b) => a - b) };
 }
 
-/** What `COPY --from=…` in stage `before` names: an earlier stage by name or number, else an image. */
-export function resolveFrom(stages: readonly Stage[], before: number, from: string): StageReference {
+/**
+ * What `COPY --from=…` in stage `before` names: an earlier stage by name or number, else an image.
+ * @param line where it stands
+ */
+export function resolveFrom(stages: readonly Stage[], before: number, from: string, line: number): StageReference {
   const named = stageNamed(stages, before, from);
   if (named !== undefined) return { kind: 'stage', index: named };
   if (!/^\d+$/.test(from)) return { kind: 'image', reference: from };
   const index = Number(from);
   if (index >= before) {
-    throw invalidArgument(
-      `invalid from flag value ${from}: invalid stage index ${from}, only earlier stages can be used`,
-    );
+    throw parseFailure(line, `invalid from flag value ${from}: invalid stage index, only earlier stages can be used`);
   }
   return { kind: 'stage', index };
 }

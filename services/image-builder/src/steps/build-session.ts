@@ -6,6 +6,7 @@ import type { PlatformFields } from '../image/stage-state.ts';
 import type { BuildArgs } from './build-args.ts';
 import type { HostPlacer } from './build-host.ts';
 import type { ImageSource } from './image-source.ts';
+import type { OneAtATime } from './one-at-a-time.ts';
 import type { StepCache } from './step-cache.ts';
 
 /** What the stages of one build share. */
@@ -23,6 +24,7 @@ export interface BuildSession {
   readonly hosts: HostPlacer;
   /** Ids of the hosts that stages of this build are working on now, once for each stage. */
   readonly busyHosts: string[];
+  readonly placing: OneAtATime;
   readonly images: ImageSource;
   readonly cache: StepCache;
   readonly signal: AbortSignal;

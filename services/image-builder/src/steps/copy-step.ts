@@ -41,7 +41,7 @@ export async function prepareCopy(instruction: CopyInstruction, context: CopyCon
   try {
     return instruction.from === undefined
       ? await fromContext(request, context)
-      : await fromImage(request, instruction.from, context);
+      : await fromImage(request, instruction, context);
   } catch (error) {
     throw copyFailure(request.kind, error);
   }
@@ -73,9 +73,13 @@ async function fromContext(request: CopyRequest, context: CopyContext): Promise<
   return { comment: copyComment(request, digest), execute: () => failing(request.kind, execute) };
 }
 
-async function fromImage(request: CopyRequest, from: string, context: CopyContext): Promise<PreparedCopy> {
+async function fromImage(
+  request: CopyRequest,
+  instruction: CopyInstruction,
+  context: CopyContext,
+): Promise<PreparedCopy> {
   const { session } = context;
-  const source = await sourceState(from, context);
+  const source = await sourceState(instruction, context);
   const paths = request.sources.map((path) => absolutePath('', path));
   const key = hash('sha256', JSON.stringify(['paths', source.key, paths]));
   const base = { layers: [...source.layers] };
@@ -117,9 +121,9 @@ function startOf(
   });
 }
 
-async function sourceState(from: string, context: CopyContext): Promise<StageState> {
+async function sourceState(instruction: CopyInstruction, context: CopyContext): Promise<StageState> {
   const { session } = context;
-  const source = resolveFrom(session.dockerfile.stages, context.stage, from);
+  const source = resolveFrom(session.dockerfile.stages, context.stage, instruction.from ?? '', instruction.line);
   if (source.kind === 'stage') return (await context.need(source.index)).state;
   if (source.kind === 'scratch') throw invalidArgument('nothing can be copied from scratch');
   return stateOfImage(await resolveImage(session, source.reference, context.output));

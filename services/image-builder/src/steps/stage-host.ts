@@ -51,12 +51,18 @@ export class StageHost implements Disposable {
   }
 
   async #choose(lost: readonly string[]): Promise<BuildHost> {
-    const { busyHosts, hosts, options, signal } = this.#session;
-    const near = this.#preferred;
-    const free = near && !lost.includes(near.id) && !busyHosts.includes(near.id);
-    const host = free ? near : await hosts.place(options.constraints, [...new Set([...busyHosts, ...lost])], signal);
+    const { busyHosts, placing } = this.#session;
+    // One stage after the other, so that each sees where the ones before it went.
+    const host = await placing.run(async () => {
+      const near = this.#preferred;
+      const free = near && !lost.includes(near.id) && !busyHosts.includes(near.id);
+      const { hosts, options, signal } = this.#session;
+      const avoid = [...new Set([...busyHosts, ...lost])];
+      const chosen = free ? near : await hosts.place(options.constraints, avoid, signal);
+      busyHosts.push(chosen.id);
+      return chosen;
+    });
     this.#host = host;
-    busyHosts.push(host.id);
     return host;
   }
 }

@@ -25,7 +25,11 @@ export interface Seen {
 }
 
 /** Unpacks a tar of our own making into a directory, whiteouts included. */
-export async function applyTar(root: string, tar: Buffer, rename: (name: string) => string = (name) => name): Promise<void> {
+export async function applyTar(
+  root: string,
+  tar: Buffer,
+  rename: (name: string) => string = (name) => name,
+): Promise<void> {
   for await (const { entry, content } of readTar(single(tar))) {
     const path = join(root, rename(entry.name));
     if (basename(path).startsWith('.wh.')) {

@@ -33,8 +33,10 @@ export class TestAgent {
   /** Calls by method: metadata must cost none. */
   readonly calls: string[] = [];
   address = '';
-  /** Steps running now. */
+  /** RUNs under way. */
   running = 0;
+  /** Awaited before every RUN starts. */
+  beforeRun: (argv: readonly string[]) => Promise<void> = async () => undefined;
 
   constructor(options: { id: string; tls: TlsIdentity; root: string; registry: string }) {
     this.id = options.id;
@@ -87,6 +89,7 @@ export class TestAgent {
     const done = this.#step(request.base?.layers ?? [], Number(request.sourceDateEpoch), async (root) => {
       this.running++;
       try {
+        await this.beforeRun(request.argv);
         return await inChroot(root, request, output, context.signal);
       } finally {
         this.running--;
@@ -103,7 +106,8 @@ export class TestAgent {
     this.calls.push('copyStep');
     const iterator = requests[Symbol.asyncIterator]();
     const first = await iterator.next();
-    if (first.done || first.value.message?.$case !== 'start') throw invalidArgument('the first message must be the start');
+    if (first.done || first.value.message?.$case !== 'start')
+      throw invalidArgument('the first message must be the start');
     const start = first.value.message.value;
     const parts: Buffer[] = [];
     for (;;) {
@@ -143,6 +147,7 @@ export class TestAgent {
 
   async #inside<T>(layers: readonly containerV1.Layer[], work: (root: string) => Promise<T>): Promise<T> {
     const root = mkdtempSync(join(this.#root, 'root-'));
+    chmodSync(root, 0o755);
     try {
       const blobs = this.#registry.client(imageV1.BlobServiceService);
       for (const layer of layers) {
@@ -167,6 +172,7 @@ async function inChroot(
   output: AsyncQueue<buildV1.RunStepResponse>,
   signal: AbortSignal,
 ): Promise<number> {
+  signal.throwIfAborted();
   const env = Object.fromEntries(request.env.map((item) => item.split(/=(.*)/s).slice(0, 2) as [string, string]));
   const user = request.user === '' ? [] : [`--userspec=${request.user}`];
   const child = spawn(
