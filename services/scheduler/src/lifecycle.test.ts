@@ -1,10 +1,15 @@
-import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connectBus, NatsEventBus } from '@atoll/bus';
 import { failedPrecondition } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestCluster, type TestCluster } from './testing/index.ts';
+import {
+  createContainer,
+  newContainerId,
+  type SpecInput,
+  startTestCluster,
+  type TestCluster,
+  until,
+} from './testing/index.ts';
 
 const { ContainerState, DesiredState } = containerV1;
 
@@ -14,32 +19,15 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-type Partial_ = Parameters<typeof containerV1.ContainerSpec.fromPartial>[0];
-
-const newId = (): string => randomBytes(32).toString('hex');
 const api = () => cluster.leader.containers;
-const create = async (spec: Partial_ = {}, id = newId()): Promise<containerV1.ContainerRecord> => {
-  const { record } = await api().createContainer({
-    id,
-    spec: containerV1.ContainerSpec.fromPartial({
-      name: `c-${id.slice(0, 12)}`,
-      image: { reference: 'busybox' },
-      ...spec,
-    }),
-  });
-  if (!record) throw new Error('no record');
-  return record;
-};
+const create = (spec: SpecInput = {}, id?: string): Promise<containerV1.ContainerRecord> =>
+  createContainer(cluster.leader, spec, id);
 const agentOf = (record: containerV1.ContainerRecord) => {
   const agent = cluster.agents.find((one) => one.id === record.nodeId);
   if (!agent) throw new Error(`no agent ${record.nodeId}`);
   return agent;
 };
 const stopped = { signal: '', timeoutSeconds: undefined };
-const until = async (reached: () => boolean | Promise<boolean>): Promise<void> => {
-  const signal = AbortSignal.timeout(15_000);
-  while (!(await reached())) await sleep(10, undefined, { signal });
-};
 
 describe('create', () => {
   test('spreads over hosts, tells each host, and records what is wanted', async () => {
@@ -56,7 +44,7 @@ describe('create', () => {
   });
 
   test('the same id twice is the same container', async () => {
-    const id = newId();
+    const id = newContainerId();
     const [one, two] = await Promise.all([create({}, id), create({}, id)]);
     expect(two).toEqual(one);
     await expect(create({ name: 'another' }, id)).rejects.toMatchObject({ reason: 'conflict' });

@@ -65,14 +65,16 @@ export class Scheduler {
   #feeds: Feed[] = [];
   #events: NatsEventBus | undefined;
   #election: LeaderElection | undefined;
+  #leadership: Leadership | undefined;
   #campaign: Promise<void> | undefined;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
   }
 
-  get leading(): boolean {
-    return this.#election?.leading ?? false;
+  /** Leads and has taken over all state. */
+  get serving(): boolean {
+    return this.#leadership?.leads ?? false;
   }
 
   /** Listens, then takes part in the election. The answer is the bound address. */
@@ -94,6 +96,7 @@ export class Scheduler {
       statuses: observedFeed.mirror(CONTAINER_STATUSES),
     };
     const leadership = new Leadership(tls.id, () => this.#election?.leader);
+    this.#leadership = leadership;
     const { address } = await this.#listen(leadership, clusterId);
     const self = { leaderId: tls.id, address: this.#options.advertise ?? address };
     this.#election = new LeaderElection({ desired, observed, observedFeed, self, log });
@@ -104,7 +107,7 @@ export class Scheduler {
     return { address };
   }
 
-  /** Resolves when this replica leads and serves. */
+  /** Gives the leadership up, ends all calls, closes the bus. */
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#campaign;
@@ -168,7 +171,7 @@ export class Scheduler {
         { epoch: String(writer.epoch), containers: mirrors.containers.size, nodes: mirrors.nodes.size },
         'serving as leader',
       );
-      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      await aborted(signal);
     } finally {
       leadership.set(undefined);
       term.close(this.#election?.leader);
@@ -178,6 +181,11 @@ export class Scheduler {
 }
 
 const OBSERVED_WAIT_MS = 3_000;
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
 
 /** The cluster's id is the name of its CA. */
 function clusterIdOf(tls: TlsIdentity): string {

@@ -22,7 +22,7 @@ export class ContainerRemoval {
     const { id, force, volumes } = request;
     const { writes, turns, signal } = this.#parts;
     const record = writes.container(id);
-    if (this.#running.has(id) || record.desired === DesiredState.REMOVED) {
+    if (this.#running.has(id)) {
       throw conflict(`removal of container ${record.spec.name} is already in progress`);
     }
     return turns.run(id, signal, () => this.#remove(id, force, volumes));

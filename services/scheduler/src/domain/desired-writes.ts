@@ -1,6 +1,6 @@
 import { CONTAINERS, type DesiredWriter, NODES, stateKey } from '@atoll/bus';
 import { AtollError, notFound } from '@atoll/errors';
-import type { containerV1, nodeV1 } from '@atoll/proto';
+import { containerV1, type nodeV1 } from '@atoll/proto';
 import type { ClusterState } from './cluster-state.ts';
 
 /** Changes of desired state: each is durable before it answers, and in the state's mirrors at once. */
@@ -13,10 +13,11 @@ export class DesiredWrites {
     this.#state = state;
   }
 
-  /** Errors: not-found with Docker's text. */
+  /** What is being removed counts as gone. Errors: not-found with Docker's text. */
   container(id: string): containerV1.ContainerRecord & { readonly spec: containerV1.ContainerSpec } {
     const record = this.#state.records.get(id);
-    if (!record?.spec) throw notFound(`No such container: ${id}`);
+    if (!record?.spec || record.desired === containerV1.DesiredState.REMOVED)
+      throw notFound(`No such container: ${id}`);
     return { ...record, spec: record.spec };
   }
 

@@ -13,6 +13,10 @@ export class Leadership {
     this.#leader = leader;
   }
 
+  get leads(): boolean {
+    return this.#term !== undefined;
+  }
+
   set(term: Term | undefined): void {
     this.#term = term;
   }

@@ -1,3 +1,4 @@
+export { createContainer, newContainerId, type SpecInput, until } from './requests.ts';
 export { SimulatedAgent, type SimulatedAgentOptions } from './simulated-agent.ts';
 export { SimulatedContainers } from './simulated-containers.ts';
-export { startTestCluster, type TestCluster, type TestClusterOptions } from './test-cluster.ts';
+export { startTestCluster, type TestCluster, type TestClusterOptions, type TestReplica } from './test-cluster.ts';

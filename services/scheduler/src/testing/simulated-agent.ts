@@ -68,7 +68,7 @@ export class SimulatedAgent {
     this.#run = undefined;
   }
 
-  /** Goes on being connected and says nothing more. */
+  /** Goes on being connected, says nothing more, and does not come back while it is frozen. */
   freeze(frozen = true): void {
     this.#frozen = frozen;
   }
@@ -99,6 +99,8 @@ export class SimulatedAgent {
   async #connectForEver(signal: AbortSignal): Promise<void> {
     let target: string | undefined;
     for (let turn = 0; !signal.aborted; turn++) {
+      while (this.#frozen && !signal.aborted) await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
       const address = target ?? this.#options.schedulers[turn % this.#options.schedulers.length] ?? '';
       target = undefined;
       try {

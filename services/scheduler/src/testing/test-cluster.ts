@@ -102,7 +102,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
   };
 
   const first = await addReplica('s1');
-  while (!first.scheduler.leading) await sleep(POLL_MS);
+  while (!first.scheduler.serving) await sleep(POLL_MS);
   for (let i = 1; i <= (options.agents ?? 0); i++) await addAgent(`h${i}`);
 
   return {
@@ -111,7 +111,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     agents,
     replicas,
     get leader() {
-      const leader = replicas.find((replica) => replica.scheduler.leading);
+      const leader = replicas.find((replica) => replica.scheduler.serving);
       if (!leader) throw new Error('no replica leads');
       return leader;
     },
