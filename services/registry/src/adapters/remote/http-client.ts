@@ -1,4 +1,4 @@
-import { type AtollError, deadlineExceeded, invalidArgument, resourceExhausted, unavailable } from '@atoll/errors';
+import { AtollError, deadlineExceeded, invalidArgument, resourceExhausted, unavailable } from '@atoll/errors';
 
 export interface HttpRequest {
   readonly method: string;
@@ -69,7 +69,8 @@ export async function* bodyOf(response: Response): AsyncGenerator<Uint8Array> {
       yield next.value;
     }
   } catch (error) {
-    throw (error as AtollError).reason === undefined ? connectionError(response.url, error) : error;
+    if (error instanceof AtollError || (error as Error).name === 'AbortError') throw error;
+    throw connectionError(response.url, error);
   } finally {
     await reader.cancel().catch(() => undefined);
   }

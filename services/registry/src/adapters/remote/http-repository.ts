@@ -63,9 +63,8 @@ export class HttpRepository implements RemoteSource, RemoteTarget {
   async hasBlob(digest: Digest): Promise<boolean> {
     const response = await this.#send({ method: 'HEAD', url: `${this.#base}/blobs/${digest}`, headers: {} });
     await response.body?.cancel();
-    if (response.status === 401 || response.status === 403 || response.status >= 500) {
-      throw await remoteError(response, 'BLOB_UNKNOWN');
-    }
+    // A refusal of HEAD has no words; the upload that follows is refused with them.
+    if (response.status >= 500) throw await remoteError(response, 'BLOB_UNKNOWN');
     return response.ok;
   }
 
