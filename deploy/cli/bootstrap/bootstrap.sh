@@ -27,7 +27,10 @@ find_node
 install_modules
 
 say 'building the TypeScript packages'
-npm run --silent build >&2 || fail 'the build failed, see above'
+NX_DAEMON=false NX_TUI=false npm run --silent build >"$tools/build.log" 2>&1 || {
+  cat "$tools/build.log" >&2
+  fail 'the build failed, see above'
+}
 
 say 'compiling the container shim'
 make --silent -C services/node-agent/native >&2 || fail 'the shim did not compile, see above' 'apt-get install gcc libc6-dev make'

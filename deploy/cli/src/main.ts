@@ -4,6 +4,8 @@ import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addHost } from './commands/host.ts';
 import { addInit } from './commands/init.ts';
+import { addJoin } from './commands/join.ts';
+import { addLeave } from './commands/leave.ts';
 import { addNode } from './commands/node.ts';
 import { addStatus } from './commands/status.ts';
 import { addTest } from './commands/test.ts';
@@ -37,6 +39,8 @@ function buildProgram(): Command {
     addTest,
     addInit,
     addToken,
+    addJoin,
+    addLeave,
     addNode,
     addHost,
     addVersion,

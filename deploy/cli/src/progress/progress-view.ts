@@ -2,7 +2,7 @@ import type { Step } from './step.ts';
 import { type TerminalStyle, terminalStyle } from './terminal-style.ts';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/** A plain log says what is waited for when it takes longer than this. */
+/** A plain log says what is waited for when it takes longer than this, and again after each further such time. */
 const PATIENCE_MS = 3000;
 
 /** Shows steps on stderr: a tree with spinners on a terminal, else a line for each step that ends or drags on. */
@@ -51,10 +51,11 @@ export class ProgressView {
 
   #tell(): void {
     for (const step of this.#steps) {
-      const slow = step.state === 'running' && Date.now() - (step.startedAt ?? 0) > PATIENCE_MS;
-      const key = step.state === 'running' ? (slow ? `slow ${step.detail}` : '') : step.state;
-      if (!key || key === 'waiting' || this.#told.get(step.id) === key) continue;
-      this.#told.set(step.id, key);
+      const waited = step.state === 'running' ? Math.floor((Date.now() - (step.startedAt ?? 0)) / PATIENCE_MS) : 0;
+      const news = step.state === 'running' ? waited > 0 && `${step.detail} ${waited}` : step.state;
+      if (!news || news === 'waiting' || this.#told.get(step.id) === news) continue;
+      if (step.state === 'running' && this.#told.get(step.id)?.endsWith(` ${waited}`)) continue;
+      this.#told.set(step.id, news);
       this.#output.write(`${this.#line(step)}\n`);
     }
   }

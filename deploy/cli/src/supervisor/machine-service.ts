@@ -3,11 +3,11 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CgroupTree } from '@atoll/hosts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
-import type { ServicePlan } from './service-plan.ts';
+import type { ServicePlan } from './service-process.ts';
 import { baseEnvironment } from './supervised-host.ts';
 import type { ServiceDefinition } from './supervised-service.ts';
 
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 
 /** A service that runs on the machine itself, in a cgroup of its own. */
 export async function machineService(paths: ClusterPaths, plan: ServicePlan): Promise<ServiceDefinition> {

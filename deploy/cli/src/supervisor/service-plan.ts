@@ -1,33 +1,15 @@
 import { join } from 'node:path';
-import { SHIM, serviceEntry } from '../cluster/checkout.ts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import type { ClusterSettings } from '../cluster/cluster-settings.ts';
+import { agentPlan } from './agent-plan.ts';
+import { type ServicePlan, serviceProcess } from './service-process.ts';
 
 export type ServiceName = 'scheduler' | 'registry' | 'image-builder' | 'gateway';
-
-/** How a service process is started. */
-export interface ServicePlan {
-  readonly name: string;
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly readyFile: string;
-}
 
 export interface PlannedHost {
   readonly name: string;
   readonly address: string;
 }
-
-/** Port of every agent on its own address. */
-export const AGENT_PORT = 7474;
-
-/** Small young generation and heap limits: these processes hold little and must not grow for comfort. */
-const NODE_FLAGS = [
-  '--max-semi-space-size=2',
-  '--max-old-space-size=256',
-  '--optimize-for-size',
-  '--disable-warning=ExperimentalWarning',
-];
 
 /** Turns the settings of a cluster into what each process needs to know. Pure, so that tests can look at it. */
 export class ServicePlanner {
@@ -101,40 +83,21 @@ export class ServicePlanner {
   }
 
   agent(host: PlannedHost): ServicePlan {
-    const data = this.#paths.hostData(host.name);
-    return {
-      ...this.#plan('node-agent', {
-        ATOLL_SCHEDULERS: this.endpoint('scheduler'),
-        ATOLL_REGISTRY: this.endpoint('registry'),
-        ATOLL_ADVERTISE: `${host.address}:${AGENT_PORT}`,
-        ATOLL_HOST_IP: host.address,
-        ATOLL_HOSTNAME: host.name,
-        ATOLL_DATA_ROOT: data,
-        ATOLL_TLS_DIR: join(data, 'tls'),
-        ATOLL_CGROUP_PARENT: this.#paths.hostCgroup(host.name),
-        ATOLL_SHIM: SHIM,
-        ATOLL_LOCAL: String(this.#settings.hosts === 1),
-        ATOLL_LISTEN: `${host.address}:${AGENT_PORT}`,
-        ATOLL_READY_FILE: join(this.#paths.readyDir, `agent-${host.name}`),
-      }),
-      name: `agent ${host.name}`,
-      readyFile: join(this.#paths.readyDir, `agent-${host.name}`),
-    };
+    return agentPlan(this.#paths, {
+      hostname: host.name,
+      address: host.address,
+      schedulers: [this.endpoint('scheduler')],
+      registry: this.endpoint('registry'),
+      local: this.#settings.hosts === 1 && this.#settings.advertise === undefined,
+    });
   }
 
-  #plan(service: ServiceName | 'node-agent', env: Record<string, string>): ServicePlan {
-    const readyFile = join(this.#paths.readyDir, service);
-    return {
-      name: service,
-      argv: [process.execPath, ...NODE_FLAGS, serviceEntry(service)],
-      readyFile,
-      env: {
-        ATOLL_TLS_DIR: this.#paths.tlsDir(service),
-        ATOLL_READY_FILE: readyFile,
-        ...(service !== 'node-agent' && { ATOLL_LISTEN: this.#listen(service) }),
-        ...env,
-      },
-    };
+  #plan(service: ServiceName, env: Record<string, string>): ServicePlan {
+    return serviceProcess(service, service, this.#paths, {
+      ATOLL_TLS_DIR: this.#paths.tlsDir(service),
+      ATOLL_LISTEN: this.#listen(service),
+      ...env,
+    });
   }
 
   #nats(): Record<string, string> {

@@ -11,7 +11,8 @@ import { machineService } from './machine-service.ts';
 import type { NatsDurability } from './nats-durability.ts';
 import { natsService } from './nats-service.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
-import { type ServicePlan, ServicePlanner } from './service-plan.ts';
+import { ServicePlanner } from './service-plan.ts';
+import type { ServicePlan } from './service-process.ts';
 import { SupervisedHost } from './supervised-host.ts';
 import { type ServiceDefinition, SupervisedService } from './supervised-service.ts';
 

@@ -3,8 +3,8 @@
 count=$(($(cat /var/lib/visits/count) + 1))
 echo "$count" >/var/lib/visits/count
 
-echo 'Content-Type: text/html; charset=utf-8'
-echo
+# HTTP ends its header lines with CR LF.
+printf 'Content-Type: text/html; charset=utf-8\r\n\r\n'
 cat <<PAGE
 <!doctype html>
 <html lang="en">

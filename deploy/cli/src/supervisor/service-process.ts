@@ -1,0 +1,32 @@
+import { join } from 'node:path';
+import { serviceEntry } from '../cluster/checkout.ts';
+import type { ClusterPaths } from '../cluster/cluster-paths.ts';
+
+/** How a service process is started. */
+export interface ServicePlan {
+  readonly name: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Holds the process's pid once it is ready. */
+  readonly readyFile: string;
+}
+
+/** Small young generation and heap limits: these processes hold little and must not grow for comfort. */
+const NODE_FLAGS = [
+  '--max-semi-space-size=2',
+  '--max-old-space-size=256',
+  '--optimize-for-size',
+  '--disable-warning=ExperimentalWarning',
+];
+
+/** A Node process of the services folder. */
+export function serviceProcess(
+  name: string,
+  service: string,
+  paths: ClusterPaths,
+  env: Readonly<Record<string, string>>,
+): ServicePlan {
+  const readyFile = join(paths.readyDir, name);
+  const argv = [process.execPath, ...NODE_FLAGS, serviceEntry(service)];
+  return { name, argv, readyFile, env: { ...env, ATOLL_READY_FILE: readyFile } };
+}
