@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Dockerfiles are full of them
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
@@ -221,11 +222,11 @@ describe('files', () => {
     ['relative to WORKDIR', 'WORKDIR /w\nCOPY a.txt here\nRUN cat /w/here', 'A'],
     ['into WORKDIR itself', 'WORKDIR /w/v\nCOPY a.txt .\nRUN cat /w/v/a.txt', 'A'],
     ['an archive by ADD', 'ADD pack.tgz /x\nRUN cat /x/in/tar; stat -c :%u /x/in/tar', 'T:1000\n'],
-    ['an archive by COPY', 'COPY pack.tgz /x/\nRUN head -c 2 /x/pack.tgz | od -An -tx1 || ls /x', 'pack.tgz\n'],
+    ['an archive by COPY', 'COPY pack.tgz /x/\nRUN ls /x', 'pack.tgz\n'],
     ['names with variables', 'ARG n=a\nENV d=/x\nCOPY ${n}.txt $d/\nRUN cat /x/a.txt', 'A'],
   ])('%s', async (_name, instructions, want) => {
     const shown = await printed(`FROM busybox\n${instructions}`, files);
-    expect(shown.replace(/\u001b\[91m.*?\u001b\[0m/gs, '')).toBe(want);
+    expect(shown).toBe(want);
   });
 
   test('the Dockerfile and what is ignored are not in the context, folders with kept files are', async () => {

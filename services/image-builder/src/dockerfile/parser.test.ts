@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Dockerfiles are full of them
 import { asAtollError } from '@atoll/errors';
 import { describe, expect, test } from 'vitest';
 import type { Instruction } from './instructions.ts';

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Dockerfiles are full of them
 import { describe, expect, test } from 'vitest';
 import { expandWord } from '../dockerfile/expand.ts';
 import { goQuoteList } from '../dockerfile/go-quote.ts';

@@ -18,7 +18,7 @@ import type { TarEntry } from '../archive/tar-entry.ts';
 import { encodeHeader, padding } from '../archive/tar-header.ts';
 import { readTar } from '../archive/tar-reader.ts';
 
-/** What a path was: its tar entry and a digest over it and its content. */
+/** What a path was: its tar entry and a mark that changes when it does. */
 export interface Seen {
   readonly entry: TarEntry;
   readonly mark: string;
@@ -49,17 +49,27 @@ export async function applyTar(
   }
 }
 
+/** Says whether a path of the same directory was touched: cheap, but of no meaning elsewhere. */
+export function changeMark(path: string, entry: TarEntry): string {
+  const { ino, ctimeNs } = lstatSync(path, { bigint: true });
+  // What happens in a directory changes its times, which is no change of its own.
+  return entry.type === 'directory' ? `${ino} ${entry.mode} ${entry.uid} ${entry.gid}` : `${ino} ${ctimeNs}`;
+}
+
+/** The same for the same content and attributes anywhere. */
+export function contentMark(path: string, entry: TarEntry): string {
+  const content = entry.type === 'file' ? hash('sha256', readFileSync(path)) : '';
+  return JSON.stringify([{ ...entry, name: '', mtime: 0, xattrs: [] }, content]);
+}
+
 /** Everything below a directory, by path. */
-export function look(root: string): Map<string, Seen> {
+export function look(root: string, mark: typeof changeMark): Map<string, Seen> {
   const seen = new Map<string, Seen>();
   const walk = (path: string): void => {
     for (const name of readdirSync(join(root, path)).sort()) {
       const child = path === '' ? name : `${path}/${name}`;
       const entry = entryOf(root, child);
-      const content = entry.type === 'file' ? hash('sha256', readFileSync(join(root, child))) : '';
-      // The size of a directory says nothing, its time changes with its children.
-      const mtime = entry.type === 'directory' ? 0 : entry.mtime;
-      seen.set(child, { entry, mark: JSON.stringify([{ ...entry, mtime, xattrs: [] }, content]) });
+      seen.set(child, { entry, mark: mark(join(root, child), entry) });
       if (entry.type === 'directory') walk(child);
     }
   };
@@ -69,7 +79,7 @@ export function look(root: string): Map<string, Seen> {
 
 /** The difference as a layer's tar; undefined when there is none. */
 export function layerOf(root: string, before: ReadonlyMap<string, Seen>, epoch: number): Buffer | undefined {
-  const after = look(root);
+  const after = look(root, changeMark);
   const parts: Buffer[] = [];
   for (const [path, { entry, mark }] of after) {
     if (before.get(path)?.mark === mark) continue;

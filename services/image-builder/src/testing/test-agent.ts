@@ -18,7 +18,7 @@ import { invalidArgument, notFound } from '@atoll/errors';
 import { buildV1, containerV1, imageV1 } from '@atoll/proto';
 import { AsyncQueue, type CallContext, Channel, GrpcHost, type Handlers, type TlsIdentity } from '@atoll/rpc';
 import { readTar } from '../archive/tar-reader.ts';
-import { applyTar, layerOf, look } from './directory-layer.ts';
+import { applyTar, changeMark, contentMark, layerOf, look } from './directory-layer.ts';
 import { everyone } from './test-registry.ts';
 
 /**
@@ -30,6 +30,8 @@ export class TestAgent {
   readonly host: GrpcHost;
   readonly #root: string;
   readonly #registry: Channel;
+  /** Layers fetched so far. */
+  readonly #blobs = new Map<string, Buffer>();
   /** Calls by method: metadata must cost none. */
   readonly calls: string[] = [];
   address = '';
@@ -66,6 +68,7 @@ export class TestAgent {
         this.calls.push('makeDirectory');
         const result = await this.#step(request.base?.layers ?? [], Number(request.sourceDateEpoch), async (root) => {
           mkdirSync(join(root, request.path), { recursive: true });
+          return undefined;
         });
         return { result };
       },
@@ -75,7 +78,7 @@ export class TestAgent {
           const found = request.paths.flatMap((path) => expand(root, path));
           const marks = found.map((path) => {
             if (!statSync(path).isDirectory()) return [basename(path), readFileSync(path, 'latin1')];
-            return [...look(path)].map(([name, { mark }]) => [name, mark]);
+            return [...look(path, contentMark)].map(([name, { mark }]) => [name, mark]);
           });
           return { digest: `sha256:${hash('sha256', JSON.stringify(marks))}` };
         });
@@ -118,6 +121,7 @@ export class TestAgent {
     const result = await this.#step(start.base?.layers ?? [], Number(start.sourceDateEpoch), async (root) => {
       if (start.from) await this.#inside(start.from.layers, async (from) => copyFrom(from, root, start));
       else await copyTar(root, start, Buffer.concat(parts));
+      return undefined;
     });
     return { result };
   }
@@ -126,10 +130,10 @@ export class TestAgent {
   async #step(
     layers: readonly containerV1.Layer[],
     epoch: number,
-    work: (root: string) => Promise<number | void>,
+    work: (root: string) => Promise<number | undefined>,
   ): Promise<buildV1.StepResult> {
     return await this.#inside(layers, async (root) => {
-      const before = look(root);
+      const before = look(root, changeMark);
       const exitCode = (await work(root)) ?? 0;
       const tar = exitCode === 0 ? layerOf(root, before, epoch) : undefined;
       if (!tar) return { exitCode, layer: undefined, empty: exitCode === 0 };
@@ -151,9 +155,14 @@ export class TestAgent {
     try {
       const blobs = this.#registry.client(imageV1.BlobServiceService);
       for (const layer of layers) {
-        const parts: Buffer[] = [];
-        for await (const { data } of blobs.readBlob({ digest: layer.digest, offset: 0n })) parts.push(data);
-        await applyTar(root, Buffer.concat(parts));
+        let blob = this.#blobs.get(layer.digest);
+        if (!blob) {
+          const parts: Buffer[] = [];
+          for await (const { data } of blobs.readBlob({ digest: layer.digest, offset: 0n })) parts.push(data);
+          blob = Buffer.concat(parts);
+          this.#blobs.set(layer.digest, blob);
+        }
+        await applyTar(root, blob);
       }
       return await work(root);
     } finally {
@@ -223,7 +232,7 @@ function copyFrom(from: string, root: string, start: buildV1.CopyStepStart): voi
     const to = !directory && below ? join(target, basename(source)) : target;
     mkdirSync(directory ? to : dirname(to), { recursive: true });
     cpSync(source, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-    const all = directory ? [...look(source).keys()].map((name) => join(to, name)) : [to];
+    const all = directory ? [...look(source, contentMark).keys()].map((name) => join(to, name)) : [to];
     for (const path of all) adjust(path, start);
   }
 }
