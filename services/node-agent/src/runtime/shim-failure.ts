@@ -28,28 +28,36 @@ export function shimError(failure: ShimFailure, context: string): AtollError {
   });
 }
 
-const INPUT_STEPS = new Set([
-  'resolve user',
-  'enter working directory',
-  'set resource limit',
-  'apply limit',
-  'write sysctl',
-]);
+const REASON_OF_ERRNO: Readonly<Record<string, ErrorReason>> = {
+  ENOSPC: 'resource-exhausted',
+  ENOMEM: 'resource-exhausted',
+  EDQUOT: 'resource-exhausted',
+  EMFILE: 'resource-exhausted',
+  EROFS: 'permission-denied',
+  ESRCH: 'not-found',
+};
 
-function reasonFor(failure: ShimFailure): ErrorReason {
-  if (failure.errno === 'ENOSPC' || failure.errno === 'ENOMEM' || failure.errno === 'EDQUOT')
-    return 'resource-exhausted';
-  if (failure.errno === 'EROFS') return 'permission-denied';
-  if (failure.step === 'find path' && failure.errno === 'ENOTDIR') return 'invalid-argument';
-  if (failure.step === 'find path' && failure.errno === 'ELOOP') return 'invalid-argument';
-  if (failure.step === 'lock bundle') return 'conflict';
-  if (INPUT_STEPS.has(failure.step)) return 'invalid-argument';
-  if (failure.step.startsWith('mount') || failure.step === 'create device') return 'invalid-argument';
-  if (failure.step === 'state') return 'conflict';
-  if (failure.errno === 'ENOSPC' || failure.errno === 'ENOMEM' || failure.errno === 'EMFILE')
-    return 'resource-exhausted';
-  if (failure.errno === 'ESRCH' || failure.errno === 'ENOENT') return 'not-found';
-  return 'internal';
+/** Steps that fail because of what somebody asked for or sent. */
+const REASON_OF_STEP: Readonly<Record<string, ErrorReason>> = {
+  arguments: 'invalid-argument',
+  'read archive': 'invalid-argument',
+  unpack: 'invalid-argument',
+  'resolve user': 'invalid-argument',
+  'enter working directory': 'invalid-argument',
+  'set resource limit': 'invalid-argument',
+  'apply limit': 'invalid-argument',
+  'write sysctl': 'invalid-argument',
+  'create device': 'invalid-argument',
+  'mount bind': 'invalid-argument',
+  'mount tmpfs': 'invalid-argument',
+  signal: 'invalid-argument',
+  state: 'conflict',
+  'lock bundle': 'conflict',
+};
+
+function reasonFor({ step, errno }: ShimFailure): ErrorReason {
+  if (step === 'find path') return errno === 'ENOENT' ? 'not-found' : 'invalid-argument';
+  return REASON_OF_ERRNO[errno] ?? REASON_OF_STEP[step] ?? (errno === 'ENOENT' ? 'not-found' : 'internal');
 }
 
 export interface ShimReply {
