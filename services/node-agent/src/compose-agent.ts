@@ -11,6 +11,7 @@ import { detectNodeFacts } from './agent/node-facts.ts';
 import { NodeMemory } from './agent/node-memory.ts';
 import { OrderWorker } from './agent/order-worker.ts';
 import { Session } from './agent/session.ts';
+import { BUILD_STEP_SERVICE_ROLES, buildStepService } from './api/grpc/build-step-service.ts';
 import { RUNTIME_SERVICE_ROLES, runtimeService } from './api/grpc/runtime-service.ts';
 import { ContainerArchive } from './archive/container-archive.ts';
 import { ShimFilesystem } from './archive/shim-filesystem.ts';
@@ -19,6 +20,7 @@ import { ContainerFiles } from './containers/container-files.ts';
 import { ContainerManager } from './containers/container-manager.ts';
 import { cgroupPathOf, type PlanHost } from './containers/container-plan.ts';
 import { hostDevices } from './containers/host-devices.ts';
+import { ensureInitLayer } from './containers/init-layer.ts';
 import { Launcher } from './containers/launcher.ts';
 import { ownCapabilities } from './containers/own-capabilities.ts';
 import { hasSwapAccounting } from './containers/swap-accounting.ts';
@@ -30,10 +32,14 @@ import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
 import { HostNetwork } from './network/host-network.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
+import { ShimTools } from './runtime/shim-tools.ts';
 import { CgroupV1Reader } from './stats/cgroup-v1.ts';
 import { CgroupV2Reader } from './stats/cgroup-v2.ts';
 import { StatsSampler } from './stats/stats-sampler.ts';
 import { MountResolver } from './volumes/mount-resolver.ts';
+import type { BuildHost } from './steps/build-host.ts';
+import { LayerCommitter } from './steps/layer-committer.ts';
+import { StepWorkspaces } from './steps/step-workspaces.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */
@@ -41,13 +47,13 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const root = config.ATOLL_DATA_ROOT;
   const shim = config.ATOLL_SHIM;
   await mkdir(root, { recursive: true, mode: 0o711 });
-  const emptyDirectory = join(root, 'empty');
-  await mkdir(emptyDirectory, { recursive: true, mode: 0o755 });
+  const initLayer = await ensureInitLayer(join(root, 'init'));
   const facts = await detectNodeFacts(config);
   const memory = await NodeMemory.open(root);
   const channels = new ChannelPool(tls);
   const blobs = new RegistryBlobs(() => channels.get(config.ATOLL_REGISTRY, 'registry'));
-  const filesystem = new ShimFilesystem(shim);
+  const tools = new ShimTools(shim);
+  const filesystem = new ShimFilesystem(tools);
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
     root,
@@ -73,13 +79,14 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const volumes = new VolumeStore(join(root, 'volumes'));
   const launcher = new Launcher({
     shim,
+    tools,
     files: await ContainerFiles.open(join(root, 'containers')),
     layers,
     network,
     mounts: new MountResolver(volumes, filesystem, root),
     volumes,
     host,
-    emptyDirectory,
+    initLayer,
   });
   const containers = new ContainerManager({ nodeId: tls.id, launcher, logger });
   const session = new Session({
@@ -101,6 +108,20 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const cgroups = (await detectCgroupMode()) === 'v2' ? new CgroupV2Reader() : new CgroupV1Reader();
   const cgroupPath = (id: string): string => cgroupPathOf(id, host);
   const archive = new ContainerArchive(filesystem);
+  const emptyLayer = join(root, 'empty');
+  await mkdir(emptyLayer, { recursive: true, mode: 0o755 });
+  const steps: BuildHost = {
+    workspaces: await StepWorkspaces.open(join(root, 'builds'), tools),
+    committer: new LayerCommitter({ filesystem, blobs, layers }),
+    layers,
+    filesystem,
+    tools,
+    shim,
+    network,
+    host,
+    initLayer,
+    emptyLayer,
+  };
   const grpc = new GrpcHost({
     listen: config.ATOLL_LISTEN,
     tls,
@@ -119,6 +140,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
         archive,
         layers,
       }),
-    );
+    )
+    .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
   return new NodeAgent({ containers, network, layers, memory, host: grpc, session, logger });
 }

@@ -6,7 +6,8 @@ import { isActive } from '../containers/container-states.ts';
 import { decompressed } from '../images/decompress.ts';
 import { treeSize } from '../files/tree-size.ts';
 import { bundlePath } from '../runtime/bundle.ts';
-import type { Root, RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
+import type { RootSpec } from '../runtime/shim-tools.ts';
+import type { RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
 
 export interface PutOptions {
   readonly noOverwriteDirNonDir: boolean;
@@ -40,9 +41,11 @@ export class ContainerArchive {
     const security = container.record.spec?.security;
     if (security?.readOnlyRootfs) throw conflict('container rootfs is marked read-only');
     const root = await rootOf(container);
-    const write = { noOverwriteDirNonDir: options.noOverwriteDirNonDir };
-    const owner = options.copyUidGid ? {} : { owner: '0:0' };
-    await this.#filesystem.write(root, path, decompressed(archive), { ...write, ...owner }, signal);
+    // Docker: as the archive says, or all the container's user's.
+    const user = options.copyUidGid ? (container.record.spec?.process?.user ?? '') : '';
+    const owner = user === '' ? undefined : await this.#filesystem.user(root, user, signal);
+    const write = { keepKinds: options.noOverwriteDirNonDir, owner };
+    await this.#filesystem.write(root, path, decompressed(archive), write, signal);
   }
 
   changes(container: Container, signal: AbortSignal): Promise<readonly runtimeV1.Change[]> {
@@ -55,16 +58,10 @@ export class ContainerArchive {
   }
 }
 
-async function rootOf(container: Container): Promise<Root> {
-  if (isActive(container.status.state)) {
-    const text = await readFile(bundlePath(container.bundle, 'init'), 'utf8');
-    const [pid = '', startTicks = ''] = text.trim().split(' ');
-    return { kind: 'process', process: { pid: Number(pid), startTicks: BigInt(startTicks) } };
-  }
-  return {
-    kind: 'overlay',
-    lowers: container.lowers,
-    upper: container.upperDirectory,
-    work: container.workDirectory,
-  };
+/** A container that does not run is seen as it would be: its layers and what it has mounted. */
+async function rootOf(container: Container): Promise<RootSpec> {
+  if (!isActive(container.status.state)) return { kind: 'bundle', path: container.bundle };
+  const text = await readFile(bundlePath(container.bundle, 'init'), 'utf8');
+  const [pid = '', startTicks = ''] = text.trim().split(' ');
+  return { kind: 'process', process: { pid: Number(pid), startTicks: BigInt(startTicks) } };
 }

@@ -1,48 +1,39 @@
 import type { runtimeV1 } from '@atoll/proto';
-import type { ProcessIdentity } from '../runtime/plan.ts';
+import type { ArchivePutOptions, RootSpec } from '../runtime/shim-tools.ts';
 
-/**
- * An untrusted root file system: what a running process sees, or folders of layers (top first) with an upper folder that takes
- * the changes. All path work in it happens in the shim, on descriptors.
- */
-export type Root =
-  | { readonly kind: 'process'; readonly process: ProcessIdentity }
-  | { readonly kind: 'overlay'; readonly lowers: readonly string[]; readonly upper?: string; readonly work?: string };
-
-export interface WriteOptions {
-  /** Owner of everything written: `uid[:gid]` or names of the root's own files; undefined: as the archive says. */
-  readonly owner?: string;
-  /** Permission bits of everything written, octal. */
-  readonly mode?: string;
-  /** Make the folder and its missing parents. */
-  readonly makeDirectory?: boolean;
-  /** The archive's single entry gets this name. */
-  readonly rename?: string;
-  /** Fail when a folder would replace something else or the other way round. */
-  readonly noOverwriteDirNonDir?: boolean;
+/** Reads an untrusted root file system. Throws not-found when the path is not there. */
+export interface RootReader {
+  stat(root: RootSpec, path: string, signal: AbortSignal): Promise<runtimeV1.PathStat>;
+  /** A tar whose members begin with the path's last name. */
+  read(root: RootSpec, path: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Paths that match a pattern of Go's filepath.Match, sorted. */
+  glob(root: RootSpec, pattern: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
-/** Throws not-found when the path is not there. */
-export interface RootReader {
-  stat(root: Root, path: string, signal: AbortSignal): Promise<runtimeV1.PathStat>;
-  /** A tar whose first entry is the path's last name; `<path>/.` gives what is in the folder. */
-  read(root: Root, path: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+export interface WriteOptions extends ArchivePutOptions {
+  /** Permission bits of everything written. */
+  readonly mode?: number | undefined;
 }
 
 export interface RootWriter {
   /** Unpacks a tar below a folder. Throws not-found when the folder is missing, invalid-argument when it is none. */
   write(
-    root: Root,
-    directory: string,
+    root: RootSpec,
+    folder: string,
     tar: AsyncIterable<Uint8Array>,
     options: WriteOptions,
     signal: AbortSignal,
   ): Promise<void>;
+  /** A Docker user string by the root's own files. */
+  user(root: RootSpec, user: string, signal: AbortSignal): Promise<{ readonly uid: number; readonly gid: number }>;
 }
 
 /** What the upper folder of an overlay holds. */
 export interface UpperReader {
-  /** The layer (OCI tar with whiteouts) that the folder makes above its lowers; the same folder gives the same bytes. */
-  diff(upper: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * The layer (OCI tar with whiteouts) that the folder makes above its lowers; the same folder gives the same bytes. Entries
+   * newer than `epoch` (unix seconds, 0 = none) get its time.
+   */
+  diff(upper: string, epoch: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   changes(upper: string, lowers: readonly string[], signal: AbortSignal): Promise<readonly runtimeV1.Change[]>;
 }

@@ -1,22 +1,86 @@
-import { spawn } from 'node:child_process';
-import { unimplemented } from '@atoll/errors';
+import { Readable } from 'node:stream';
+import { hasReason, unimplemented } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
-import { feed } from '../images/through.ts';
-import type { Root, RootReader, RootWriter, UpperReader, WriteOptions } from './root-filesystem.ts';
+import type { LayerUnpacker } from '../images/fs-layer-store.ts';
+import type { RootSpec, ShimTools } from '../runtime/shim-tools.ts';
+import type { VolumeSeeder } from '../volumes/mount-resolver.ts';
+import { goFileMode } from './go-file-mode.ts';
+import type { RootReader, RootWriter, UpperReader, WriteOptions } from './root-filesystem.ts';
 
-export class ShimFilesystem implements RootReader, RootWriter, UpperReader {
-  readonly #shim: string;
-  constructor(shim: string) { this.#shim = shim; }
-  async unpack(tar: AsyncIterable<Uint8Array>, directory: string, signal: AbortSignal): Promise<void> {
-    const child = spawn('tar', ['-C', directory, '-xf', '-'], { stdio: ['pipe', 'ignore', 'inherit'], signal });
-    const done = new Promise<void>((resolve, reject) => child.on('close', (code) => code === 0 ? resolve() : reject(new Error('tar'))));
-    await feed(tar, child.stdin as any);
-    await done;
+/** Docker's numbers for kinds of changes. */
+const CHANGE_KIND = { changed: 0, added: 1, deleted: 2 } as const;
+
+/** Untrusted file trees, by the shim's tools. */
+export class ShimFilesystem implements RootReader, RootWriter, UpperReader, LayerUnpacker, VolumeSeeder {
+  readonly #tools: ShimTools;
+
+  constructor(tools: ShimTools) {
+    this.#tools = tools;
   }
-  async seed(): Promise<void> {}
-  async stat(): Promise<runtimeV1.PathStat> { throw unimplemented('stat'); }
-  async *read(): AsyncIterable<Uint8Array> { throw unimplemented('read'); }
-  async write(): Promise<void> { throw unimplemented('write'); }
-  async *diff(): AsyncIterable<Uint8Array> { throw unimplemented('diff'); }
-  async changes(): Promise<readonly runtimeV1.Change[]> { throw unimplemented('changes'); }
+
+  async unpack(tar: AsyncIterable<Uint8Array>, directory: string, signal: AbortSignal): Promise<string> {
+    return (await this.#tools.applyLayer(directory, Readable.from(tar), {}, signal)).diffId;
+  }
+
+  async seed(lowers: readonly string[], path: string, volume: string, signal: AbortSignal): Promise<void> {
+    const root: RootSpec = { kind: 'overlay', lowers };
+    const found = await this.#tools.statPath(root, path, signal).catch((error: unknown) => {
+      if (hasReason(error, 'not-found')) return undefined;
+      throw error;
+    });
+    if (!found || (found.mode & 0o170000) !== 0o040000) return;
+    const tar = this.#tools.getArchive(root, path, signal);
+    // The archive's one top member is the folder itself: renamed to the volume's, it brings owner and mode along.
+    const at = volume.lastIndexOf('/');
+    const parent: RootSpec = { kind: 'directory', path: volume.slice(0, at) };
+    await this.#tools.putArchive(parent, '/', tar, { rename: volume.slice(at + 1) }, signal);
+  }
+
+  async stat(root: RootSpec, path: string, signal: AbortSignal): Promise<runtimeV1.PathStat> {
+    const { name, size, mode, mtimeSeconds, mtimeNanoseconds, linkTarget } = await this.#tools.statPath(
+      root,
+      path,
+      signal,
+    );
+    return {
+      name,
+      size: BigInt(size),
+      mode: goFileMode(mode),
+      mtimeNs: BigInt(mtimeSeconds) * 1_000_000_000n + BigInt(mtimeNanoseconds),
+      linkTarget,
+    };
+  }
+
+  read(root: RootSpec, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#tools.getArchive(root, path, signal);
+  }
+
+  async write(
+    root: RootSpec,
+    folder: string,
+    tar: AsyncIterable<Uint8Array>,
+    options: WriteOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (options.mode !== undefined) throw unimplemented('permissions for a copy (--chmod) are not supported');
+    await this.#tools.putArchive(root, folder, Readable.from(tar), options, signal);
+  }
+
+  user(root: RootSpec, user: string, signal: AbortSignal): Promise<{ readonly uid: number; readonly gid: number }> {
+    return this.#tools.resolveUser(root, user, signal);
+  }
+
+  async glob(_root: RootSpec, pattern: string): Promise<readonly string[]> {
+    throw unimplemented(`wildcards in the source of a COPY --from ("${pattern}") are not supported`);
+  }
+
+  diff(upper: string, epoch: number, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    if (epoch !== 0) throw unimplemented('SOURCE_DATE_EPOCH is not supported for build steps');
+    return this.#tools.diffLayer(upper, signal);
+  }
+
+  async changes(upper: string, lowers: readonly string[], signal: AbortSignal): Promise<readonly runtimeV1.Change[]> {
+    const changes = await this.#tools.changes(upper, lowers, signal);
+    return changes.map(({ kind, path }) => ({ path, kind: CHANGE_KIND[kind] }));
+  }
 }

@@ -1,4 +1,4 @@
-import { asAtollError, unavailable } from '@atoll/errors';
+import { asAtollError, hasReason, unavailable } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { LayerLease } from '../images/layer-store.ts';
@@ -89,7 +89,12 @@ export class ContainerProcess {
 
   async signal(number: number): Promise<void> {
     const target = this.#options.record().spec?.pidMode === 'host' && number === 9 ? 'all' : 'init';
-    await this.client().kill(number, target, AbortSignal.timeout(REQUEST_MS));
+    await this.client()
+      .kill(number, target, AbortSignal.timeout(REQUEST_MS))
+      .catch((error: unknown) => {
+        // It has just ended by itself: its end is on the way.
+        if (!hasReason(error, 'unavailable', 'not-found', 'conflict')) throw error;
+      });
     // A frozen process gets a signal only once it thaws.
     if (this.#book.state === S.PAUSED && this.#policyRests) await this.unpause();
   }

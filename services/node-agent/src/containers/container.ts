@@ -77,9 +77,9 @@ export class Container {
     return this.#launcher.options.files.work(this.id);
   }
 
-  /** Folders of the image, top first; empty before the first preparation. */
+  /** What the container's own changes lie upon, top first. */
   get lowers(): readonly string[] {
-    return this.#process.lowers;
+    return [this.#launcher.options.initLayer, ...this.#process.lowers];
   }
 
   /** Aborted when the present process has ended; without a process, aborted already. */

@@ -8,7 +8,7 @@ import { Semaphore } from '../processes/semaphore.ts';
 import { bundlePath } from '../runtime/bundle.ts';
 import { launchShim } from '../runtime/launch-shim.ts';
 import { ShimClient } from '../runtime/shim-client.ts';
-import { runShim } from '../runtime/shim-process.ts';
+import type { ShimTools } from '../runtime/shim-tools.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import type { MountResolver } from '../volumes/mount-resolver.ts';
 import type { VolumeStore } from '../volumes/volume-store.ts';
@@ -20,14 +20,15 @@ import { requireSupported } from './supported-spec.ts';
 
 export interface LauncherOptions {
   readonly shim: string;
+  readonly tools: ShimTools;
   readonly files: ContainerFiles;
   readonly layers: LayerStore;
   readonly network: HostNetwork;
   readonly mounts: MountResolver;
   readonly volumes: VolumeStore;
   readonly host: PlanHost;
-  /** A folder with nothing in it: the lowest layer of images that have none. */
-  readonly emptyDirectory: string;
+  /** See `ensureInitLayer`. */
+  readonly initLayer: string;
 }
 
 /** A container prepared up to its exec. */
@@ -102,7 +103,7 @@ export class Launcher {
 
   /** Takes down what a supervisor has left that was killed; afterwards the exit record says how the run ended. */
   async cleanUp(id: string): Promise<void> {
-    await runShim(this.options.shim, ['cleanup', this.options.files.directory(id)], AbortSignal.timeout(30_000));
+    await this.options.tools.cleanup(this.options.files.directory(id), AbortSignal.timeout(30_000));
   }
 
   /** How the last run ended, if its end was written down. */
@@ -136,7 +137,7 @@ export class Launcher {
     const parts = {
       root: {
         kind: 'overlay' as const,
-        lowers: lease.directories.length > 0 ? lease.directories : [this.options.emptyDirectory],
+        lowers: [this.options.initLayer, ...lease.directories],
         upper: files.upper(record.id),
         work: files.work(record.id),
         readonly: spec.security?.readOnlyRootfs ?? false,

@@ -1,6 +1,6 @@
 import { rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { internal } from '@atoll/errors';
+import { dataLoss, internal } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
 import { parseDigest } from '@atoll/reference';
@@ -8,13 +8,14 @@ import { runTool } from '../processes/run-tool.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import type { BlobReader } from './blob-store.ts';
 import { decompressed } from './decompress.ts';
-import { Hashed } from './hashed.ts';
+import { Counted, Hashed } from './hashed.ts';
 import type { LayerDirectory } from './layer-directory.ts';
 import type { LayerLease, LayerStore } from './layer-store.ts';
 
-/** Turns a tar stream into files below a folder, in overlay form. Runs outside this process. */
+/** Turns a tar stream into files below a folder, in overlay form, written out to disk. Runs outside this process. */
 export interface LayerUnpacker {
-  unpack(tar: AsyncIterable<Uint8Array>, directory: string, signal: AbortSignal): Promise<void>;
+  /** Gives the digest of the stream. */
+  unpack(tar: AsyncIterable<Uint8Array>, directory: string, signal: AbortSignal): Promise<string>;
 }
 
 export interface LayerStoreOptions {
@@ -138,12 +139,14 @@ export class FsLayerStore implements LayerStore {
     const path = await directory.prepare();
     try {
       const blob = new Hashed(blobs.read(parseDigest(layer.digest), signal));
-      const tar = new Hashed(decompressed(blob));
-      await unpacker.unpack(tar, join(path, 'fs'), signal);
+      const tar = new Counted(decompressed(blob));
+      const diffId = await unpacker.unpack(tar, join(path, 'fs'), signal);
       blob.verify(layer.digest, `the layer blob ${layer.digest}`);
-      tar.verify(layer.diffId, `the unpacked layer ${layer.digest}`);
+      if (diffId !== layer.diffId) {
+        throw dataLoss(`layer ${layer.digest} unpacks to ${diffId}, its image says ${layer.diffId}: the image is damaged`);
+      }
       await directory.commit(path, layer.diffId, tar.size);
-      this.#writeOut(layer.diffId);
+      await directory.markSynced(layer.diffId);
       logger.debug({ layer: layer.diffId, bytes: tar.size }, 'layer fetched');
     } catch (error) {
       await directory.discard(path);

@@ -38,3 +38,20 @@ export class Hashed implements AsyncIterable<Uint8Array> {
     }
   }
 }
+
+/** Passes bytes on and knows their number. */
+export class Counted implements AsyncIterable<Uint8Array> {
+  readonly #source: AsyncIterable<Uint8Array>;
+  size = 0;
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    for await (const chunk of this.#source) {
+      this.size += chunk.length;
+      yield chunk;
+    }
+  }
+}

@@ -25,11 +25,11 @@ export class LayerCommitter {
     this.#options = options;
   }
 
-  /** Undefined when nothing was written. Takes the folder away. */
-  async commit(upper: string, signal: AbortSignal): Promise<containerV1.Layer | undefined> {
+  /** Undefined when nothing was written. Takes the folder away. Entries newer than the epoch (0 = none) get its time. */
+  async commit(upper: string, sourceDateEpoch: bigint, signal: AbortSignal): Promise<containerV1.Layer | undefined> {
     if ((await readdir(upper)).length === 0) return undefined;
     const { filesystem, blobs, layers } = this.#options;
-    const tar = new Hashed(filesystem.diff(upper, signal));
+    const tar = new Hashed(filesystem.diff(upper, Number(sourceDateEpoch), signal));
     const blob = new Hashed(through(tar, createGzip({ level: GZIP_LEVEL })));
     const stored = await blobs.write(blob, signal);
     blob.verify(stored.digest, 'the layer as the image store has it');
