@@ -52,6 +52,10 @@ static size_t make_plan(uint8_t *out)
 	for (unsigned tag = TAG_ID; tag <= TAG_TARGET; tag++) {
 		if (tag == TAG_ROOT_DIRECTORY || (tag == TAG_TARGET && next_random() % 2))
 			continue;
+		if (tag == TAG_NAMESPACE) {
+			at = put(out, put(out, at, tag, 2), 19, 4);
+			at = put_text(out, put(out, put(out, put(out, put(out, at, NS_UTS, 1), 1, 1), 5, 4), 9, 8), "");
+		}
 		size_t start = put(out, at, tag, 2);
 		size_t body = put(out, start, 0, 4);
 		at = body;
@@ -136,7 +140,7 @@ static void tar_header(uint8_t *block, const char *name, char type, const char *
 
 static size_t make_tar(uint8_t *out)
 {
-	static const char record[] = "30 mtime=1350244992.023960108\n20 path=longer/na\n27 SCHILY.xattr.user.a=bcd\n11 size=3\n";
+	static const char record[] = "30 mtime=1350244992.023960108\n18 path=longer/na\n27 SCHILY.xattr.user.a=bcd\n10 size=3\n";
 	size_t at = 0;
 
 	tar_header(out + at, "pax", 'x', "", sizeof(record) - 1);

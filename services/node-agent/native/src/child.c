@@ -65,16 +65,12 @@ int process_open(const struct identity *process, struct err *err)
 	return pidfd;
 }
 
-int namespace_join(const struct ns_plan *namespace, int flag, const char *name, struct err *err)
+int namespace_open(const struct ns_plan *namespace, struct err *err)
 {
-	CLEANUP_CLOSE int fd = namespace->mode == NS_JOIN ? process_open(&namespace->process, err)
-							    : open(namespace->path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return namespace->mode == NS_JOIN ? -1 : err_sys(err, "join namespace", "%s", namespace->path);
-	if (setns(fd, flag) < 0)
-		return err_sys(err, "join namespace", "%s", name);
-	return 0;
+	if (namespace->mode == NS_JOIN)
+		return process_open(&namespace->process, err);
+	int fd = open(namespace->path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "join namespace", "%s", namespace->path) : fd;
 }
 
 static void wait_for_start(int sync)

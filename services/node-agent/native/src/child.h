@@ -21,8 +21,13 @@ void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, 
 /* Reports the error to the shim and ends the process. */
 _Noreturn void child_fail(int sync, const struct err *err);
 
-/* Descriptor of a verified process, and of a namespace of a plan; -1 with err. */
+/* Descriptor of a verified process; -1 with err. */
 int process_open(const struct identity *process, struct err *err);
-int namespace_join(const struct ns_plan *namespace, int flag, const char *name, struct err *err);
+
+/*
+ * What setns takes for a namespace that is to be joined: a process or a namespace file. To be opened
+ * on the host, as inside a new pid namespace the plan's pids mean nothing.
+ */
+int namespace_open(const struct ns_plan *namespace, struct err *err);
 
 #endif

@@ -17,7 +17,7 @@
 #include "path.h"
 #include "rootfs.h"
 
-static int join_namespaces(const struct plan *plan, struct err *err)
+static int join_namespaces(const struct shim *shim, struct err *err)
 {
 	static const struct { enum ns_kind kind; int flag; const char *name; } kinds[] = {
 		{ NS_NET, CLONE_NEWNET, "network" }, { NS_IPC, CLONE_NEWIPC, "ipc" },
@@ -25,11 +25,10 @@ static int join_namespaces(const struct plan *plan, struct err *err)
 	};
 
 	for (size_t index = 0; index < sizeof(kinds) / sizeof(*kinds); index++) {
-		const struct ns_plan *namespace = &plan->namespaces[kinds[index].kind];
+		int fd = shim->joined[kinds[index].kind];
 
-		if ((namespace->mode == NS_JOIN || namespace->mode == NS_PATH) &&
-		    namespace_join(namespace, kinds[index].flag, kinds[index].name, err) < 0)
-			return -1;
+		if (fd >= 0 && setns(fd, kinds[index].flag) < 0)
+			return err_sys(err, "join namespace", "%s", kinds[index].name);
 	}
 	return 0;
 }
@@ -109,7 +108,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	struct plan *plan = &shim->plan;
 	int is_private_net = plan->namespaces[NS_NET].mode == NS_PRIVATE;
 
-	if (child_begin(err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(plan, err) < 0)
+	if (child_begin(err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
 		return -1;
 	int *sources = mounts_open_sources(plan, err);
 	if (!sources)

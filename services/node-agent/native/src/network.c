@@ -123,6 +123,11 @@ int network_inside(const struct network_plan *network, int proc, struct err *err
 	unsigned index = if_nametoindex(network->container_interface);
 	if (index == 0)
 		return err_sys(err, STEP, "find %s", network->container_interface);
+	/* "all" and "default" do not reach an interface that exists. */
+	char path[96];
+	snprintf(path, sizeof(path), "sys/net/ipv6/conf/%s/accept_ra", network->container_interface);
+	if (write_file_at(proc, path, "0") < 0 && errno != ENOENT)
+		return err_sys(err, STEP, "write %s", path);
 	if (add_address(socket, network, index, err) < 0 || set_up(socket, index, network->container_interface, err) < 0)
 		return -1;
 	return memcmp(network->gateway, none, 4) == 0 ? 0 : add_default_route(socket, network, index, err);

@@ -53,14 +53,30 @@ static uint64_t clone_flags(const struct plan *plan)
 	return flags;
 }
 
+static int open_joined(struct err *err)
+{
+	for (int kind = NS_PID; kind < NS_KINDS; kind++) {
+		const struct ns_plan *namespace = &shim.plan.namespaces[kind];
+
+		shim.joined[kind] = -1;
+		if (namespace->mode != NS_JOIN && namespace->mode != NS_PATH)
+			continue;
+		shim.joined[kind] = namespace_open(namespace, err);
+		if (shim.joined[kind] < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int clone_init(struct err *err)
 {
-	const struct ns_plan *pid = &shim.plan.namespaces[NS_PID];
 	int inner;
 
-	/* Changes only where our children go. */
-	if ((pid->mode == NS_JOIN || pid->mode == NS_PATH) && namespace_join(pid, CLONE_NEWPID, "pid", err) < 0)
+	if (open_joined(err) < 0)
 		return -1;
+	/* Changes only where our children go. */
+	if (shim.joined[NS_PID] >= 0 && setns(shim.joined[NS_PID], CLONE_NEWPID) < 0)
+		return err_sys(err, "join namespace", "pid");
 	if (sync_pair(&shim.sync, &inner, err) < 0)
 		return -1;
 	shim.pid = child_clone(clone_flags(&shim.plan), &shim.pidfd, err);
@@ -70,6 +86,9 @@ static int clone_init(struct err *err)
 		init_main(&shim, inner);
 	}
 	close(inner);
+	for (int kind = NS_PID; kind < NS_KINDS; kind++)
+		if (shim.joined[kind] >= 0)
+			close(shim.joined[kind]);
 	stdio_close_child(&shim.stdio);
 	return shim.pid < 0 ? -1 : 0;
 }

@@ -20,6 +20,7 @@ enum status { STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_EXITED };
 struct shim {
 	int is_exec;
 	struct plan plan;
+	int joined[NS_KINDS];     /* descriptors for setns, -1 where nothing is joined */
 	struct cgroup cgroup;
 	struct stdio stdio;
 	struct log log;

@@ -6,7 +6,7 @@ const NATIVE = join(import.meta.dirname, '..', '..', '..', 'native');
 
 /** Compiles the shim when it is out of date and gives its path. */
 export function buildShim(): string {
-  execFileSync('make', ['--silent', '-C', NATIVE], { stdio: ['ignore', 'ignore', 'inherit'] });
+  make('build/atoll-shim');
   return join(NATIVE, 'build', 'atoll-shim');
 }
 
@@ -29,6 +29,11 @@ export function requireRoot(): void {
 
 /** The static program that makes single system calls inside test containers. */
 export function buildProbe(): string {
-  execFileSync('make', ['--silent', '-C', NATIVE, 'build/probe'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  make('build/probe');
   return join(NATIVE, 'build', 'probe');
+}
+
+/** Test files run side by side: one of them builds, the others wait for it. */
+function make(target: string): void {
+  execFileSync('flock', [NATIVE, 'make', '--silent', '-C', NATIVE, target], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
