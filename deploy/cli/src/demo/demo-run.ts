@@ -3,7 +3,14 @@ import { deadlineExceeded, internal } from '@atoll/errors';
 import type { StepList } from '../progress/step-list.ts';
 import type { DockerApi } from './docker-api.ts';
 import { busyboxRoot, webContext } from './image-sources.ts';
-import { awaitPage, inspectWebContainer, runWebContainer, WEB_IMAGE, type WebContainer } from './web-container.ts';
+import {
+  awaitPage,
+  inspectWebContainer,
+  requestPage,
+  runWebContainer,
+  WEB_IMAGE,
+  type WebContainer,
+} from './web-container.ts';
 
 const CONTAINERS = 6;
 const ANSWER_MS = 10_000;
@@ -71,29 +78,25 @@ export class DemoRun {
 
   async followLogs(): Promise<void> {
     const container = this.#pick((found) => found.host !== 'h1');
-    await this.#options.steps.run(
-      { id: 'logs', label: `logs -f ${container.name} (on ${container.host})` },
-      async (detail) => {
-        const end = new AbortController();
-        const timer = setTimeout(() => end.abort(), LOG_MS);
-        let asked = false;
-        try {
-          const lines = this.#options.docker.logs(container.name, end.signal);
-          const next = lines.next();
-          await awaitPage(container, ANSWER_MS);
-          asked = true;
-          const line = await next;
-          if (line.done || line.value.trim() === '') throw internal('the log ended');
-          detail(line.value.trim());
-        } catch (cause) {
-          if (!end.signal.aborted) throw cause;
-          throw deadlineExceeded(`no log line in ${LOG_MS / 1000} s${asked ? '' : ', and no page'}`, { cause });
-        } finally {
-          clearTimeout(timer);
-          end.abort();
-        }
-      },
-    );
+    const label = `logs -f ${container.name} (on ${container.host})`;
+    await this.#options.steps.run({ id: 'logs', label }, async (detail) => {
+      const end = new AbortController();
+      const late = setTimeout(() => end.abort(), LOG_MS);
+      const next = this.#options.docker.logs(container.name, end.signal).next();
+      // Only what is logged from now on is followed: pages are asked for until one is seen.
+      const asking = setInterval(() => void requestPage(container).catch(() => undefined), 200);
+      try {
+        const line = await next;
+        if (line.done || line.value.trim() === '') throw internal('the log ended');
+        detail(line.value.trim());
+      } catch (cause) {
+        throw end.signal.aborted ? deadlineExceeded(`no log line in ${LOG_MS / 1000} s`, { cause }) : cause;
+      } finally {
+        clearTimeout(late);
+        clearInterval(asking);
+        end.abort();
+      }
+    });
   }
 
   async execute(): Promise<void> {
