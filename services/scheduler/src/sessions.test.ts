@@ -127,7 +127,7 @@ describe('a host that comes back', () => {
       message: expect.stringMatching(/host h1: its host is down/),
     });
     await expect(start(record.id)).rejects.toMatchObject({
-      reason: 'unavailable',
+      reason: 'failed-precondition',
       message: expect.stringMatching(/on host h1, which is down/),
     });
     await remove(true);

@@ -10,6 +10,7 @@ import {
 } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
 import type { Bus } from './connection.ts';
+import { untilLost } from './until-lost.ts';
 
 /** A key-value bucket in JetStream's own layout (stream `KV_<name>`, subjects `$KV.<name>.<key>`), so that the `nats` tool reads it. */
 export interface BucketSpec {
@@ -36,7 +37,7 @@ export function keyOf(bucket: string, subject: string): string {
 /** The bucket's stream, or undefined when the server says it has none. */
 export async function findBucket(bus: Bus, name: string): Promise<StreamInfo | undefined> {
   try {
-    return await bus.manager.streams.info(streamOf(name));
+    return await untilLost(bus, bus.manager.streams.info(streamOf(name)));
   } catch (error) {
     if (isStreamMissing(error)) return undefined;
     throw unavailable(`the state bucket ${name} does not answer`, { cause: error });
@@ -64,7 +65,7 @@ export async function ensureBucket(bus: Bus, spec: BucketSpec): Promise<StreamIn
     duplicate_window: nanos(120_000),
   };
   try {
-    return await bus.manager.streams.add(config);
+    return await untilLost(bus, bus.manager.streams.add(config));
   } catch (error) {
     const other = await findBucket(bus, spec.name);
     if (other) return checked(other, spec);

@@ -23,6 +23,8 @@ export interface Bus {
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
   readonly log: BusLog;
+  /** Told when the connection is lost or the server changes: what was promised over it (subscriptions) is not any more. The answer stops it. */
+  onConnectionLost(listener: () => void): () => void;
   /** `2.10.27` */
   serverVersion(): string;
   close(): Promise<void>;
@@ -39,12 +41,17 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const log = options.log ?? SILENT_LOG;
   const connection = await firstConnection(options, log);
   const manager = await jetstreamManager(connection, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false });
-  void reportStatus(connection, log);
+  const listeners = new Set<() => void>();
+  void followStatus(connection, log, listeners);
   return {
     connection,
     manager,
     jetstream: jetstream(connection, { timeout: REQUEST_TIMEOUT_MS }),
     log,
+    onConnectionLost: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     serverVersion: () => {
       const version = connection.info?.version;
       if (version === undefined) throw unavailable('not connected to a NATS server yet');
@@ -78,10 +85,15 @@ async function firstConnection(options: BusOptions, log: BusLog): Promise<NatsCo
   }
 }
 
-async function reportStatus(connection: NatsConnection, log: BusLog): Promise<void> {
+async function followStatus(connection: NatsConnection, log: BusLog, lost: ReadonlySet<() => void>): Promise<void> {
   for await (const status of connection.status()) {
-    if (status.type === 'disconnect') log.warn({ server: status.server }, 'NATS connection lost; reconnecting');
-    else if (status.type === 'reconnect') log.info({ server: status.server }, 'NATS connection is back');
-    else if (status.type === 'error') log.error({ err: status.error }, 'NATS reports an error');
+    if (status.type === 'disconnect') {
+      log.warn({ server: status.server }, 'NATS connection lost; reconnecting');
+      for (const listener of [...lost]) listener();
+    } else if (status.type === 'reconnect') {
+      log.info({ server: status.server }, 'NATS connection is back');
+      // What was asked while there was no connection is not sent by the client library: it has to be asked again.
+      for (const listener of [...lost]) listener();
+    } else if (status.type === 'error') log.error({ err: status.error }, 'NATS reports an error');
   }
 }

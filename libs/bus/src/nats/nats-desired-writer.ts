@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AtollError, cancelled, dataLoss, unavailable } from '@atoll/errors';
+import type { PubAck } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 import type { DesiredWriter } from '../desired-store.ts';
 import { isStreamMissing, OPERATION_HEADER, streamOf, subjectOf } from './bucket.ts';
 import { type Bus, OPERATION_BUDGET_MS, REQUEST_TIMEOUT_MS } from './connection.ts';
+import { untilLost } from './until-lost.ts';
 
 /** Names the writer of a message, so that an unanswered write can be told from a foreign one. */
 export const WRITER_HEADER = 'Atoll-Writer';
@@ -147,16 +149,7 @@ export class NatsDesiredWriter implements DesiredWriter {
   async #write(job: Job): Promise<void> {
     while (!this.#deposed.signal.aborted && !job.answered) {
       try {
-        const ack = await this.#bus.jetstream.publish(
-          subjectOf(this.#bucket, job.key),
-          job.value ?? new Uint8Array(0),
-          {
-            headers: this.#marks(job),
-            timeout: REQUEST_TIMEOUT_MS,
-            retries: 0,
-            expect: { lastSequence: this.#tail },
-          },
-        );
+        const ack = await untilLost(this.#bus, this.#publish(job));
         this.#landed(job, ack.seq);
         return;
       } catch (error) {
@@ -167,12 +160,17 @@ export class NatsDesiredWriter implements DesiredWriter {
     }
   }
 
-  #marks(job: Job): ReturnType<typeof headers> {
+  #publish(job: Job): Promise<PubAck> {
     const marks = headers();
     marks.set(WRITER_HEADER, this.#writerId);
     marks.set(WRITE_HEADER, job.id);
     if (job.value === undefined) marks.set(OPERATION_HEADER, 'DEL');
-    return marks;
+    return this.#bus.jetstream.publish(subjectOf(this.#bucket, job.key), job.value ?? new Uint8Array(0), {
+      headers: marks,
+      timeout: REQUEST_TIMEOUT_MS,
+      retries: 0,
+      expect: { lastSequence: this.#tail },
+    });
   }
 
   #landed(job: Job, sequence: number): void {
@@ -192,7 +190,7 @@ export class NatsDesiredWriter implements DesiredWriter {
     for (;;) {
       if (this.#deposed.signal.aborted) return 'stopped';
       try {
-        const info = await this.#bus.manager.streams.info(streamOf(this.#bucket));
+        const info = await untilLost(this.#bus, this.#bus.manager.streams.info(streamOf(this.#bucket)));
         const last = info.state.last_seq;
         if (last === this.#tail) return 'absent';
         if (last < this.#tail) {

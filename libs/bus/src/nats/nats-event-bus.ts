@@ -7,6 +7,7 @@ import { encodeKeyPart } from '../key.ts';
 import { isStreamMissing } from './bucket.ts';
 import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
 import { type ReadFrom, readStream } from './stream-reader.ts';
+import { untilLost } from './until-lost.ts';
 
 export interface EventBusOptions {
   /** `atoll_events` */
@@ -120,7 +121,9 @@ export class NatsEventBus implements EventBus {
     const signal = this.#abort.signal;
     while (this.#waiting.length > 0 && !signal.aborted) {
       const batch = this.#waiting.slice(0, BATCH);
-      const results = await Promise.allSettled(batch.map(({ id, event }) => this.#send(id, event)));
+      const results = await Promise.allSettled(
+        batch.map(({ id, event }) => untilLost(this.#bus, this.#send(id, event))),
+      );
       const failed = results.findIndex((result) => result.status === 'rejected');
       // What follows a failure is sent again too, so the order holds; the message id drops what had arrived.
       this.#waiting.splice(0, failed === -1 ? batch.length : failed);
@@ -150,7 +153,7 @@ export class NatsEventBus implements EventBus {
     signal.throwIfAborted();
     const { stream, replicas, maxAgeMs, maxBytes, maxMessages } = this.#options;
     try {
-      await this.#bus.manager.streams.info(stream);
+      await untilLost(this.#bus, this.#bus.manager.streams.info(stream));
     } catch (error) {
       if (!isStreamMissing(error)) throw error;
       await this.#bus.manager.streams.add({

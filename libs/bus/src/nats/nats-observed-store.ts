@@ -5,6 +5,7 @@ import type { ObservedStore, ObservedWriter } from '../observed-store.ts';
 import { ensureBucket, OPERATION_HEADER, subjectOf } from './bucket.ts';
 import { BucketSource } from './bucket-source.ts';
 import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
+import { untilLost } from './until-lost.ts';
 
 export interface ObservedStoreOptions {
   /** `atoll_observed` */
@@ -143,7 +144,7 @@ class NatsObservedWriter implements ObservedWriter {
     for (const key of keys) this.#dirty.delete(key);
     this.#inFlight = true;
     try {
-      const results = await Promise.allSettled(keys.map((key) => this.#publish(key)));
+      const results = await Promise.allSettled(keys.map((key) => untilLost(this.#bus, this.#publish(key))));
       let failure: unknown;
       results.forEach((result, index) => {
         const key = keys[index];

@@ -2,6 +2,7 @@ import { unavailable } from '@atoll/errors';
 import { AckPolicy, type ConsumerConfig, type ConsumerInfo, DeliverPolicy, ReplayPolicy } from '@nats-io/jetstream';
 import { createInbox, type Msg, nanos, nuid, type Subscription } from '@nats-io/transport-node';
 import type { Bus } from './connection.ts';
+import { untilLost } from './until-lost.ts';
 
 export type ReadFrom =
   | { readonly kind: 'after'; readonly sequence: number }
@@ -34,11 +35,12 @@ export async function* readStream(
   const subscription = bus.connection.subscribe(inbox);
   const stop = (): void => subscription.unsubscribe();
   signal.addEventListener('abort', stop, { once: true });
+  const ignoreLoss = bus.onConnectionLost(stop);
   const watchdog = new Watchdog(subscription);
   let consumer: ConsumerInfo | undefined;
   try {
     signal.throwIfAborted();
-    consumer = await bus.manager.consumers.add(stream, consumerConfig(inbox, from));
+    consumer = await untilLost(bus, bus.manager.consumers.add(stream, consumerConfig(inbox, from)));
     let live = consumer.num_pending === 0 && consumer.delivered.consumer_seq === 0;
     if (live) yield { kind: 'live' };
     let delivered = 0;
@@ -64,9 +66,10 @@ export async function* readStream(
       watchdog.alive();
     }
     if (signal.aborted) return;
-    throw unavailable(`the server fell silent on ${stream}`);
+    throw unavailable(`the read of ${stream} was cut: the connection was lost or the server fell silent`);
   } finally {
     watchdog.stop();
+    ignoreLoss();
     signal.removeEventListener('abort', stop);
     stop();
     if (consumer && !bus.connection.isClosed()) {

@@ -1,4 +1,4 @@
-import { conflict, hasReason, unavailable } from '@atoll/errors';
+import { conflict, failedPrecondition, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { isActive } from './container-state.ts';
 import { isKillSignal, signalNumber } from './signals.ts';
@@ -32,7 +32,7 @@ export class ContainerRunning {
 
   /**
    * The durable write and the order go out together; the answer waits for both. A start the agent refuses is taken back, so that
-   * nothing starts later by itself. Errors: not-found, conflict (paused), unavailable (host down), the agent's refusal.
+   * nothing starts later by itself. Errors: not-found, conflict (paused), failed-precondition (host down), the agent's refusal.
    */
   start(id: string): Promise<RunOutcome> {
     return this.#turn(id, async (record) => {
@@ -191,7 +191,9 @@ export class ContainerRunning {
     if (this.#isHostUp(record)) return;
     const host = this.#parts.state.nodes.get(record.nodeId)?.facts?.hostname ?? record.nodeId;
     const reason = this.#status(record.id)?.error;
-    throw unavailable(`container ${record.spec.name} is on host ${host}, which is down${reason ? ` (${reason})` : ''}`);
+    throw failedPrecondition(
+      `container ${record.spec.name} is on host ${host}, which is down${reason ? ` (${reason})` : ''}`,
+    );
   }
 
   async #takeBack(record: Record_, written: PromiseSettledResult<containerV1.ContainerRecord>): Promise<void> {
