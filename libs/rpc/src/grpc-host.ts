@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { Readable } from 'node:stream';
 import { type AtollError, hasReason, internal, permissionDenied, unauthenticated, unavailable } from '@atoll/errors';
 import {
   type ServiceDefinition as GrpcServiceDefinition,
@@ -100,7 +101,7 @@ export class GrpcHost {
     const run = async (): Promise<Any> => {
       const context = this.#admit(roles, method, call, life);
       return await (handler(
-        method.requestStream ? call : (call as ServerUnaryCall<Any, Any>).request,
+        method.requestStream ? requestsOf(call as Any) : (call as ServerUnaryCall<Any, Any>).request,
         context,
       ) as Promise<Any>);
     };
@@ -116,7 +117,9 @@ export class GrpcHost {
     const life = this.#begin();
     const run = async (): Promise<void> => {
       const context = this.#admit(roles, method, call, life);
-      const request = method.requestStream ? call : (call as unknown as ServerWritableStream<Any, Any>).request;
+      const request = method.requestStream
+        ? requestsOf(call)
+        : (call as unknown as ServerWritableStream<Any, Any>).request;
       await pump(handler(request, context) as AsyncIterable<Any>, call, context.signal);
       context.signal.throwIfAborted();
     };
@@ -166,6 +169,14 @@ export class GrpcHost {
     if (hasReason(error, 'internal', 'data-loss')) this.#options.onInternalError?.(method.path, error);
     return toStatus(error);
   }
+}
+
+/**
+ * The caller's messages. The plain iterator of a stream destroys it at the end, and with it the half we still answer on when the
+ * caller has nothing more to say (EOF of a process' input).
+ */
+function requestsOf(call: Readable): AsyncIterable<Any> {
+  return { [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]() };
 }
 
 type Roles = readonly (Role | 'anonymous')[];

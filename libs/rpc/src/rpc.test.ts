@@ -56,6 +56,14 @@ const handlers = {
       });
     }
   },
+  startExec: async function* (requests) {
+    let count = 0;
+    for await (const _ of requests) count++;
+    for (let i = 0; i < count; i++) {
+      await sleep(5);
+      yield runtimeV1.StartExecResponse.fromPartial({ message: { $case: 'output', value: { data: Buffer.from([i]) } } });
+    }
+  },
 } satisfies Handlers<Definition>;
 
 let pki: TestPki;
@@ -230,6 +238,20 @@ describe('streams', () => {
       if (read === 600) break;
     }
   });
+  test('a caller that has said everything still hears the whole answer', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const said = async function* () {
+      for (let i = 0; i < 3; i++) {
+        yield runtimeV1.StartExecRequest.fromPartial({ message: { $case: 'stdin', value: Buffer.from([i]) } });
+      }
+    };
+    const heard: number[] = [];
+    for await (const { message } of client.startExec(said())) {
+      if (message?.$case === 'output') heard.push(...message.value.data);
+    }
+    expect(heard).toEqual([0, 1, 2]);
+  });
+
   test('both ways at once, in order', async () => {
     const client = (await channelOf('gateway')).client(definition);
     const source = (async function* (): AsyncGenerator<runtimeV1.AttachRequest> {
