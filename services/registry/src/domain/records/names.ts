@@ -50,7 +50,7 @@ export class Names {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    await this.#mirror.start((key, value) => this.#index(key, value), signal);
+    await this.#mirror.start((key, value, isNew) => this.#index(key, value, isNew), signal);
   }
 
   get images(): ReadonlyMap<Digest, ImageRecord> {
@@ -164,17 +164,22 @@ export class Names {
     );
   }
 
-  #index(text: string, value: Uint8Array | undefined): void {
+  #index(text: string, value: Uint8Array | undefined, isNew: boolean): void {
     const key = parseKey(text);
     if (key === undefined || key.kind === 'store') return;
     try {
-      this.#indexOne(key, text, value);
+      this.#indexOne(key, text, value, isNew);
     } catch (error) {
       this.#onDamage(error);
     }
   }
 
-  #indexOne(key: Exclude<RecordKey, { kind: 'store' }>, text: string, value: Uint8Array | undefined): void {
+  #indexOne(
+    key: Exclude<RecordKey, { kind: 'store' }>,
+    text: string,
+    value: Uint8Array | undefined,
+    isNew: boolean,
+  ): void {
     if (key.kind === 'image') {
       if (value === undefined) this.#images.delete(key.id);
       else this.#images.set(key.id, decodeRecord(RECORD_SCHEMAS.image, text, value));
@@ -183,7 +188,7 @@ export class Names {
     const repository = this.#repositories.get(key.repository) ?? emptyRepository();
     this.#versions += 1;
     repository.version = this.#versions;
-    if (key.kind === 'blob') repository.blobs += value === undefined ? -1 : 1;
+    if (key.kind === 'blob') repository.blobs += value === undefined ? -1 : Number(isNew);
     else if (key.kind === 'tag') this.#indexTag(repository, key, text, value);
     else this.#indexManifest(repository, key, text, value);
     const empty = repository.tags.size + repository.manifests.size + repository.blobs === 0;

@@ -6,6 +6,9 @@ const MAX_TRIES = 64;
 /** What a change of a record can be: a new value, its deletion, or nothing to do. */
 export type Decision = { readonly put: Uint8Array } | 'delete' | 'keep';
 
+/** `isNew`: the mirror did not have the key before. */
+export type OnRecordChange = (key: string, value: Uint8Array | undefined, isNew: boolean) => void;
+
 /**
  * All records in memory, fed by the store's watch and by our own acknowledged writes. Reads cost nothing and see our own
  * writes; a record leaves only by an explicit deletion, never because the store did not mention it.
@@ -17,14 +20,14 @@ export class RecordMirror {
   readonly #deleted = new Map<string, number>();
   /** Deletions the store still has, and when they were seen. */
   readonly #gone = new Map<string, { readonly revision: number; readonly seenAt: number }>();
-  #onChange: (key: string, value: Uint8Array | undefined) => void = () => undefined;
+  #onChange: OnRecordChange = () => undefined;
 
   constructor(store: RecordStore) {
     this.#store = store;
   }
 
   /** Reads everything; resolves when the mirror is complete. `onChange` hears of every change, now and later. */
-  async start(onChange: (key: string, value: Uint8Array | undefined) => void, signal: AbortSignal): Promise<void> {
+  async start(onChange: OnRecordChange, signal: AbortSignal): Promise<void> {
     this.#onChange = onChange;
     await this.#store.watch((change) => this.#apply(change, true), signal);
   }
@@ -100,14 +103,16 @@ export class RecordMirror {
     const deletedAt = this.#deleted.get(key) ?? 0;
     if (echo && deletedAt > 0 && revision >= deletedAt) this.#deleted.delete(key);
     if (revision <= Math.max(this.#records.get(key)?.revision ?? 0, deletedAt)) return;
+    const isNew = !this.#records.has(key);
     if (value === undefined) {
       this.#gone.set(key, { revision, seenAt: performance.now() });
       if (!echo) this.#deleted.set(key, revision);
-      if (!this.#records.delete(key)) return;
+      this.#records.delete(key);
+      if (isNew) return;
     } else {
       this.#gone.delete(key);
       this.#records.set(key, { value, revision });
     }
-    this.#onChange(key, value);
+    this.#onChange(key, value, isNew);
   }
 }

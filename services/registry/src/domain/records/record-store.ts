@@ -26,8 +26,8 @@ export interface RecordStore {
   /** Deletes the value of exactly that revision; answers the revision of the deletion. Errors: conflict. */
   delete(key: string, revision: number): Promise<number>;
   /**
-   * Calls `onChange` for every key and then for every change, in order, until the signal aborts; survives lost
-   * connections, after which keys may be reported again. Resolves when all that was there at the call has been reported.
+   * Calls `onChange` for every key and then for every change, in order, until the signal aborts; a value that was replaced
+   * before it was reported may be left out. Survives lost connections, after which keys may be reported again. Resolves when all that was there at the call has been reported.
    */
   watch(onChange: (change: RecordChange) => void, signal: AbortSignal): Promise<void>;
   /** How many keys the store knows, deleted ones not yet forgotten included. */
