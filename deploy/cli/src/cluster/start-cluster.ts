@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AtollError, deadlineExceeded, internal } from '@atoll/errors';
 import { CgroupTree, claimFreeBlock, formatBlock, gatewayAddress, linkExists, parseBlock } from '@atoll/hosts';
+import { issueDockerCertificates } from '../identity/docker-certificates.ts';
 import { ensureAuthority, issueServiceCertificates } from '../identity/service-certificates.ts';
 import type { Step } from '../progress/step.ts';
 import { removeLeftovers } from '../supervisor/remove-leftovers.ts';
@@ -13,6 +14,7 @@ import type { ClusterPaths } from './cluster-paths.ts';
 import { type ClusterSettings, loadSettings, type SchedulerStrategy } from './cluster-settings.ts';
 import { type ClusterState, readState } from './cluster-state.ts';
 import { newClusterId, saveSettings } from './save-settings.ts';
+import { parseTcpEndpoint } from './tcp-endpoint.ts';
 
 /** What a person asked for; what is not given stays as it was last time. */
 export interface StartOptions {
@@ -70,6 +72,8 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
   const authority = await ensureAuthority(paths, settings.clusterId);
   const addresses = ['127.0.0.1', gatewayAddress(block), ...(advertise ? [advertise] : [])];
   await issueServiceCertificates(paths, authority, addresses);
+  const endpoint = settings.tcp === undefined ? undefined : parseTcpEndpoint(settings.tcp);
+  if (endpoint && !endpoint.loopback) await issueDockerCertificates(paths, settings.clusterId, endpoint.host);
   return settings;
 }
 

@@ -2,10 +2,16 @@ import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { failedPrecondition, invalidArgument } from '@atoll/errors';
 import type { Command } from 'commander';
-import { readLiveState } from '../cluster/cluster-state.ts';
+import type { ClusterPaths } from '../cluster/cluster-paths.ts';
+import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
+import { parseTcpEndpoint } from '../cluster/tcp-endpoint.ts';
+import { dockerTlsDirs } from '../identity/docker-certificates.ts';
 import { requestJoinToken } from '../identity/join-token.ts';
 import { type ClusterFlags, collectPairs, pathsOf, requireRoot, withCluster } from './command-context.ts';
 import { startOrEnd, stayUntilInterrupted } from './up.ts';
+
+/** The port docker uses for TLS. */
+const DOCKER_TLS_PORT = 2376;
 
 interface InitFlags extends ClusterFlags {
   readonly advertise?: string;
@@ -18,7 +24,10 @@ export function addInit(program: Command): void {
   withCluster(program.command('init'))
     .description('start the control plane of a cluster that other machines join, with one host on this machine')
     .option('--advertise <address>', 'IPv4 address other machines reach this one at')
-    .option('--tcp <host:port>', 'serve the Docker API there too, without authentication: for trusted networks only')
+    .option(
+      '--tcp <host:port>',
+      'serve the Docker API there, with TLS and client certificates (default: port 2376 of the advertised address)',
+    )
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
     .option('-d, --detach', 'return when it is ready instead of staying until Ctrl-C')
     .action(async (flags: InitFlags) => {
@@ -31,19 +40,28 @@ export function addInit(program: Command): void {
       if (!isIPv4(advertise)) throw invalidArgument(`--advertise ${advertise} is not an IPv4 address`);
       const state = await startOrEnd(paths, {
         advertise,
-        ...(flags.tcp !== undefined && { tcp: flags.tcp }),
+        tcp: flags.tcp ?? `${advertise}:${DOCKER_TLS_PORT}`,
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
       });
       const scheduler = state.endpoints['scheduler'] ?? '';
       const token = await requestJoinToken({ scheduler, tlsDir: paths.tlsDir('operator'), ttlSeconds: 0 });
       process.stderr.write('\nOn each machine that is to join:\n\n');
       process.stdout.write(`./atoll join --token ${token} --scheduler ${scheduler}\n`);
-      process.stderr.write('\nOn this machine:\n\n');
-      process.stdout.write(
-        `docker context create atoll --docker host=${state.endpoints['tcp'] ?? state.endpoints['docker']}\n`,
-      );
+      process.stderr.write('\nFor docker clients (copy the three files to other machines):\n\n');
+      process.stdout.write(`${contextLine(paths, state)}\n`);
       if (!flags.detach) await stayUntilInterrupted(paths, state);
     });
+}
+
+/** Loopback endpoints and the socket need no certificates. */
+function contextLine(paths: ClusterPaths, state: ClusterState): string {
+  const tcp = state.endpoints['tcp'];
+  if (tcp === undefined || parseTcpEndpoint(tcp).loopback) {
+    return `docker context create atoll --docker host=${tcp ?? state.endpoints['docker']}`;
+  }
+  const { client } = dockerTlsDirs(paths);
+  const files = ['ca', 'cert', 'key'].map((name) => `${name}=${client}/${name}.pem`);
+  return `docker context create atoll --docker "${[`host=${tcp}`, ...files].join(',')}"`;
 }
 
 /** Errors: invalid-argument when the machine has several addresses, naming them. */

@@ -27,7 +27,10 @@ export function addUp(program: Command): void {
     .description('start the cluster of this machine, or say that it runs')
     .option('--hosts <n>', 'hosts made of namespaces (default: as last time, else 1)', wholeNumber)
     .option('-d, --detach', 'return when it is ready instead of staying until Ctrl-C')
-    .option('--tcp <host:port>', 'serve the Docker API there too, without authentication: for trusted networks only')
+    .option(
+      '--tcp <host:port>',
+      'serve the Docker API there too; with TLS and client certificates unless it is loopback',
+    )
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
     .addOption(new Option('--scheduler-strategy <name>', 'how hosts are chosen').choices(['spread', 'binpack']))
     .action(async (flags: UpFlags) => {

@@ -15,14 +15,18 @@ import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 const ROLES: readonly Role[] = ['scheduler', 'registry', 'image-builder', 'gateway', 'operator'];
 
 /** The CA of this cluster, made when it has none yet. */
-export async function ensureAuthority(paths: ClusterPaths, clusterId: string): Promise<Authority> {
+export function ensureAuthority(paths: ClusterPaths, clusterId: string): Promise<Authority> {
+  return ensureAuthorityIn(paths.authorityDir, clusterId);
+}
+
+export async function ensureAuthorityIn(dir: string, clusterId: string): Promise<Authority> {
   try {
-    return await loadAuthority(paths.authorityDir);
+    return await loadAuthority(dir);
   } catch (error) {
     if (!hasReason(error, 'not-found')) throw error;
   }
   const authority = await createAuthority({ clusterId });
-  await saveAuthority(paths.authorityDir, authority);
+  await saveAuthority(dir, authority);
   return authority;
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import type { ClusterSettings } from '../cluster/cluster-settings.ts';
+import { parseTcpEndpoint } from '../cluster/tcp-endpoint.ts';
 import { agentPlan } from './agent-plan.ts';
 import { type ServicePlan, serviceProcess } from './service-process.ts';
 
@@ -78,7 +79,7 @@ export class ServicePlanner {
       ...this.#nats(),
       ...this.#peers(),
       ATOLL_DOCKER_SOCKET: this.#paths.dockerSocket,
-      ...(this.#settings.tcp && { ATOLL_DOCKER_TCP: this.#settings.tcp }),
+      ...this.#tcp(),
     });
   }
 
@@ -98,6 +99,14 @@ export class ServicePlanner {
       ATOLL_LISTEN: this.#listen(service),
       ...env,
     });
+  }
+
+  /** On loopback the Docker API needs no certificates, anywhere else the gateway refuses to serve it without. */
+  #tcp(): Record<string, string> {
+    if (this.#settings.tcp === undefined) return {};
+    const { host, port, loopback } = parseTcpEndpoint(this.#settings.tcp);
+    const tls = loopback ? {} : { ATOLL_DOCKER_TLS_DIR: this.#paths.tlsDir('docker-server') };
+    return { ATOLL_DOCKER_TCP: `${host}:${port}`, ...tls };
   }
 
   #nats(): Record<string, string> {
