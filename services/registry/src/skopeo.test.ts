@@ -104,8 +104,8 @@ describe('skopeo', { timeout: 120_000 }, () => {
   test.each([
     ['docker', false],
     ['OCI', true],
-  ])('reads what save writes, as docker-archive and as oci-archive: %s', async (_name, oci) => {
-    const made = await makeImage({ layers: [{ s: 'ave' }, { t: 'wo' }], oci });
+  ])('reads what save writes, as docker-archive and as oci-archive: %s', async (name, oci) => {
+    const made = await makeImage({ layers: [{ s: 'ave' }, { t: name }], oci });
     await pushImage(registry.http, 'saved', 'v1', made);
     const archive = join(dir, 'saved.tar');
     await savedTo(archive, 'saved:v1');
