@@ -51,7 +51,10 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 ]);
 
 /** `label=key` or `label=key=value`, all of which must match. */
-export function matchesLabels(wanted: readonly string[] | undefined, labels: Readonly<Record<string, string>>): boolean {
+export function matchesLabels(
+  wanted: readonly string[] | undefined,
+  labels: Readonly<Record<string, string>>,
+): boolean {
   return (wanted ?? []).every((entry) => {
     const split = entry.indexOf('=');
     if (split < 0) return Object.hasOwn(labels, entry);

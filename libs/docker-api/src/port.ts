@@ -9,7 +9,8 @@ export interface ContainerPort {
 export function parsePort(text: string, field: string): ContainerPort {
   const match = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(text);
   const port = Number(match?.[1]);
-  if (match === null || port < 1 || port > 65535) throw invalidArgument(`invalid value in ${field}: invalid port "${text}"`);
+  if (match === null || port < 1 || port > 65535)
+    throw invalidArgument(`invalid value in ${field}: invalid port "${text}"`);
   return { port, protocol: (match[2]?.toLowerCase() ?? 'tcp') as ContainerPort['protocol'] };
 }
 

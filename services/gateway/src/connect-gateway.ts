@@ -23,12 +23,18 @@ import type { ServerTls } from './server/docker-server.ts';
 const FIRST_STATE_MS = 60_000;
 
 /** A gateway with its connections; `start` serves once the mirrors know what was there. */
-export async function connectGateway(config: GatewayConfig): Promise<{ start(): Promise<void>; stop(): Promise<void> }> {
+export async function connectGateway(
+  config: GatewayConfig,
+): Promise<{ start(): Promise<void>; stop(): Promise<void> }> {
   const logger = createLogger({ service: 'gateway' });
   const tls = await loadTlsIdentity(config.ATOLL_TLS_DIR);
   const bus = await openBus(config, logger);
   const desired = new Feed(new NatsDesiredStore(bus).source(), { name: 'desired', onRegress: 'keep', log: logger });
-  const observed = new Feed(new NatsObservedStore(bus).source(), { name: 'observed', onRegress: 'rebuilt', log: logger });
+  const observed = new Feed(new NatsObservedStore(bus).source(), {
+    name: 'observed',
+    onRegress: 'rebuilt',
+    log: logger,
+  });
   const mirrors = {
     containers: desired.mirror(CONTAINERS),
     nodes: desired.mirror(NODES),
@@ -81,15 +87,15 @@ async function openBus(config: GatewayConfig, log: ReturnType<typeof createLogge
   });
 }
 
-async function tcpOptions(
-  config: GatewayConfig,
-): Promise<{ host: string; port: number; tls?: ServerTls } | undefined> {
+async function tcpOptions(config: GatewayConfig): Promise<{ host: string; port: number; tls?: ServerTls } | undefined> {
   const address = config.ATOLL_DOCKER_TCP;
   if (address === undefined) return undefined;
   const split = address.lastIndexOf(':');
   const at = { host: address.slice(0, split).replace(/^\[|\]$/g, ''), port: Number(address.slice(split + 1)) };
   const folder = config.ATOLL_DOCKER_TLS_DIR;
   if (folder === undefined) return at;
-  const [ca, cert, key] = await Promise.all(['ca.pem', 'cert.pem', 'key.pem'].map((name) => readFile(join(folder, name))));
+  const [ca, cert, key] = await Promise.all(
+    ['ca.pem', 'cert.pem', 'key.pem'].map((name) => readFile(join(folder, name))),
+  );
   return { ...at, tls: { ca: ca as Buffer, cert: cert as Buffer, key: key as Buffer } };
 }

@@ -1,6 +1,4 @@
 import { unimplemented } from '@atoll/errors';
-import { bindRoutes, type RouteFactories } from './routing/route-factories.ts';
-import { type ExtraRoute, RouteTable } from './routing/route-table.ts';
 import type { BuildBackend } from './resources/build/backend.ts';
 import { BUILD_ROUTES } from './resources/build/routes.ts';
 import type { ContainerBackend } from './resources/container/backend.ts';
@@ -15,6 +13,8 @@ import type { SystemBackend } from './resources/system/backend.ts';
 import { SYSTEM_ROUTES } from './resources/system/routes.ts';
 import type { VolumeBackend } from './resources/volume/backend.ts';
 import { VOLUME_ROUTES } from './resources/volume/routes.ts';
+import { bindRoutes, type RouteFactories } from './routing/route-factories.ts';
+import { type ExtraRoute, RouteTable } from './routing/route-table.ts';
 
 export interface Backends {
   readonly containers: ContainerBackend;

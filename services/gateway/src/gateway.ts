@@ -64,7 +64,10 @@ export class Gateway {
     ] as const) {
       channels.get(address, role).connect();
     }
-    const store = new StoreBackend(channels.get(options.registry, 'registry').client(imageV1.ImageServiceService), this.#state);
+    const store = new StoreBackend(
+      channels.get(options.registry, 'registry').client(imageV1.ImageServiceService),
+      this.#state,
+    );
     const backends = composeBackends({
       state: this.#state,
       agents: this.#agents,

@@ -1,2 +1,2 @@
-export { type GatewayConfig, configSchema } from './config.ts';
+export { configSchema, type GatewayConfig } from './config.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';

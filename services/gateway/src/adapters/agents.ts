@@ -19,7 +19,9 @@ export class Agents {
   of(view: ContainerView): RuntimeClient {
     const address = view.node?.facts?.address ?? '';
     if (address === '') {
-      throw unavailable(`the host of container ${view.spec.name} is not known: ${view.record.lostReason || 'it may still be joining'}`);
+      throw unavailable(
+        `the host of container ${view.spec.name} is not known: ${view.record.lostReason || 'it may still be joining'}`,
+      );
     }
     return this.#client(address, view.record.nodeId);
   }

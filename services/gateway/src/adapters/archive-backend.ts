@@ -26,13 +26,21 @@ export class ArchiveBackend implements ContainerArchive {
     path: string,
     signal: AbortSignal,
   ): Promise<{ readonly stat: runtimeV1.PathStat; readonly tar: AsyncIterable<Buffer> }> {
-    const answers = this.#agents.of(view).getArchive({ containerId: view.record.id, path }, { signal })[Symbol.asyncIterator]();
+    const answers = this.#agents
+      .of(view)
+      .getArchive({ containerId: view.record.id, path }, { signal })
+      [Symbol.asyncIterator]();
     const first = await answers.next();
     if (first.done === true || first.value.message?.$case !== 'stat') throw internal('the node sent no file stat');
     return { stat: first.value.message.value, tar: tarOf(answers) };
   }
 
-  async putArchive(view: ContainerView, options: PutOptions, tar: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
+  async putArchive(
+    view: ContainerView,
+    options: PutOptions,
+    tar: AsyncIterable<Buffer>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const start = { containerId: view.record.id, ...options };
     await this.#agents.of(view).putArchive(putRequests(start, tar), { signal });
   }

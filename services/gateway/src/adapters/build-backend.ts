@@ -21,7 +21,9 @@ export class BuilderBackend implements BuildBackend {
     return this.#client.build(buildRequests(options, contextTar), { signal });
   }
 
-  async pruneBuildCache(signal: AbortSignal): Promise<{ readonly removed: readonly string[]; readonly reclaimed: number }> {
+  async pruneBuildCache(
+    signal: AbortSignal,
+  ): Promise<{ readonly removed: readonly string[]; readonly reclaimed: number }> {
     const { removed, reclaimed } = await this.#client.pruneBuildCache({}, { signal, timeoutMs: PRUNE_TIMEOUT_MS });
     return { removed, reclaimed: Number(reclaimed) };
   }

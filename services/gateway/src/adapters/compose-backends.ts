@@ -66,9 +66,13 @@ export function composeBackends(parts: BackendParts): Backends {
     networks: {
       list: lookup.list,
       nodeNetworks: () =>
-        state.nodes().map(({ record }) => ({ hostname: record.facts?.hostname ?? record.id, subnet: record.containerSubnet })),
+        state
+          .nodes()
+          .map(({ record }) => ({ hostname: record.facts?.hostname ?? record.id, subnet: record.containerSubnet })),
       clusterSinceNs: () =>
-        state.nodes().reduce((first, { record }) => (first === 0n || record.joinedAtNs < first ? record.joinedAtNs : first), 0n),
+        state
+          .nodes()
+          .reduce((first, { record }) => (first === 0n || record.joinedAtNs < first ? record.joinedAtNs : first), 0n),
     },
     volumes: lookup,
     system: {

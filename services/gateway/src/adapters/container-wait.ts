@@ -37,16 +37,15 @@ export class ContainerWait {
     if (view === undefined) return { result: Promise.resolve({ exitCode: 0, error: '' }) };
     const known = this.#verdict(view);
     if (known !== undefined) return { result: Promise.resolve(known) };
-    const stream = this.#agents.of(view).wait({ containerId: this.#id, condition: this.#condition }, { signal: this.#signal });
+    const stream = this.#agents
+      .of(view)
+      .wait({ containerId: this.#id, condition: this.#condition }, { signal: this.#signal });
     const answers = stream[Symbol.asyncIterator]();
     const first = await answers.next();
     return { result: first.done === true ? this.#resume() : this.#follow(first.value, answers) };
   }
 
-  async #follow(
-    first: runtimeV1.WaitResponse,
-    answers: AsyncIterator<runtimeV1.WaitResponse>,
-  ): Promise<WaitResult> {
+  async #follow(first: runtimeV1.WaitResponse, answers: AsyncIterator<runtimeV1.WaitResponse>): Promise<WaitResult> {
     try {
       for (let answer = first; ; ) {
         if (!answer.waiting) {

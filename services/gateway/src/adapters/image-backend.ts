@@ -44,7 +44,11 @@ export class StoreBackend implements ImageBackend {
     await this.#named(source, this.#client.tagImage({ source, target }, { signal }));
   }
 
-  async removeImage(reference: string, options: { readonly force: boolean; readonly noPrune: boolean }, signal: AbortSignal) {
+  async removeImage(
+    reference: string,
+    options: { readonly force: boolean; readonly noPrune: boolean },
+    signal: AbortSignal,
+  ) {
     const inUse: Record<string, string> = {};
     const running: string[] = [];
     for (const view of this.#state.list()) {

@@ -30,7 +30,10 @@ export class LifecycleBackend implements ContainerLifecycle {
   }
 
   async create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]> {
-    const { record, warnings } = await this.#leader.call((client, how) => client.createContainer({ id, spec }, how), signal);
+    const { record, warnings } = await this.#leader.call(
+      (client, how) => client.createContainer({ id, spec }, how),
+      signal,
+    );
     this.#state.applyRecord(record);
     return warnings;
   }
@@ -38,7 +41,11 @@ export class LifecycleBackend implements ContainerLifecycle {
   async start(view: ContainerView, signal: AbortSignal): Promise<boolean> {
     const { id, ports } = view.record;
     const begin = async (): Promise<boolean> => {
-      const outcome = await this.#leader.call((client, how) => client.startContainer({ id }, how), signal, START_TIMEOUT_MS);
+      const outcome = await this.#leader.call(
+        (client, how) => client.startContainer({ id }, how),
+        signal,
+        START_TIMEOUT_MS,
+      );
       this.#apply(outcome);
       return !outcome.unchanged;
     };
@@ -55,7 +62,11 @@ export class LifecycleBackend implements ContainerLifecycle {
 
   async stop(view: ContainerView, options: StopOptions, signal: AbortSignal): Promise<boolean> {
     const request = { id: view.record.id, ...wire(options) };
-    const outcome = await this.#leader.call((client, how) => client.stopContainer(request, how), signal, patience(view, options));
+    const outcome = await this.#leader.call(
+      (client, how) => client.stopContainer(request, how),
+      signal,
+      patience(view, options),
+    );
     this.#apply(outcome);
     return !outcome.unchanged;
   }

@@ -37,7 +37,9 @@ export class QuestionBackend implements ContainerQuestions {
     const wanted = new Set(views.map((view) => view.record.nodeId));
     const nodes = this.#state.nodes().filter(({ record }) => wanted.has(record.id));
     const how = { signal, timeoutMs: USAGE_TIMEOUT_MS };
-    const answers = await Promise.allSettled(nodes.map(async (node) => await this.#agents.ofNode(node)?.getUsage({}, how)));
+    const answers = await Promise.allSettled(
+      nodes.map(async (node) => await this.#agents.ofNode(node)?.getUsage({}, how)),
+    );
     const sizes = new Map<string, number>();
     for (const answer of answers) {
       if (answer.status === 'rejected') continue;

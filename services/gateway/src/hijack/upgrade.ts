@@ -14,7 +14,8 @@ export function hijack(context: RequestContext, contentType: string): Socket {
   const { request, response } = context;
   const socket = request.socket;
   response.detachSocket(socket);
-  for (const event of ['data', 'end', 'close', 'drain', 'error', 'timeout', 'readable']) socket.removeAllListeners(event);
+  for (const event of ['data', 'end', 'close', 'drain', 'error', 'timeout', 'readable'])
+    socket.removeAllListeners(event);
   socket.setTimeout(0);
   socket.setNoDelay(true);
   socket.on('error', () => socket.destroy());

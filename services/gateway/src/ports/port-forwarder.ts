@@ -99,11 +99,18 @@ function addressesOf(
 ): readonly { readonly address: string; readonly optional: boolean }[] {
   const all = hostIp === '' || hostIp === '0.0.0.0';
   if (loopbackOnly) {
-    if (all) return [{ address: '127.0.0.1', optional: false }, { address: '::1', optional: true }];
+    if (all)
+      return [
+        { address: '127.0.0.1', optional: false },
+        { address: '::1', optional: true },
+      ];
     return hostIp.startsWith('127.') || hostIp === '::1' ? [{ address: hostIp, optional: false }] : [];
   }
   if (hostIp !== '') return [{ address: hostIp, optional: false }];
-  return [{ address: '0.0.0.0', optional: false }, { address: '::', optional: true }];
+  return [
+    { address: '0.0.0.0', optional: false },
+    { address: '::', optional: true },
+  ];
 }
 
 async function closeAll(open: Open): Promise<void> {

@@ -13,7 +13,11 @@ export function sendEmpty(response: ServerResponse, status: number): void {
 }
 
 /** Waits for room in the response. Rejects when the client is gone, for then `drain` never comes. */
-export async function writeChunk(response: ServerResponse, chunk: string | Uint8Array, signal: AbortSignal): Promise<void> {
+export async function writeChunk(
+  response: ServerResponse,
+  chunk: string | Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
   if (response.write(chunk)) return;
   await new Promise<void>((resolve, reject) => {
     const settle = (): void => {

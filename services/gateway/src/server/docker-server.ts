@@ -55,7 +55,10 @@ export class DockerServer {
     const server = this.#add(
       tls === undefined
         ? createServer(LIMITS, guardPlainTcp(handle))
-        : createTlsServer({ ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' }, handle),
+        : createTlsServer(
+            { ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' },
+            handle,
+          ),
     );
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

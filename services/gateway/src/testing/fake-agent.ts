@@ -19,7 +19,10 @@ export class FakeAgent {
   readonly containers = new Map<string, Held>();
   readonly resizes: runtimeV1.Window[] = [];
   readonly archives = new Map<string, Buffer>();
-  readonly #execs = new Map<string, { containerId: string; spec: runtimeV1.ExecSpec; process?: FakeProcess; code?: number }>();
+  readonly #execs = new Map<
+    string,
+    { containerId: string; spec: runtimeV1.ExecSpec; process?: FakeProcess; code?: number }
+  >();
   readonly #nodeId: string;
 
   constructor(nodeId: string) {
@@ -123,7 +126,7 @@ export class FakeAgent {
     yield { message: { $case: 'ready', value: { tty: held.record.spec?.process?.tty ?? false } } };
     await this.#until(held, () => held.process !== undefined);
     const process = held.process as FakeProcess;
-    void feed(iterator, process);
+    feed(iterator, process).catch(() => process.closeInput());
     for await (const { stream, data } of process.output) yield output(stream, data);
   }
 
@@ -139,7 +142,7 @@ export class FakeAgent {
     });
     yield { message: { $case: 'started', value: { pid: 77 } } };
     if (first.value.message.value.detach) return;
-    void feed(iterator, process);
+    feed(iterator, process).catch(() => process.closeInput());
     for await (const { stream, data } of process.output) yield output(stream, data);
     yield { message: { $case: 'exit', value: { exitCode: await process.exited } } };
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { buildV1, imageV1 } from '@atoll/proto';
 import { notFound } from '@atoll/errors';
+import { buildV1, imageV1 } from '@atoll/proto';
 import type { Handlers } from '@atoll/rpc';
 
 /** An image store in memory; images have no layers worth the name. */
@@ -13,7 +13,14 @@ export class FakeStore {
     const text = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', ...config }));
     const id = `sha256:${createHash('sha256').update(text).digest('hex')}`;
     const layers = [{ digest: id, diffId: id, mediaType: '', size: 100n }];
-    const image = imageV1.Image.fromPartial({ id, repoTags: [tag], size: 100n, createdAt: 1_700_000_000n, config: text, layers });
+    const image = imageV1.Image.fromPartial({
+      id,
+      repoTags: [tag],
+      size: 100n,
+      createdAt: 1_700_000_000n,
+      config: text,
+      layers,
+    });
     this.images.set(tag, image);
     return image;
   }
@@ -38,10 +45,17 @@ export class FakeStore {
     removeImage: async ({ reference }) => {
       const image = this.find(reference);
       for (const [tag, held] of this.images) if (held.id === image.id) this.images.delete(tag);
-      return { removed: [{ untagged: reference, deleted: '' }, { untagged: '', deleted: image.id }] };
+      return {
+        removed: [
+          { untagged: reference, deleted: '' },
+          { untagged: '', deleted: image.id },
+        ],
+      };
     },
     imageHistory: async ({ reference }) => ({
-      entries: [{ id: this.find(reference).id, created: 1n, createdBy: 'CMD', tags: [reference], size: 0n, comment: '' }],
+      entries: [
+        { id: this.find(reference).id, created: 1n, createdBy: 'CMD', tags: [reference], size: 0n, comment: '' },
+      ],
     }),
     pullImage: (request) => this.#pull(request),
     pushImage: (request) => this.#push(request),

@@ -3,8 +3,8 @@ import type { buildV1 } from '@atoll/proto';
 import { progressMessage } from '../image/progress-stream.ts';
 
 /**
- * The builder's messages as docker's build stream. `quiet` leaves only the id and what went wrong: the classic client prints what
- * comes as `stream`.
+ * The builder's messages as docker's build stream. In a quiet build the builder sends no text but what it kept of a failed one, and
+ * the id is text: the classic client prints what comes as `stream`.
  */
 export async function* buildMessages(
   source: AsyncIterable<buildV1.BuildResponse>,
@@ -13,10 +13,10 @@ export async function* buildMessages(
   for await (const { message } of source) {
     switch (message?.$case) {
       case 'stream':
-        if (!quiet) yield { stream: message.value };
+        yield { stream: message.value };
         break;
       case 'progress':
-        if (!quiet) yield progressMessage(message.value);
+        yield progressMessage(message.value);
         break;
       case 'imageId':
         yield quiet ? { stream: `${message.value}\n` } : { aux: { ID: message.value } };

@@ -4,8 +4,8 @@ import { buildV1 } from '@atoll/proto';
 import { formatReference, parseReference, withDefaultTag } from '@atoll/reference';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
-import { limitsOf } from '../container/limits.ts';
 import { constraintsOf } from '../container/constraints.ts';
+import { limitsOf } from '../container/limits.ts';
 
 const QUERY = z.object({
   dockerfile: queryText('Dockerfile'),
@@ -71,7 +71,10 @@ export function buildOptions(query: URLSearchParams, auths: ReadonlyMap<string, 
   }
   return buildV1.BuildOptions.fromPartial({
     dockerfile: dockerfilePath(asked.dockerfile),
-    tags: query.getAll('t').filter(Boolean).map((tag) => formatReference(withDefaultTag(parseReference(tag)))),
+    tags: query
+      .getAll('t')
+      .filter(Boolean)
+      .map((tag) => formatReference(withDefaultTag(parseReference(tag)))),
     buildArgs: givenOnly(buildArgs),
     unsetBuildArgs: Object.keys(buildArgs).filter((name) => buildArgs[name] === null),
     labels,

@@ -37,7 +37,10 @@ export function pruneBuildCache(backend: BuildBackend): Handler {
         throw unimplemented(`POST /build/prune: the parameter "${name}" is not built yet`);
       }
     }
-    if (parseFilters(asked.filters, ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private']).size > 0) {
+    if (
+      parseFilters(asked.filters, ['until', 'id', 'parent', 'type', 'description', 'inuse', 'shared', 'private']).size >
+      0
+    ) {
       throw unimplemented('POST /build/prune: the parameter "filters" is not built yet');
     }
     const { removed, reclaimed } = await backend.pruneBuildCache(signal);

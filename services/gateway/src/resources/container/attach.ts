@@ -39,7 +39,6 @@ export function attachContainer(backend: ContainerLookup & ContainerStreams): Ha
     const life = new AbortController();
     const signal = AbortSignal.any([context.signal, life.signal]);
     const process = await backend.attach(view, { ...asked, stdin }, input, signal);
-    if (!stdin) input.end();
     await runSession({
       socket: hijack(context, streamContentType(context.version, process.tty)),
       input: stdin ? input : undefined,

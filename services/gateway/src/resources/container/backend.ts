@@ -102,7 +102,11 @@ export interface ContainerStreams {
     options: { readonly stream: boolean; readonly oneShot: boolean },
     signal: AbortSignal,
   ): AsyncIterable<runtimeV1.StatsResponse>;
-  resize(view: ContainerView, size: { readonly height: number; readonly width: number }, signal: AbortSignal): Promise<void>;
+  resize(
+    view: ContainerView,
+    size: { readonly height: number; readonly width: number },
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 /** What only the node can tell about a container beyond its status. */

@@ -17,10 +17,7 @@ export interface ConstraintChoice {
 }
 
 /** Constraints of the label and of Swarm classic's `-e constraint:node==h2`. @throws invalid-argument */
-export function constraintsOf(
-  labels: Readonly<Record<string, string>>,
-  env: readonly string[],
-): ConstraintChoice {
+export function constraintsOf(labels: Readonly<Record<string, string>>, env: readonly string[]): ConstraintChoice {
   const fromLabel = (labels[CONSTRAINTS_LABEL] ?? '')
     .split(',')
     .map((part) => part.trim())
@@ -34,12 +31,15 @@ export function constraintsOf(
 
 function checked(constraint: string): string {
   if (/^[\w.-]+\s*(==|!=)\s*\S.*$/.test(constraint)) return constraint;
-  throw invalidArgument(`invalid constraint "${constraint}" in label ${CONSTRAINTS_LABEL}: want key==value or key!=value`);
+  throw invalidArgument(
+    `invalid constraint "${constraint}" in label ${CONSTRAINTS_LABEL}: want key==value or key!=value`,
+  );
 }
 
 function translate(entry: string): string {
   const match = /^constraint:([\w.-]+)(==|!=)(~?)(.+)$/.exec(entry);
-  if (match === null) throw invalidArgument(`invalid "-e ${entry}": want constraint:key==value or constraint:key!=value`);
+  if (match === null)
+    throw invalidArgument(`invalid "-e ${entry}": want constraint:key==value or constraint:key!=value`);
   const [, key = '', operator = '', soft, value = ''] = match;
   if (soft === '~') throw invalidArgument(`invalid "-e ${entry}": soft constraints are not supported`);
   return `${CLASSIC[key] ?? (key.startsWith('node.') ? key : `node.labels.${key}`)}${operator}${value}`;

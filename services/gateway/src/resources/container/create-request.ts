@@ -1,6 +1,17 @@
 import { z } from 'zod';
 import { HOST_CONFIG } from './host-config-request.ts';
-import { absentable, flag, integer, knownFields, nameSet, text, textMap, texts, unbuilt, words } from './lenient-object.ts';
+import {
+  absentable,
+  flag,
+  integer,
+  knownFields,
+  nameSet,
+  text,
+  textMap,
+  texts,
+  unbuilt,
+  words,
+} from './lenient-object.ts';
 
 export const HEALTHCHECK = knownFields({
   Test: texts,
@@ -19,15 +30,15 @@ const ENDPOINT = knownFields({
   DriverOpts: unbuilt(),
   GwPriority: unbuilt(),
   // Answers of earlier calls sent back by clients; docker does not look at them either.
-  NetworkID: z.unknown(),
-  EndpointID: z.unknown(),
-  Gateway: z.unknown(),
-  IPAddress: z.unknown(),
-  IPPrefixLen: z.unknown(),
-  IPv6Gateway: z.unknown(),
-  GlobalIPv6Address: z.unknown(),
-  GlobalIPv6PrefixLen: z.unknown(),
-  DNSNames: z.unknown(),
+  NetworkID: z.unknown().optional(),
+  EndpointID: z.unknown().optional(),
+  Gateway: z.unknown().optional(),
+  IPAddress: z.unknown().optional(),
+  IPPrefixLen: z.unknown().optional(),
+  IPv6Gateway: z.unknown().optional(),
+  GlobalIPv6Address: z.unknown().optional(),
+  GlobalIPv6PrefixLen: z.unknown().optional(),
+  DNSNames: z.unknown().optional(),
 });
 
 const CONFIG_FIELDS = {
@@ -64,11 +75,11 @@ export const CREATE_REQUEST = knownFields({
   HostConfig: absentable(HOST_CONFIG),
   NetworkingConfig: absentable(knownFields({ EndpointsConfig: absentable(z.record(z.string(), ENDPOINT.nullable())) })),
   // dockerode sends its own options along.
-  name: z.unknown(),
-  platform: z.unknown(),
-  abortSignal: z.unknown(),
-  _query: z.unknown(),
-  _body: z.unknown(),
+  name: z.unknown().optional(),
+  platform: z.unknown().optional(),
+  abortSignal: z.unknown().optional(),
+  _query: z.unknown().optional(),
+  _body: z.unknown().optional(),
 });
 
 export type CreateRequest = z.output<typeof CREATE_REQUEST>;

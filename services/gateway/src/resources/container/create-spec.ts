@@ -18,7 +18,12 @@ const LOG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The spec a create request asks for, on an image. Pure. @throws invalid-argument or unimplemented naming the field */
-export function createSpec(id: string, name: string, request: CreateRequest, resolved: ResolvedImage): containerV1.ContainerSpec {
+export function createSpec(
+  id: string,
+  name: string,
+  request: CreateRequest,
+  resolved: ResolvedImage,
+): containerV1.ContainerSpec {
   const host: HostConfigRequest = request.HostConfig ?? {};
   const merged = mergeImage(request, resolved.config.config ?? {});
   if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
@@ -48,7 +53,11 @@ export function createSpec(id: string, name: string, request: CreateRequest, res
     labels: { ...merged.labels },
     shmSize: BigInt(shmSize(host)),
     sysctls: { ...host.Sysctls },
-    ulimits: (host.Ulimits ?? []).map(({ Name, Soft, Hard }) => ({ name: Name, soft: BigInt(Soft), hard: BigInt(Hard) })),
+    ulimits: (host.Ulimits ?? []).map(({ Name, Soft, Hard }) => ({
+      name: Name,
+      soft: BigInt(Soft),
+      hard: BigInt(Hard),
+    })),
     init: host.Init ?? false,
     runtime: host.Runtime ?? '',
     ...(merged.healthcheck === undefined ? {} : { healthcheck: healthcheckOf(merged.healthcheck) }),

@@ -10,8 +10,8 @@ import type { Handler } from '../../routing/request-context.ts';
 import type { ContainerImages, ContainerLifecycle, ContainerLookup } from './backend.ts';
 import { CREATE_REQUEST } from './create-request.ts';
 import { createSpec } from './create-spec.ts';
-import { checkPlatform } from './platform.ts';
 import { placeMounts } from './place-mounts.ts';
+import { checkPlatform } from './platform.ts';
 
 const QUERY = z.object({ name: queryText(), platform: queryText() });
 const NAME_ATTEMPTS = 6;
@@ -23,9 +23,7 @@ export function createContainer(backend: Backend): Handler {
   return async (context) => {
     const query = parseQuery(context.query, QUERY);
     if (query.name !== '' && !isContainerName(query.name)) {
-      throw invalidArgument(
-        `Invalid container name (${query.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
-      );
+      throw invalidArgument(`Invalid container name (${query.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
     }
     const request = await readJson(context, CREATE_REQUEST);
     if (request.Image === undefined || request.Image === '') {

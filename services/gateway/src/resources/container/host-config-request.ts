@@ -1,10 +1,7 @@
 import { z } from 'zod';
 import { absentable, flag, integer, knownFields, text, textMap, texts, unbuilt } from './lenient-object.ts';
 
-const PORT_BINDINGS = z.record(
-  z.string(),
-  z.array(knownFields({ HostIp: text, HostPort: text })).nullable(),
-);
+const PORT_BINDINGS = z.record(z.string(), z.array(knownFields({ HostIp: text, HostPort: text })).nullable());
 
 export const RESTART_POLICY = knownFields({
   Name: absentable(z.enum(['', 'no', 'always', 'unless-stopped', 'on-failure'])),

@@ -50,7 +50,10 @@ function nameOf(entry: string): string {
 }
 
 /** An own entrypoint drops the image's command; an own command keeps the image's entrypoint; `[""]` is no entrypoint. */
-function mergeCommand(request: CreateRequest, image: ImageDefaults): { entrypoint: readonly string[]; cmd: readonly string[] } {
+function mergeCommand(
+  request: CreateRequest,
+  image: ImageDefaults,
+): { entrypoint: readonly string[]; cmd: readonly string[] } {
   const own = request.Entrypoint;
   let cmd = request.Cmd ?? [];
   let entrypoint = own ?? [];

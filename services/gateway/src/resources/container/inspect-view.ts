@@ -41,7 +41,10 @@ export function inspectObject(
     AppArmorProfile: '',
     ExecIDs: details === undefined || details.execIds.length === 0 ? null : details.execIds,
     HostConfig: hostConfigObject(view),
-    GraphDriver: { Name: 'overlay2', Data: { ID: record.id, Root: root === '' ? '' : `${root}/containers/${record.id}` } },
+    GraphDriver: {
+      Name: 'overlay2',
+      Data: { ID: record.id, Root: root === '' ? '' : `${root}/containers/${record.id}` },
+    },
     ...(sizes === undefined ? {} : { SizeRw: sizes.sizeRw, SizeRootFs: sizes.sizeRootFs }),
     Mounts: mountPoints(view),
     Config: configObject(view),

@@ -22,7 +22,9 @@ export function startContainer(backend: Backend): Handler {
   return async (context) => {
     const body = await readText(context.request);
     if (body.trim() !== '' && !/^(\{\s*\}|null)$/.test(body.trim())) {
-      throw invalidArgument('starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24');
+      throw invalidArgument(
+        'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24',
+      );
     }
     const changed = await backend.start(viewOf(backend, context), context.signal);
     sendEmpty(context.response, changed ? 204 : 304);

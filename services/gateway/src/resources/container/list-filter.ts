@@ -1,11 +1,11 @@
 import { booleanFilter, type Filters, matchesLabels, parseFilters, parsePortRange } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
+import { networkIdOf } from '../network/network-id.ts';
 import type { ContainerLookup } from './backend.ts';
 import { currentStatus, dockerState } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { labelsWithNode } from './inspect-view.ts';
 import { networkName, portSummaries } from './ports-view.ts';
-import { networkIdOf } from '../network/network-id.ts';
 
 // biome-ignore format: a table
 const ACCEPTED = [
@@ -87,9 +87,7 @@ function testsOf(filters: Filters): Test[] {
     const status = currentStatus(view);
     return dockerState(view) === 'exited' && status?.exitCode === Number(code);
   });
-  any('volume', (view, volume) =>
-    view.spec.mounts.some((mount) => mount.source === volume || mount.target === volume),
-  );
+  any('volume', (view, volume) => view.spec.mounts.some((mount) => mount.source === volume || mount.target === volume));
   any('network', (view, network) => {
     const name = networkName(view);
     return name === network || (network.length > 0 && networkIdOf(name).startsWith(network));

@@ -1,3 +1,4 @@
+import { hasReason } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
@@ -8,7 +9,6 @@ import type { ContainerView } from './container-view.ts';
 import { inspectObject } from './inspect-view.ts';
 import { parseListFilters, selectContainers } from './list-filter.ts';
 import { summaryObject } from './list-view.ts';
-import { hasReason } from '@atoll/errors';
 
 const LIST_QUERY = z.object({
   all: queryFlag(),

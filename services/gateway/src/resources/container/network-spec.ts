@@ -1,5 +1,5 @@
 import { parsePort } from '@atoll/docker-api';
-import { invalidArgument, notFound, unimplemented } from '@atoll/errors';
+import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { CreateRequest } from './create-request.ts';
 
@@ -8,7 +8,7 @@ const BUILT_MODES = new Set(['default', 'bridge', 'none', 'host']);
 /**
  * The network part of a create request.
  * @param exposed ports of the request and of its image
- * @throws not-found for networks that do not exist, unimplemented for modes that are not built
+ * @throws invalid-argument for networks that do not exist, unimplemented for modes that are not built
  */
 export function networkOf(request: CreateRequest, exposed: readonly string[]): containerV1.NetworkSpec {
   const host = request.HostConfig;
@@ -20,7 +20,7 @@ export function networkOf(request: CreateRequest, exposed: readonly string[]): c
       if (BUILT_MODES.has(name)) {
         throw unimplemented(`NetworkingConfig.EndpointsConfig: a second network ("${name}") is not built yet`);
       }
-      throw notFound(`network ${name} not found`);
+      throw invalidArgument(`network ${name} not found`);
     }
   }
   const macs = [...Object.values(endpoints).map((endpoint) => endpoint?.MacAddress), request.MacAddress];
@@ -49,7 +49,8 @@ function checkMode(mode: string): void {
   if (mode.startsWith('container:')) {
     throw unimplemented(`HostConfig.NetworkMode: sharing another container's network is not built yet (got "${mode}")`);
   }
-  throw notFound(`network ${mode} not found`);
+  // Not docker's 404: clients take that for a missing image and pull.
+  throw invalidArgument(`network ${mode} not found`);
 }
 
 /** Explicit bindings; exposed ports of `-P` are added where host ports are chosen, by the scheduler. */
@@ -60,7 +61,12 @@ function portsOf(request: CreateRequest): containerV1.PortBinding[] {
     const { port, protocol } = parsePort(text, 'HostConfig.PortBindings');
     if (protocol === 'sctp') throw unimplemented('HostConfig.PortBindings: publishing sctp ports is not built yet');
     for (const target of targets ?? []) {
-      ports.push({ containerPort: port, protocol, hostIp: hostIp(target.HostIp ?? ''), hostPort: hostPort(target.HostPort) });
+      ports.push({
+        containerPort: port,
+        protocol,
+        hostIp: hostIp(target.HostIp ?? ''),
+        hostPort: hostPort(target.HostPort),
+      });
     }
   }
   return ports;

@@ -14,7 +14,8 @@ const CAPABILITIES = new Set([
 /** What HostConfig says about privileges. @throws invalid-argument or unimplemented naming the option */
 export function securityOf(host: HostConfigRequest): containerV1.Security {
   const oom = host.OomScoreAdj ?? 0;
-  if (oom < -1000 || oom > 1000) throw invalidArgument(`Invalid value ${oom}, range for oom score adj is [-1000, 1000]`);
+  if (oom < -1000 || oom > 1000)
+    throw invalidArgument(`Invalid value ${oom}, range for oom score adj is [-1000, 1000]`);
   const options = host.SecurityOpt ?? [];
   return containerV1.Security.fromPartial({
     capAdd: capabilities(host.CapAdd, 'CapAdd'),

@@ -21,6 +21,8 @@ export function waitContainer(backend: ContainerLookup & ContainerStreams): Hand
     response.writeHead(200, { 'Content-Type': 'application/json' });
     response.flushHeaders();
     const { exitCode, error } = await result;
-    response.end(`${JSON.stringify({ StatusCode: exitCode, ...(error === '' ? {} : { Error: { Message: error } }) })}\n`);
+    response.end(
+      `${JSON.stringify({ StatusCode: exitCode, ...(error === '' ? {} : { Error: { Message: error } }) })}\n`,
+    );
   };
 }

@@ -22,9 +22,9 @@ const REQUEST = knownFields({
   User: text,
   WorkingDir: text,
   // Older clients send these along; docker does not look at them here.
-  Detach: z.unknown(),
-  Container: z.unknown(),
-  abortSignal: z.unknown(),
+  Detach: z.unknown().optional(),
+  Container: z.unknown().optional(),
+  abortSignal: z.unknown().optional(),
 });
 
 /** POST /containers/{id}/exec */

@@ -17,9 +17,9 @@ const REQUEST = knownFields({
   Tty: flag,
   ConsoleSize: absentable(z.tuple([z.int().min(0).max(65535), z.int().min(0).max(65535)])),
   // dockerode sends its own options along.
-  hijack: z.unknown(),
-  stdin: z.unknown(),
-  abortSignal: z.unknown(),
+  hijack: z.unknown().optional(),
+  stdin: z.unknown().optional(),
+  abortSignal: z.unknown().optional(),
 });
 
 const INPUT_LIMIT = 16;

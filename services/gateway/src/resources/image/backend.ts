@@ -27,7 +27,12 @@ export interface ImageStore {
 /** Transfers. Each says how it goes; a failure rejects the iteration. */
 export interface ImageTransfers {
   pullImage(
-    request: { readonly reference: string; readonly platform: string; readonly allTags: boolean; readonly auth: AuthConfig },
+    request: {
+      readonly reference: string;
+      readonly platform: string;
+      readonly allTags: boolean;
+      readonly auth: AuthConfig;
+    },
     signal: AbortSignal,
   ): AsyncIterable<imageV1.Progress>;
   pushImage(

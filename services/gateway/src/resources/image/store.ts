@@ -40,7 +40,9 @@ export function listImages(backend: ImageStore): Handler {
 
 /** Bytes of an image's layers that another image has too. */
 function sharedSize(images: Awaited<ReturnType<ImageStore['listImages']>>, at: number): number {
-  const others = new Set(images.flatMap((image, other) => (other === at ? [] : image.layers.map((layer) => layer.diffId))));
+  const others = new Set(
+    images.flatMap((image, other) => (other === at ? [] : image.layers.map((layer) => layer.diffId))),
+  );
   const own = images[at]?.layers ?? [];
   return own.reduce((sum, layer) => sum + (others.has(layer.diffId) ? Number(layer.size) : 0), 0);
 }

@@ -23,7 +23,8 @@ export function createImage(backend: ImageTransfers): Handler {
   return async (context) => {
     const asked = parseQuery(context.query, CREATE_QUERY);
     if (asked.fromImage !== '') return await pull(backend, context, asked);
-    if (asked.fromSrc === '') throw invalidArgument('one of the query parameters "fromImage" and "fromSrc" must be given');
+    if (asked.fromSrc === '')
+      throw invalidArgument('one of the query parameters "fromImage" and "fromSrc" must be given');
     return await importRoot(backend, context, asked);
   };
 }
@@ -50,7 +51,8 @@ function pullReference(name: string, tag: string): { readonly reference: string;
 
 async function importRoot(backend: ImageTransfers, context: RequestContext, asked: CreateQuery): Promise<void> {
   const { request, response, signal } = context;
-  if (asked.fromSrc !== '-') throw unimplemented('POST /images/create: importing from a URL is not built yet (fromSrc)');
+  if (asked.fromSrc !== '-')
+    throw unimplemented('POST /images/create: importing from a URL is not built yet (fromSrc)');
   if (asked.repo !== '') parseReference(asked.tag === '' ? asked.repo : `${asked.repo}:${asked.tag}`);
   const start = {
     repository: asked.repo,
@@ -92,7 +94,11 @@ export function loadImages(backend: ImageTransfers): Handler {
     const { platform, quiet } = parseQuery(query, LOAD_QUERY);
     if (platform !== '') throw unimplemented('POST /images/load: the parameter "platform" is not built yet');
     const progress = backend.loadImages(request as AsyncIterable<Buffer>, signal);
-    await streamMessages(response, quiet ? withoutBars(progressMessages(progress)) : progressMessages(progress), signal);
+    await streamMessages(
+      response,
+      quiet ? withoutBars(progressMessages(progress)) : progressMessages(progress),
+      signal,
+    );
   };
 }
 

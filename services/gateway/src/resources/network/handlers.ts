@@ -35,7 +35,11 @@ export function listNetworks(backend: NetworkBackend): Handler {
         matchesLabels(filters.get('label'), {}) &&
         booleanFilter(filters, 'dangling') !== true,
     );
-    sendJson(response, 200, chosen.map((network) => networkObject(backend, network, false)));
+    sendJson(
+      response,
+      200,
+      chosen.map((network) => networkObject(backend, network, false)),
+    );
   };
 }
 
@@ -54,7 +58,11 @@ export function inspectNetwork(backend: NetworkBackend): Handler {
   };
 }
 
-function networkObject(backend: NetworkBackend, { name, driver }: BuiltIn, withContainers: boolean): Record<string, unknown> {
+function networkObject(
+  backend: NetworkBackend,
+  { name, driver }: BuiltIn,
+  withContainers: boolean,
+): Record<string, unknown> {
   const subnets = name === 'bridge' ? backend.nodeNetworks().filter(({ subnet }) => subnet !== '') : [];
   return {
     Name: name,

@@ -29,7 +29,10 @@ export function diskUsage(backend: SystemBackend): Handler {
     sendJson(response, 200, {
       ...(usage === undefined
         ? {}
-        : { LayersSize: usage.blobBytes, Images: usage.images.map((image) => imageSummary(image, counts.get(image.id) ?? 0)) }),
+        : {
+            LayersSize: usage.blobBytes,
+            Images: usage.images.map((image) => imageSummary(image, counts.get(image.id) ?? 0)),
+          }),
       ...(sizes === undefined
         ? {}
         : {

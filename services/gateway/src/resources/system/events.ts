@@ -58,7 +58,9 @@ function matches(event: eventV1.Event, filters: Filters): boolean {
     if (event.type !== type) return type === 'image' && wanted.some((image) => sameImage(attributes['image'], image));
     return wanted.some(
       (value) =>
-        actorId === value || (value.length > 0 && actorId.startsWith(value)) || attributes['name'] === value.replace(/^\//, ''),
+        actorId === value ||
+        (value.length > 0 && actorId.startsWith(value)) ||
+        attributes['name'] === value.replace(/^\//, ''),
     );
   };
   const plain = (name: string, test: (value: string) => boolean): boolean => filters.get(name)?.some(test) ?? true;
@@ -68,10 +70,14 @@ function matches(event: eventV1.Event, filters: Filters): boolean {
     plain('event', (action) => event.action === action || event.action.startsWith(`${action}:`)) &&
     plain('scope', (scope) => scope === (event.type === 'node' ? 'swarm' : 'local')) &&
     matchesLabels(filters.get('label'), event.attributes) &&
-    ['container', 'image', 'network', 'volume', 'node', 'plugin', 'service', 'secret', 'config', 'daemon'].every(actorMatches)
+    ['container', 'image', 'network', 'volume', 'node', 'plugin', 'service', 'secret', 'config', 'daemon'].every(
+      actorMatches,
+    )
   );
 }
 
 function sameImage(name: string | undefined, wanted: string): boolean {
-  return name !== undefined && (name === wanted || name === `${wanted}:latest` || name.replace(/:[^/:]+$/, '') === wanted);
+  return (
+    name !== undefined && (name === wanted || name === `${wanted}:latest` || name.replace(/:[^/:]+$/, '') === wanted)
+  );
 }

@@ -48,7 +48,11 @@ export function systemVersion(backend: SystemBackend): Handler {
           },
         },
         { Name: 'gateway', Version: SERVER_VERSION, Details: { Node: process.version } },
-        ...agents.map((version) => ({ Name: 'node-agent', Version: version, Details: { Hosts: String(facts.length) } })),
+        ...agents.map((version) => ({
+          Name: 'node-agent',
+          Version: version,
+          Details: { Hosts: String(facts.length) },
+        })),
       ],
       Version: SERVER_VERSION,
       ApiVersion: api,

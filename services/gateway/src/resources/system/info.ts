@@ -1,7 +1,7 @@
+import { nodeV1 } from '@atoll/proto';
 import { sendJson } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import { dockerState } from '../container/container-state.ts';
-import { nodeV1 } from '@atoll/proto';
 import type { NodeView, SystemBackend } from './backend.ts';
 
 /** GET /info: one engine made of all hosts. */
@@ -33,7 +33,6 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     Images: images ?? 0,
     Driver: 'overlay2',
     DriverStatus: hostRows(nodes),
-    SystemStatus: hostRows(nodes),
     DockerRootDir: first?.dataRoot ?? '',
     Plugins: {
       Volume: ['local'],
@@ -76,7 +75,9 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     HttpsProxy: '',
     NoProxy: '',
     Name: 'atoll',
-    Labels: nodes.map(({ record }) => `atoll.node.${record.facts?.hostname ?? record.id}=${record.facts?.hostIp ?? ''}`),
+    Labels: nodes.map(
+      ({ record }) => `atoll.node.${record.facts?.hostname ?? record.id}=${record.facts?.hostIp ?? ''}`,
+    ),
     ExperimentalBuild: false,
     ServerVersion: SERVER_VERSION,
     Runtimes: Object.fromEntries(runtimes.map((name) => [name, { path: name === 'native' ? 'atoll-shim' : name }])),

@@ -4,6 +4,7 @@ import { diskUsage } from './disk-usage.ts';
 import { systemEvents } from './events.ts';
 import { checkAuth, ping, systemVersion } from './handlers.ts';
 import { systemInfo } from './info.ts';
+import { inspectPlugin, listPlugins } from './plugins.ts';
 import { inspectSwarm } from './swarm.ts';
 
 export const SYSTEM_ROUTES = {
@@ -15,4 +16,6 @@ export const SYSTEM_ROUTES = {
   SystemDataUsage: diskUsage,
   SystemAuth: checkAuth,
   SwarmInspect: inspectSwarm,
+  PluginList: listPlugins,
+  PluginInspect: inspectPlugin,
 } as const satisfies RouteFactories<SystemBackend>;

@@ -1,0 +1,33 @@
+import type { OperationId } from '@atoll/docker-api';
+
+/** What of a built operation is not, and what is different: shown in `docs/docker-api.md`. */
+export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
+  ContainerCreate:
+    'Fields that are not built answer 501 with their name: devices, GPUs, links, volumes-from, storage options, own seccomp profiles, `container:` namespaces, shareable IPC, port ranges, sctp, static addresses, aliases, user networks (400). Bind mounts and new named volumes need a constraint to one host when there are several.',
+  ContainerList: '`ancestor` compares layers; patterns of the `name` filter may not repeat groups.',
+  ContainerUpdate: 'Limits and restart policy.',
+  ContainerExport: 'The root as the node sees it, through the archive of `/`.',
+  ContainerLogs: 'Goes on over a restart of the node agent.',
+  ContainerAttachWebsocket: 'Attach over HTTP is built.',
+  ImageList: 'Without `manifests`.',
+  ImageInspect: 'Without `manifests`.',
+  ImageCreate: 'Pull, and import of the request body (`fromSrc=-`); import from a URL is not built.',
+  ImagePush: 'One tag at a time, one platform.',
+  ImageLoad: 'All platforms of the archive.',
+  ImageDelete: 'Without `platforms`.',
+  ImageBuild:
+    'The classic builder (`version=1`, `DOCKER_BUILDKIT=0`). Not built: `remote`, `squash`, `outputs`, `ulimits`, `cgroupparent`, `securityopt`, user networks.',
+  BuildPrune: 'The whole cache; limits and filters are not built.',
+  NetworkList: '`bridge`, `host` and `none`.',
+  NetworkInspect: '`bridge`, `host` and `none`; the subnets are those of all hosts.',
+  VolumeList: 'The volumes that containers use.',
+  VolumeInspect: 'The volumes that containers use.',
+  SystemAuth: 'User name and password; identity tokens are not built.',
+  SystemInfo: 'Sums over all hosts; a row per host in `DriverStatus`.',
+  SystemEvents: 'Events of the last hour, at most 64 MiB of them.',
+  SystemDataUsage: 'The build cache is not counted.',
+  SwarmInspect: 'Answers 503: no swarm exists.',
+  PluginList: 'Always empty.',
+  PluginInspect: 'Always 404.',
+  Session: 'BuildKit.',
+};

@@ -1,0 +1,33 @@
+import {
+  formatApiVersion,
+  MAXIMUM_API_VERSION,
+  MINIMUM_API_VERSION,
+  OPERATION_IDS,
+  OPERATIONS,
+} from '@atoll/docker-api';
+import { BUILT_ROUTES } from '../gateway-routes.ts';
+import { OPERATION_NOTES } from '../routing/operation-notes.ts';
+
+/** The text of `docs/docker-api.md`: every operation of the published description and whether it is built. */
+export function apiTable(): string {
+  const built = new Set<string>(Object.values(BUILT_ROUTES).flatMap((routes) => Object.keys(routes)));
+  const areas = Map.groupBy(OPERATION_IDS, (operation) => OPERATIONS[operation].area);
+  const lines = [
+    '# Docker Engine API: what is built',
+    '',
+    'Made from the route table by `npm run docs -w services/gateway`; a test fails when it is out of date.',
+    '',
+    `Versions ${formatApiVersion(MINIMUM_API_VERSION)} to ${formatApiVersion(MAXIMUM_API_VERSION)} are served, with and without the version in the path.`,
+    'An operation that is missing answers 501 with its name; a field or parameter that is missing answers 501 or 400 naming it.',
+    `${built.size} of ${OPERATION_IDS.length} operations are built.`,
+  ];
+  for (const [area, operations] of areas) {
+    lines.push('', `## ${area}`, '', '| operation | request | state | notes |', '| --- | --- | --- | --- |');
+    for (const operation of operations) {
+      const { method, path } = OPERATIONS[operation];
+      const state = built.has(operation) ? 'done' : 'missing';
+      lines.push(`| ${operation} | \`${method} ${path}\` | ${state} | ${OPERATION_NOTES[operation] ?? ''} |`);
+    }
+  }
+  return `${lines.join('\n').replace(/ +\|$/gm, ' |')}\n`;
+}
