@@ -1,6 +1,7 @@
 import { asAtollError, invalidArgument, permissionDenied, unimplemented } from '@atoll/errors';
 import { grpcCodeOf } from '@atoll/errors/grpc';
 import { containerV1, nodeV1 } from '@atoll/proto';
+import type { Container } from '../containers/container.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import type { NodeMemory } from './node-memory.ts';
 
@@ -55,7 +56,6 @@ export class OrderWorker {
     const containers = this.#containers;
     if (order.action === A.ENSURE) {
       const container = await containers.ensure(record);
-      await container.acknowledge();
       return { status: container.status, unchanged: false };
     }
     if (order.action === A.REMOVE) {
@@ -64,10 +64,10 @@ export class OrderWorker {
       return { status: last ?? containerV1.ContainerStatus.fromPartial(gone), unchanged: last === undefined };
     }
     // A start also makes the container known: the order to ensure may have been lost with an earlier session.
-    const container = order.action === A.START ? await containers.ensure(record) : containers.get(record.id);
+    const container = containers.find(record.id) ?? (await this.#unknown(order.action, record));
     const seconds = order.timeoutSeconds === undefined ? undefined : Number(order.timeoutSeconds);
     let changed = true;
-    if (order.action !== A.START && order.action !== A.UPDATE) await container.adopt(record);
+    if (order.action !== A.UPDATE) container.adopt(record);
     if (order.action === A.START) changed = await container.start();
     else if (order.action === A.STOP) changed = await container.stop(order.signal, seconds);
     else if (order.action === A.KILL) await container.kill(order.signal);
@@ -77,5 +77,9 @@ export class OrderWorker {
     else if (order.action === A.UPDATE) await container.update(record);
     else throw unimplemented(`this agent does not know the action ${order.action}`);
     return { status: container.status, unchanged: !changed };
+  }
+
+  async #unknown(action: nodeV1.Action, record: containerV1.ContainerRecord): Promise<Container> {
+    return action === A.START ? await this.#containers.ensure(record) : this.#containers.get(record.id);
   }
 }

@@ -59,7 +59,8 @@ export class ContainerManager {
     const existing = this.#containers.get(record.id);
     if (existing) {
       if (existing.status.state === S.REMOVING) throw conflict(`container ${record.id} is being removed`);
-      await existing.adopt(record);
+      existing.adopt(record);
+      existing.acknowledge();
       return existing;
     }
     const { files } = this.#options.launcher.options;

@@ -33,6 +33,7 @@ export class Container {
   readonly #logger: Logger;
   readonly #process: ContainerProcess;
   readonly #queue = new SerialQueue();
+  readonly #writes = new SerialQueue();
   readonly #life = new AbortController();
   #record: containerV1.ContainerRecord;
 
@@ -96,19 +97,16 @@ export class Container {
     return this.#queue.run(() => this.#process.recover());
   }
 
-  /** Takes over a record that is not older. */
-  adopt(record: containerV1.ContainerRecord): Promise<void> {
-    return this.#queue.run(async () => {
-      if (record.generation < this.#record.generation) return;
-      this.#record = record;
-      this.book.follow(record.generation);
-      await this.#launcher.options.files.saveRecord(record);
-    });
+  /** Takes over a record that is not older; it is written in the background. */
+  adopt(record: containerV1.ContainerRecord): void {
+    if (record.generation < this.#record.generation) return;
+    this.book.follow(record.generation);
+    this.#keep(record);
   }
 
   /** Tells which record is followed, where no other change will. */
-  acknowledge(): Promise<void> {
-    return this.#queue.run(async () => {
+  acknowledge(): void {
+    this.#enqueue(async () => {
       if (this.book.behind) await this.book.change({});
     });
   }
@@ -165,7 +163,7 @@ export class Container {
   /** Applies the limits of a newer record to what is prepared or runs. */
   async update(record: containerV1.ContainerRecord): Promise<void> {
     const limits = resourceLimits(record.spec?.resources, this.#launcher.options.host.swapAccounting);
-    await this.adopt(record);
+    this.adopt(record);
     await this.#queue.run(async () => {
       await this.#process.run.client?.update(limits, AbortSignal.timeout(REQUEST_MS));
     });
@@ -237,9 +235,16 @@ export class Container {
   /** A user wants it stopped: kept on disk, so that neither policy nor reboot starts it. */
   async #restByUser(): Promise<void> {
     this.#process.rest();
-    if (this.#record.desired === containerV1.DesiredState.STOPPED) return;
-    this.#record = { ...this.#record, desired: containerV1.DesiredState.STOPPED };
-    await this.#launcher.options.files.saveRecord(this.#record);
+    const { STOPPED } = containerV1.DesiredState;
+    if (this.#record.desired !== STOPPED) this.#keep({ ...this.#record, desired: STOPPED });
+    await this.#writes.idle();
+  }
+
+  #keep(record: containerV1.ContainerRecord): void {
+    this.#record = record;
+    this.#writes
+      .run(() => this.#launcher.options.files.saveRecord(record))
+      .catch((error: unknown) => this.#logger.error({ err: error }, 'the record of the container cannot be written'));
   }
 
   async #waitSettled(run: ContainerRun, ms: number): Promise<void> {
@@ -255,6 +260,7 @@ export class Container {
       const { files, volumes: store } = this.#launcher.options;
       const anonymous = (this.#record.spec?.mounts ?? []).filter((mount) => mount.type === 'volume' && mount.anonymous);
       if (volumes) await Promise.all(anonymous.map(({ source }) => store.remove(source)));
+      await this.#writes.idle();
       await files.remove(this.id);
     } catch (error) {
       await this.book.change({ state: S.DEAD, error: asAtollError(error).message });

@@ -1,0 +1,147 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TestHost } from '../testing/test-host.ts';
+import { bridgeNameOf } from './bridge.ts';
+
+const S = containerV1.ContainerState;
+
+let host: TestHost;
+beforeAll(async () => {
+  host = await TestHost.create();
+});
+afterAll(async () => {
+  await host?.dispose();
+});
+
+const server = ['sh', '-c', 'echo up; while :; do echo hello from $(hostname) | nc -l -p 80; done'];
+
+async function serving(hostPort: number, more: Partial<containerV1.PortBinding> = {}): Promise<containerV1.ContainerRecord> {
+  const ports = [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort, ...more }];
+  const record = host.record(server, { network: { mode: 'bridge', ports } });
+  await host.ensure(record);
+  await host.start(record);
+  const request = { containerId: record.id, stdout: true, stderr: true, tail: -1n, sinceNs: 0n, untilNs: 0n, follow: true };
+  for await (const { data } of host.runtime.logs(request)) if (data.includes('up')) break;
+  return record;
+}
+
+/** What a TCP server says, tried until it listens. */
+async function said(address: string, port: number): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const socket = connect({ host: address, port, timeout: 2_000 });
+      await once(socket, 'connect');
+      let text = '';
+      for await (const piece of socket) text += String(piece);
+      if (text !== '') return text;
+    } catch (error) {
+      if (attempt > 100) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function inHost(...command: string[]): string {
+  return execFileSync('nsenter', [`--net=/run/netns/${host.name}`, ...command], { encoding: 'utf8' });
+}
+
+describe('the bridge network', { timeout: 120_000 }, () => {
+  test('gives addresses of its block, names and a way to the host', async () => {
+    const script = 'ip -o -4 addr show eth0; cat /etc/hosts; ping -c 1 -W 2 10.231.7.1 >/dev/null && echo reached; ip route';
+    const record = host.record(['sh', '-c', script], { network: { mode: 'default', hostname: 'web', extraHosts: ['db:10.9.8.7'] } });
+    await host.ensure(record);
+    const created = await host.scheduler.state(record.id, S.CREATED);
+    expect(created).toMatchObject({ gateway: '10.231.7.1', ipPrefixLen: 24 });
+    expect(created.macAddress).toMatch(/^02:42:0a:e7:07:/);
+    await host.start(record);
+    const ended = await host.scheduler.state(record.id, S.EXITED);
+    expect(ended.ipAddress).toBe('');
+    const output = await host.logs(record.id);
+    expect(output).toContain(`inet ${created.ipAddress}/24`);
+    expect(output).toContain(`${created.ipAddress}\tweb`);
+    expect(output).toContain('10.9.8.7\tdb');
+    expect(output).toContain('reached');
+    expect(output).toContain('default via 10.231.7.1');
+    await host.remove(record);
+  });
+
+  test('none has only loopback, host has the links of the host', async () => {
+    const none = host.record(['ls', '/sys/class/net'], { network: { mode: 'none' } });
+    expect((await host.run(none)).output).toBe('lo\n');
+    const shared = host.record(['ls', '/sys/class/net'], { network: { mode: 'host' } });
+    expect((await host.run(shared)).output).toContain('uplink');
+    await Promise.all([host.remove(none), host.remove(shared)]);
+  });
+});
+
+describe('published ports', { timeout: 120_000 }, () => {
+  test('answer from outside, from the host and from a neighbour, until the container ends', async () => {
+    const record = await serving(18_080);
+    expect(await said(host.hostIp, 18_080)).toMatch(/^hello from /);
+    expect(inHost('busybox', 'nc', '-w', '2', host.hostIp, '18080')).toMatch(/^hello from /);
+    const script = `nc -w 2 ${host.hostIp} 18080`;
+    const neighbour = host.record(['sh', '-c', script], { network: { mode: 'bridge' } });
+    expect((await host.run(neighbour)).output).toMatch(/^hello from /);
+    await host.scheduler.order({ action: nodeV1.Action.STOP, record, timeoutSeconds: 0n });
+    await expect(once(connect({ host: host.hostIp, port: 18_080 }), 'connect')).rejects.toThrow('ECONNREFUSED');
+    await Promise.all([host.remove(record), host.remove(neighbour)]);
+  });
+
+  test('on one address only', async () => {
+    const record = await serving(18_081, { hostIp: host.hostIp });
+    expect(await said(host.hostIp, 18_081)).toMatch(/^hello from /);
+    expect(inHost('nft', 'list', 'ruleset')).toContain(`${host.hostIp} . tcp . 18081`);
+    await host.remove(record);
+    expect(inHost('nft', 'list', 'ruleset')).not.toContain('18081');
+  });
+
+  test('taken by another container, or by a program of the host', async () => {
+    const record = await serving(18_082);
+    const ports = [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 18_082 }];
+    const second = host.record(server, { network: { mode: 'bridge', ports } });
+    await host.ensure(second);
+    const result = await host.scheduler.tryOrder({ action: nodeV1.Action.START, record: second });
+    expect(result).toMatchObject({ code: 10, message: expect.stringContaining('Bind for 0.0.0.0:18082 failed: port is already allocated') });
+    await host.remove(record);
+    const listener = spawn('nsenter', [`--net=/run/netns/${host.name}`, 'busybox', 'nc', '-l', '-p', '18082']);
+    while (!inHost('ss', '-ltn').includes(':18082')) await new Promise((resolve) => setTimeout(resolve, 20));
+    const third = await host.scheduler.tryOrder({ action: nodeV1.Action.START, record: second });
+    expect(third.message).toContain('failed to bind host port 0.0.0.0:18082/tcp: address already in use');
+    listener.kill('SIGKILL');
+    await host.remove(second);
+  });
+
+  test('are there again after the agent was killed, even when somebody flushed the rules', async () => {
+    const record = await serving(18_083);
+    await host.killAgent();
+    inHost('nft', 'flush', 'ruleset');
+    await host.startAgent();
+    expect(await said(host.hostIp, 18_083)).toMatch(/^hello from /);
+    await host.remove(record);
+  });
+});
+
+describe('isolation', { timeout: 120_000 }, () => {
+  test('unpublished ports are closed to other machines; foreign source addresses do not leave', async () => {
+    const record = await serving(18_084);
+    const { status } = await host.runtime.getStatus({ containerId: record.id });
+    const rules = inHost('nft', 'list', 'table', 'ip', bridgeNameOf(host.nodeId));
+    expect(rules).toContain('ip saddr != 10.231.7.0/24');
+    execFileSync('ip', ['route', 'add', `${status?.ipAddress}/32`, 'via', host.hostIp]);
+    try {
+      const socket = connect({ host: status?.ipAddress ?? '', port: 80 });
+      const outcome = await Promise.race([
+        once(socket, 'connect').then(() => 'connected', () => 'refused'),
+        new Promise((resolve) => setTimeout(() => resolve('silent'), 500)),
+      ]);
+      socket.destroy();
+      expect(outcome).toBe('silent');
+    } finally {
+      execFileSync('ip', ['route', 'del', `${status?.ipAddress}/32`, 'via', host.hostIp]);
+    }
+    await host.remove(record);
+  });
+});
