@@ -25,7 +25,7 @@ export interface StartOptions {
   readonly advertise?: string;
 }
 
-const START_LIMIT_MS = 120_000;
+const START_LIMIT_MS = 300_000;
 const SUPERVISOR_FLAGS = [
   '--max-semi-space-size=1',
   '--max-old-space-size=64',

@@ -2,7 +2,7 @@ import type { Step } from './step.ts';
 import { type TerminalStyle, terminalStyle } from './terminal-style.ts';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/** A plain log says what is waited for when it takes longer than this, and again after each further such time. */
+/** A plain log says what is waited for when it takes longer than this, then after twice, four times … as long. */
 const PATIENCE_MS = 3000;
 
 /** Shows steps on stderr: a tree with spinners on a terminal, else a line for each step that ends or drags on. */
@@ -51,7 +51,8 @@ export class ProgressView {
 
   #tell(): void {
     for (const step of this.#steps) {
-      const waited = step.state === 'running' ? Math.floor((Date.now() - (step.startedAt ?? 0)) / PATIENCE_MS) : 0;
+      const elapsed = (Date.now() - (step.startedAt ?? Date.now())) / PATIENCE_MS;
+      const waited = step.state === 'running' && elapsed >= 1 ? Math.floor(Math.log2(elapsed)) + 1 : 0;
       const news = step.state === 'running' ? waited > 0 && `${step.detail} ${waited}` : step.state;
       if (!news || news === 'waiting' || this.#told.get(step.id) === news) continue;
       if (step.state === 'running' && this.#told.get(step.id)?.endsWith(` ${waited}`)) continue;
