@@ -1,5 +1,4 @@
 import { createHash, KeyObject, webcrypto } from 'node:crypto';
-import * as x509 from './x509.ts';
 
 /** The cluster's certificate authority: an ECDSA P-256 key and its self-signed certificate. */
 export interface Authority {
@@ -20,6 +19,7 @@ export const SIGNING_ALGORITHM = { name: 'ECDSA', hash: 'SHA-256' } as const;
 
 /** A new CA for a cluster. `clusterId` becomes the certificate's CN and tells clusters apart. */
 export async function createAuthority(options: { readonly clusterId: string }): Promise<Authority> {
+  const x509 = await import('./x509.ts');
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
   const now = Date.now();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, randomBytes, webcrypto } from 'node:
 import { isIP } from 'node:net';
 import { invalidArgument } from '@atoll/errors';
 import { type Authority, CLOCK_SKEW_MS, KEY_ALGORITHM, SIGNING_ALGORITHM } from './authority.ts';
-import * as x509 from './x509.ts';
+import type * as X509 from './x509.ts';
 
 /** What a certificate is to say. Subject: `O=<role>, CN=<id>`; the request's own subject and extensions are ignored. */
 export interface CertificateRequest {
@@ -27,7 +27,8 @@ const MAX_CSR_LENGTH = 16_384;
  * Errors: invalid-argument when the request is no P-256 PKCS#10 signed by its own key, or a name cannot stand in a certificate.
  */
 export async function issueCertificate(authority: Authority, request: CertificateRequest): Promise<string> {
-  const csr = await parseRequest(request.csrPem);
+  const x509 = await import('./x509.ts');
+  const csr = await parseRequest(x509, request.csrPem);
   for (const [field, value] of [
     ['role', request.role],
     ['id', request.id],
@@ -59,9 +60,9 @@ export async function issueCertificate(authority: Authority, request: Certificat
   return `${certificate.toString('pem')}\n`;
 }
 
-async function parseRequest(pem: string): Promise<x509.Pkcs10CertificateRequest> {
+async function parseRequest(x509: typeof X509, pem: string): Promise<X509.Pkcs10CertificateRequest> {
   if (pem.length > MAX_CSR_LENGTH) throw invalidArgument('certificate request is larger than 16 KiB');
-  let csr: x509.Pkcs10CertificateRequest;
+  let csr: X509.Pkcs10CertificateRequest;
   let genuine: boolean;
   let curve: string | undefined;
   try {
@@ -76,7 +77,7 @@ async function parseRequest(pem: string): Promise<x509.Pkcs10CertificateRequest>
   return csr;
 }
 
-function alternativeNames(request: CertificateRequest): x509.JsonGeneralNames {
+function alternativeNames(request: CertificateRequest): X509.JsonGeneralNames {
   const addresses = [...new Set([request.id, ...(request.addresses ?? [])])];
   if (addresses.length > MAX_ADDRESSES)
     throw invalidArgument(`a certificate carries at most ${MAX_ADDRESSES} addresses`);

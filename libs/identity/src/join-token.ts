@@ -1,7 +1,6 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual, X509Certificate } from 'node:crypto';
 import { invalidArgument } from '@atoll/errors';
 import { fingerprintOf } from './authority.ts';
-import * as x509 from './x509.ts';
 
 /**
  * `ATOLL-1-<sha256 of the CA certificate, hex>-<secret, 64 hex digits>`.
@@ -34,7 +33,7 @@ export function parseToken(text: string): JoinToken {
 
 /** Does this CA certificate (PEM) carry the fingerprint the token pins? */
 export function pinsAuthority(token: JoinToken, certificatePem: string): boolean {
-  const shown = Buffer.from(fingerprintOf(new x509.X509Certificate(certificatePem).rawData), 'hex');
+  const shown = Buffer.from(fingerprintOf(new X509Certificate(certificatePem).raw), 'hex');
   return timingSafeEqual(shown, Buffer.from(token.authorityFingerprint, 'hex'));
 }
 

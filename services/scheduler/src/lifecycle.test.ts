@@ -193,6 +193,9 @@ describe('running', () => {
     });
     expect(await api().stopContainer({ id, ...stopped })).toMatchObject({ record: { desired: DesiredState.CREATED } });
     await api().removeContainer({ id, force: true, volumes: false });
+    const brief = await create({ autoRemove: true, constraints: ['node.hostname==broken'] });
+    await expect(api().startContainer({ id: brief.id })).rejects.toMatchObject({ reason: 'failed-precondition' });
+    await until(() => agent.containers.get(brief.id) === undefined);
     await agent.close();
     await cluster.leader.nodes.removeNode({ id: 'broken', force: true });
   });

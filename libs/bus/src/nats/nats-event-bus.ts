@@ -33,6 +33,7 @@ export class NatsEventBus implements EventBus {
   readonly #publisher = nuid.next();
   #flushed: (() => void)[] = [];
   #count = 0;
+  #dropped = 0;
   #run: Promise<void> | undefined;
 
   constructor(bus: Bus, options: EventBusOptions = {}) {
@@ -47,7 +48,12 @@ export class NatsEventBus implements EventBus {
   }
 
   publish(event: eventV1.Event): boolean {
-    if (this.#waiting.length >= MAX_WAITING || this.#abort.signal.aborted) return false;
+    if (this.#abort.signal.aborted) return false;
+    if (this.#waiting.length >= MAX_WAITING) {
+      if (this.#dropped++ === 0)
+        this.#bus.log.error({ waiting: MAX_WAITING }, 'events are dropped: NATS takes them too slowly');
+      return false;
+    }
     this.#waiting.push({ id: `${this.#publisher}.${++this.#count}`, event });
     this.#run ??= this.#drain();
     return true;
@@ -135,6 +141,7 @@ export class NatsEventBus implements EventBus {
       }
     }
     this.#run = undefined;
+    this.#dropped = 0;
     for (const done of this.#flushed.splice(0)) done();
   }
 

@@ -25,9 +25,12 @@ const START_SLACK_MS = 600_000;
 /** Start, stop, kill, restart, pause and unpause, as Docker does them. */
 export class ContainerRunning {
   readonly #parts: TermParts;
+  readonly #autoRemove: (id: string) => void;
 
-  constructor(parts: TermParts) {
+  /** `autoRemove` is called for a `--rm` container that cannot be started: docker removes it then too. */
+  constructor(parts: TermParts, autoRemove: (id: string) => void) {
     this.#parts = parts;
+    this.#autoRemove = autoRemove;
   }
 
   /**
@@ -44,7 +47,10 @@ export class ContainerRunning {
         this.#parts.orders.send(nodeV1.Action.START, wanted),
       ]);
       if (ordered.status === 'rejected') {
-        if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) await this.#takeBack(record, written);
+        if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) {
+          if (record.spec.autoRemove) this.#autoRemove(id);
+          else await this.#takeBack(record, written);
+        }
         throw ordered.reason;
       }
       if (written.status === 'rejected') throw written.reason;

@@ -95,8 +95,8 @@ export class Term {
       log,
     };
     this.creation = new ContainerCreation(this.parts);
-    this.running = new ContainerRunning(this.parts);
     this.removal = new ContainerRemoval(this.parts);
+    this.running = new ContainerRunning(this.parts, (id) => this.removal.autoRemove(id));
     this.changes = new ContainerChanges(this.parts);
     this.#failure = new NodeFailure(this.parts);
     this.registry = new NodeRegistry(this.parts, settings.subnets, this.#failure);
