@@ -11,7 +11,7 @@ import { OPERATION_NOTES } from '../routing/operation-notes.ts';
 /** The text of `docs/docker-api.md`: every operation of the published description and whether it is built. */
 export function apiTable(): string {
   const built = new Set<string>(Object.values(BUILT_ROUTES).flatMap((routes) => Object.keys(routes)));
-  const areas = Map.groupBy(OPERATION_IDS, (operation) => OPERATIONS[operation].area);
+  const areas = [...new Set(OPERATION_IDS.map((operation) => OPERATIONS[operation].area))];
   const lines = [
     '# Docker Engine API: what is built',
     '',
@@ -21,9 +21,9 @@ export function apiTable(): string {
     'An operation that is missing answers 501 with its name; a field or parameter that is missing answers 501 or 400 naming it.',
     `${built.size} of ${OPERATION_IDS.length} operations are built.`,
   ];
-  for (const [area, operations] of areas) {
+  for (const area of areas) {
     lines.push('', `## ${area}`, '', '| operation | request | state | notes |', '| --- | --- | --- | --- |');
-    for (const operation of operations) {
+    for (const operation of OPERATION_IDS.filter((id) => OPERATIONS[id].area === area)) {
       const { method, path } = OPERATIONS[operation];
       const state = built.has(operation) ? 'done' : 'missing';
       lines.push(`| ${operation} | \`${method} ${path}\` | ${state} | ${OPERATION_NOTES[operation] ?? ''} |`);
