@@ -26,6 +26,7 @@ import { ownCapabilities } from './containers/own-capabilities.ts';
 import { hasSwapAccounting } from './containers/swap-accounting.ts';
 import { ExecRegistry } from './execs/exec-registry.ts';
 import { ExecStarter } from './execs/exec-starter.ts';
+import { HealthMonitor } from './health/health-monitor.ts';
 import { FsLayerStore } from './images/fs-layer-store.ts';
 import { LayerDirectory } from './images/layer-directory.ts';
 import { RegistryBlobs } from './images/registry-blobs.ts';
@@ -102,8 +103,14 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     containers,
     registry,
     host,
-    logger,
     onEvent: (event) => session.event(event),
+  });
+  const health = new HealthMonitor({
+    shim,
+    host,
+    containers,
+    onEvent: (event) => session.event(event),
+    logger,
   });
   const cgroups = (await detectCgroupMode()) === 'v2' ? new CgroupV2Reader() : new CgroupV1Reader();
   const cgroupPath = (id: string): string => cgroupPathOf(id, host);
@@ -142,5 +149,5 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       }),
     )
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
-  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, logger });
+  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, health, logger });
 }

@@ -1,6 +1,7 @@
 import type { Logger } from '@atoll/logging';
 import type { GrpcHost } from '@atoll/rpc';
 import type { ContainerManager } from '../containers/container-manager.ts';
+import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import type { HostNetwork } from '../network/host-network.ts';
 import type { NodeMemory } from './node-memory.ts';
@@ -13,6 +14,7 @@ export interface NodeAgentOptions {
   readonly memory: NodeMemory;
   readonly host: GrpcHost;
   readonly session: Session;
+  readonly health: HealthMonitor;
   readonly logger: Logger;
 }
 
@@ -30,7 +32,7 @@ export class NodeAgent {
   }
 
   async start(): Promise<{ readonly address: string }> {
-    const { containers, network, memory, layers, host, session, logger } = this.#options;
+    const { containers, network, memory, layers, host, session, health, logger } = this.#options;
     if (memory.containerSubnet !== '') network.configure(memory.containerSubnet);
     await containers.recover();
     if (network.configured) {
@@ -43,15 +45,17 @@ export class NodeAgent {
     this.#collector = setInterval(() => {
       layers.collect().catch((error: unknown) => logger.warn({ err: error }, 'unused layers were not removed'));
     }, COLLECT_MS).unref();
+    health.start();
     this.#running = session.run(this.#stopping.signal);
     return { address };
   }
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, host } = this.#options;
+    const { containers, network, host, health } = this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
+    health.stop();
     await this.#running;
     await host.stop();
     network.stop();

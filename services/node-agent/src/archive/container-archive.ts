@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { conflict } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { isActive } from '../containers/container-states.ts';
 import { decompressed } from '../images/decompress.ts';
+import { firstProcess } from '../execs/launch-exec.ts';
 import { treeSize } from '../files/tree-size.ts';
-import { bundlePath } from '../runtime/bundle.ts';
 import type { RootSpec } from '../runtime/shim-tools.ts';
 import type { RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
 
@@ -61,7 +60,5 @@ export class ContainerArchive {
 /** A container that does not run is seen as it would be: its layers and what it has mounted. */
 async function rootOf(container: Container): Promise<RootSpec> {
   if (!isActive(container.status.state)) return { kind: 'bundle', path: container.bundle };
-  const text = await readFile(bundlePath(container.bundle, 'init'), 'utf8');
-  const [pid = '', startTicks = ''] = text.trim().split(' ');
-  return { kind: 'process', process: { pid: Number(pid), startTicks: BigInt(startTicks) } };
+  return { kind: 'process', process: await firstProcess(container.bundle) };
 }

@@ -189,6 +189,13 @@ export class Container {
     await this.#queue.run(() => this.#delete(options.volumes));
   }
 
+  /** What the health check says; nothing when the process has ended meanwhile. */
+  noteHealth(health: string): Promise<void> {
+    return this.#queue.run(async () => {
+      if (this.#process.active && this.status.health !== health) await this.book.change({ health });
+    });
+  }
+
   /** See `ContainerProcess.whenPrepared`. */
   whenPrepared(action: BeforeStart): Promise<() => void> {
     return this.#process.whenPrepared(action);

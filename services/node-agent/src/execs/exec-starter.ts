@@ -1,26 +1,19 @@
-import { readFile } from 'node:fs/promises';
 import { conflict } from '@atoll/errors';
-import type { Logger } from '@atoll/logging';
-import { containerV1, eventV1, type runtimeV1 } from '@atoll/proto';
+import { containerV1, type eventV1, type runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
-import { cgroupPathOf, hostnames, type PlanHost } from '../containers/container-plan.ts';
+import { containerEvent } from '../containers/container-event.ts';
 import { startExitCode, startFailure } from '../containers/start-failure.ts';
-import { bundlePath } from '../runtime/bundle.ts';
-import { execShim } from '../runtime/exec-shim.ts';
-import type { ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
+import type { TerminalSize } from '../runtime/plan.ts';
 import type { ProcessSession } from '../runtime/process-session.ts';
-import { execPlan } from './exec-plan.ts';
 import type { Exec, ExecRegistry } from './exec-registry.ts';
+import { type ExecHost, launchExec } from './launch-exec.ts';
 
 const S = containerV1.ContainerState;
 
-export interface ExecStarterOptions {
-  readonly shim: string;
+export interface ExecStarterOptions extends ExecHost {
   readonly containers: ContainerManager;
   readonly registry: ExecRegistry;
-  readonly host: PlanHost;
-  readonly logger: Logger;
   readonly onEvent: (event: eventV1.Event) => void;
 }
 
@@ -37,36 +30,24 @@ export class ExecStarter {
     const container = this.#options.containers.get(containerId);
     requireRunning(container);
     const exec = this.#options.registry.create(containerId, spec);
-    this.#event(container, `exec_create: ${spec.argv.join(' ')}`, exec, {});
+    this.#event(container, `exec_create: ${spec.argv.join(' ')}`, exec);
     return exec;
   }
 
   /** Resolves once the program runs; the exit code is noted when it ends. Throws conflict when it was started before. */
   async start(exec: Exec, console: TerminalSize, signal: AbortSignal): Promise<ProcessSession> {
-    const { containers, registry, shim, host } = this.#options;
+    const { containers, registry } = this.#options;
     if (exec.state === 'ended') throw conflict(`exec ${exec.id} has already run`);
     if (exec.state !== 'created') throw conflict(`exec ${exec.id} has already started`);
     const container = containers.get(exec.containerId);
     requireRunning(container);
     exec.state = 'starting';
     try {
-      const plan = execPlan(
-        {
-          id: exec.id,
-          spec: exec.spec,
-          record: container.record,
-          target: await initOf(container.bundle),
-          hostname: hostnames(container.record, host).hostname,
-          cgroupPath: cgroupPathOf(container.id, host),
-          console,
-        },
-        host,
-      );
-      const { session, pid } = await execShim(shim, plan, signal);
+      const { session, pid } = await launchExec(this.#options, container, { ...exec, console }, signal);
       exec.state = 'running';
       exec.session = session;
       exec.pid = pid;
-      this.#event(container, `exec_start: ${exec.spec.argv.join(' ')}`, exec, {});
+      this.#event(container, `exec_start: ${exec.spec.argv.join(' ')}`, exec);
       session.exit.then(
         ({ code }) => this.#ended(container, exec, code),
         () => this.#ended(container, exec, 137),
@@ -83,25 +64,8 @@ export class ExecStarter {
     this.#event(container, 'exec_die', exec, { exitCode: String(code) });
   }
 
-  #event(container: Container, action: string, exec: Exec, extra: Readonly<Record<string, string>>): void {
-    const { record } = container;
-    const attributes = {
-      ...record.spec?.labels,
-      name: record.spec?.name ?? '',
-      image: record.spec?.image?.reference ?? '',
-      execID: exec.id,
-      ...extra,
-    };
-    this.#options.onEvent(
-      eventV1.Event.fromPartial({
-        type: 'container',
-        action,
-        actorId: container.id,
-        attributes,
-        timeNs: BigInt(Date.now()) * 1_000_000n,
-        nodeId: record.nodeId,
-      }),
-    );
+  #event(container: Container, action: string, exec: Exec, extra: Readonly<Record<string, string>> = {}): void {
+    this.#options.onEvent(containerEvent(container, action, { execID: exec.id, ...extra }));
   }
 }
 
@@ -111,9 +75,4 @@ function requireRunning({ id, status }: Container): void {
     throw conflict(`container ${id} is restarting, wait until the container is running`);
   }
   if (status.state !== S.RUNNING) throw conflict(`container ${id} is not running`);
-}
-
-async function initOf(bundle: string): Promise<ProcessIdentity> {
-  const [pid = '', startTicks = ''] = (await readFile(bundlePath(bundle, 'init'), 'utf8')).trim().split(' ');
-  return { pid: Number(pid), startTicks: BigInt(startTicks) };
 }

@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises';
+import type { runtimeV1 } from '@atoll/proto';
+import type { Container } from '../containers/container.ts';
+import { cgroupPathOf, hostnames, type PlanHost } from '../containers/container-plan.ts';
+import { bundlePath } from '../runtime/bundle.ts';
+import { execShim, type StartedExec } from '../runtime/exec-shim.ts';
+import type { ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
+import { execPlan } from './exec-plan.ts';
+
+/** What runs programs in containers of this host. */
+export interface ExecHost {
+  readonly shim: string;
+  readonly host: PlanHost;
+}
+
+/** Runs a program in a running container; resolves once it runs. Throws with `details.exitCode` when it cannot. */
+export async function launchExec(
+  { shim, host }: ExecHost,
+  container: Container,
+  exec: { readonly id: string; readonly spec: runtimeV1.ExecSpec; readonly console: TerminalSize },
+  signal: AbortSignal,
+): Promise<StartedExec> {
+  const plan = execPlan(
+    {
+      ...exec,
+      record: container.record,
+      target: await firstProcess(container.bundle),
+      hostname: hostnames(container.record, host).hostname,
+      cgroupPath: cgroupPathOf(container.id, host),
+    },
+    host,
+  );
+  return await execShim(shim, plan, signal);
+}
+
+/** The first process of a bundle's container, as its shim has noted it. */
+export async function firstProcess(bundle: string): Promise<ProcessIdentity> {
+  const [pid = '', startTicks = ''] = (await readFile(bundlePath(bundle, 'init'), 'utf8')).trim().split(' ');
+  return { pid: Number(pid), startTicks: BigInt(startTicks) };
+}
