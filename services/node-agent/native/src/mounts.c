@@ -31,7 +31,7 @@ int *mounts_open_sources(const struct plan *plan, struct err *err)
 	int *sources = malloc((plan->mount_count + 1) * sizeof(*sources));
 
 	if (!sources) {
-		err_set(err, ENOMEM, "open bind sources", "out of memory");
+		err_set(err, ENOMEM, "mount bind", "out of memory");
 		return NULL;
 	}
 	for (size_t index = 0; index < plan->mount_count; index++) {

@@ -20,7 +20,9 @@ export class FrameSession implements ProcessSession {
     this.#input = input;
     this.#close = close;
     this.#frames = readFrames(output);
+    // Whoever reads or writes learns of it; without a listener it would end this process.
     input.on('error', () => {});
+    output.on('error', () => {});
     this.exit = new Promise((resolve, reject) => {
       this.#resolveExit = resolve;
       this.#rejectExit = reject;

@@ -19,9 +19,8 @@ export interface ProcessSession {
   endStdin(): Promise<void>;
   resize(size: TerminalSize): Promise<void>;
   /**
-   * How the process ended, known once `output()` has been read to its end; rejects with
-   * `unavailable` when the connection was lost before. (Also readable without any output wanted:
-   * it then drains the output.)
+   * How the process ended. Known only once `output()` has been read to its end, wanted or not, as it comes
+   * last on the same connection; rejects with `unavailable` when the connection was lost before.
    */
   readonly exit: Promise<ShimState>;
   /** Leaves; the process goes on (an exec whose session is closed keeps running without readers). */

@@ -27,5 +27,6 @@ export function streamShim(shim: string, args: readonly string[], signal: AbortS
     kill();
   });
   child.once('error', (error) => output.destroy(error));
+  child.stdout?.once('error', (error) => output.destroy(error));
   return child.stdout?.pipe(output) ?? output;
 }
