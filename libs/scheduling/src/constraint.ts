@@ -29,9 +29,10 @@ export function parseConstraint(text: string): Constraint {
       `constraint ${JSON.stringify(text)}: regular expressions are not supported, use * as a wildcard`,
     );
   }
-  const candidates = fieldOf(key, text);
+  const field = fieldOf(key, text);
   const wanted = matcherOf(value);
-  const equal = (node: NodeFacts): boolean => candidates(node).some(wanted);
+  // Swarm classic's `node` is the host's name or its id.
+  const equal = (node: NodeFacts): boolean => wanted(field(node)) || (key === 'node' && wanted(node.id));
   return {
     text: `${key}${operator}${soft ?? ''}${value}`,
     soft: soft === '~',
@@ -39,20 +40,19 @@ export function parseConstraint(text: string): Constraint {
   };
 }
 
-type Field = (node: NodeFacts) => readonly string[];
+type Field = (node: NodeFacts) => string;
 
 function fieldOf(key: string, text: string): Field {
   switch (key) {
-    case 'node':
-      return (node) => [node.hostname, node.id];
     case 'node.id':
-      return (node) => [node.id];
+      return (node) => node.id;
+    case 'node':
     case 'node.hostname':
-      return (node) => [node.hostname];
+      return (node) => node.hostname;
     case 'node.platform.os':
-      return (node) => [node.os];
+      return (node) => node.os;
     case 'node.platform.arch':
-      return (node) => [node.architecture];
+      return (node) => node.architecture;
   }
   for (const prefix of ['node.labels.', 'engine.labels.']) {
     if (key.startsWith(prefix) && key.length > prefix.length) return labelField(key.slice(prefix.length));
@@ -66,14 +66,14 @@ function fieldOf(key: string, text: string): Field {
 }
 
 function labelField(label: string): Field {
-  return (node) => [Object.hasOwn(node.labels, label) ? (node.labels[label] ?? '') : ''];
+  return (node) => (Object.hasOwn(node.labels, label) ? (node.labels[label] ?? '') : '');
 }
 
 /** Wildcards without a regular expression: the parts between stars have to occur in order, first and last at the ends. */
 function matcherOf(value: string): (actual: string) => boolean {
   const parts = value.toLowerCase().split('*');
   const first = parts[0] ?? '';
-  if (parts.length === 1) return (actual) => actual.toLowerCase() === first;
+  if (parts.length === 1) return (actual) => actual === value || actual.toLowerCase() === first;
   const last = parts[parts.length - 1] ?? '';
   const middle = parts.slice(1, -1);
   return (actual) => {
