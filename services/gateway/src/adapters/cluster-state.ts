@@ -58,7 +58,7 @@ export class ClusterState implements ContainerLookup {
   nodes(): readonly NodeView[] {
     return [...this.#mirrors.nodes.values()]
       .map((record) => ({ record, status: this.#mirrors.nodeStatuses.get(record.id) }))
-      .sort((a, b) => a.record.index - b.record.index);
+      .sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
   }
 
   applyRecord(record: containerV1.ContainerRecord | undefined): void {
@@ -108,8 +108,12 @@ export class ClusterState implements ContainerLookup {
     return found;
   }
 
-  /** A container whose node has confirmed its end is gone, though its key may be deleted a moment later. */
+  /**
+   * A container whose node has confirmed its end is gone, though its key may be deleted a moment later; so is one that was removed
+   * while its host was down, though the host is yet to be told.
+   */
   #visible(record: containerV1.ContainerRecord): ContainerView | undefined {
+    if (record.desired === containerV1.DesiredState.REMOVED) return undefined;
     const status = this.#mirrors.containerStatuses.get(record.id);
     if (status?.state === containerV1.ContainerState.REMOVED && status.nodeId === record.nodeId) return undefined;
     return { record, spec: record.spec ?? NO_SPEC, status, node: this.#mirrors.nodes.get(record.nodeId) };
@@ -121,8 +125,12 @@ export class ClusterState implements ContainerLookup {
     value: containerV1.ContainerRecord | undefined,
   ): void {
     const before = previous?.spec?.name;
-    const after = value?.spec?.name;
+    const after = value?.desired === containerV1.DesiredState.REMOVED ? undefined : value?.spec?.name;
     if (before !== undefined && before !== after && this.#idsByName.get(before) === id) this.#idsByName.delete(before);
     if (after !== undefined) this.#idsByName.set(after, id);
   }
+}
+
+function nameOf({ record }: NodeView): string {
+  return record.facts?.hostname ?? record.id;
 }

@@ -50,7 +50,7 @@ export class LeaderCaller {
 
   #turnTo(failed: string, error: unknown): void {
     if (this.#leader !== failed) return; // another call has found the leader meanwhile
-    const hint = error instanceof AtollError ? error.details['atoll-leader'] || error.details['leader'] : undefined;
+    const hint = error instanceof AtollError ? error.details['leader'] : undefined;
     const next = this.#addresses[(this.#addresses.indexOf(failed) + 1) % this.#addresses.length];
     this.#leader = hint || next || failed;
   }

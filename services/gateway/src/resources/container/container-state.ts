@@ -4,7 +4,7 @@ import type { ContainerView } from './container-view.ts';
 
 export type DockerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
 
-const { ContainerState, DesiredState } = containerV1;
+const { ContainerState } = containerV1;
 const NAMES: Readonly<Record<number, DockerState>> = {
   [ContainerState.UNSPECIFIED]: 'created',
   [ContainerState.CREATING]: 'created',
@@ -26,7 +26,6 @@ export function currentStatus(view: ContainerView): containerV1.ContainerStatus 
 
 export function dockerState(view: ContainerView): DockerState {
   if (view.record.lostReason !== '') return 'dead';
-  if (view.record.desired === DesiredState.REMOVED) return 'removing';
   const status = currentStatus(view);
   // Placed anew on another node, which has not reported it yet.
   if (status === undefined && view.record.placements > 0) return 'restarting';
