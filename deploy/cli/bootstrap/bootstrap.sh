@@ -27,7 +27,8 @@ find_node
 install_modules
 
 say 'building the TypeScript packages'
-NX_DAEMON=false NX_TUI=false npm run --silent build >"$tools/build.log" 2>&1 || {
+# tsc -b builds what is out of date by itself; going through the task runner takes ten times as long.
+"$node" node_modules/typescript/bin/tsc -b >"$tools/build.log" 2>&1 || {
   cat "$tools/build.log" >&2
   fail 'the build failed, see above'
 }

@@ -1,17 +1,4 @@
 import { Command, CommanderError } from 'commander';
-import { addDemo } from './commands/demo.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addDown } from './commands/down.ts';
-import { addHost } from './commands/host.ts';
-import { addInit } from './commands/init.ts';
-import { addJoin } from './commands/join.ts';
-import { addLeave } from './commands/leave.ts';
-import { addNode } from './commands/node.ts';
-import { addStatus } from './commands/status.ts';
-import { addTest } from './commands/test.ts';
-import { addToken } from './commands/token.ts';
-import { addUp } from './commands/up.ts';
-import { addVersion } from './commands/version.ts';
 import { exitCodeOf } from './exit-code.ts';
 
 const EXAMPLES = `
@@ -23,40 +10,45 @@ Examples:
   ./atoll doctor                     what this machine lacks, and how to fix it
 `;
 
-function buildProgram(): Command {
+type AddCommand = (program: Command) => void;
+
+/** In the order of the help text. Only the command that is asked for is loaded: gRPC and X.509 code takes a while. */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  demo: async () => (await import('./commands/demo.ts')).addDemo,
+  up: async () => (await import('./commands/up.ts')).addUp,
+  down: async () => (await import('./commands/down.ts')).addDown,
+  status: async () => (await import('./commands/status.ts')).addStatus,
+  doctor: async () => (await import('./commands/doctor.ts')).addDoctor,
+  test: async () => (await import('./commands/test.ts')).addTest,
+  init: async () => (await import('./commands/init.ts')).addInit,
+  token: async () => (await import('./commands/token.ts')).addToken,
+  join: async () => (await import('./commands/join.ts')).addJoin,
+  leave: async () => (await import('./commands/leave.ts')).addLeave,
+  node: async () => (await import('./commands/node.ts')).addNode,
+  host: async () => (await import('./commands/host.ts')).addHost,
+  service: async () => (await import('./commands/host.ts')).addService,
+  version: async () => (await import('./commands/version.ts')).addVersion,
+};
+
+async function buildProgram(asked: string | undefined): Promise<Command> {
   const program = new Command('atoll')
     .description('One Docker API for many machines')
-    .configureHelp({ showGlobalOptions: false })
     .showSuggestionAfterError()
-    .addHelpText('after', EXAMPLES)
-    .exitOverride();
-  for (const add of [
-    addDemo,
-    addUp,
-    addDown,
-    addStatus,
-    addDoctor,
-    addTest,
-    addInit,
-    addToken,
-    addJoin,
-    addLeave,
-    addNode,
-    addHost,
-    addVersion,
-  ])
-    add(program);
-  // exitOverride is not handed down to commands made before it; each gets its own.
+    .addHelpText('after', EXAMPLES);
+  const one = asked === undefined ? undefined : COMMANDS[asked];
+  for (const load of one ? [one] : Object.values(COMMANDS)) (await load())(program);
+  // Failures come back here as exceptions, from subcommands too.
   const all = (command: Command): Command[] => [command, ...command.commands.flatMap(all)];
   for (const command of all(program)) command.exitOverride();
   return program;
 }
 
 try {
-  await buildProgram().parseAsync(process.argv);
+  await (await buildProgram(process.argv[2])).parseAsync(process.argv);
 } catch (error) {
   process.exitCode = exitCodeOf(error);
   // Commander has printed its own messages already.
-  if (!(error instanceof CommanderError))
+  if (!(error instanceof CommanderError)) {
     process.stderr.write(`atoll: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
 }

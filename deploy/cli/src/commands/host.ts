@@ -19,6 +19,10 @@ export function addHost(program: Command): void {
     .argument('<host>')
     .addHelpText('after', HOST_HELP)
     .action((verb: string, host: string, flags: ClusterFlags) => order(flags, 'hosts', host, verb));
+}
+
+/** The same for services. */
+export function addService(program: Command): void {
   withCluster(program.command('service'))
     .description('kill -9 a service of this machine; it is started again')
     .addArgument(new Argument('<verb>').choices(['kill']))
