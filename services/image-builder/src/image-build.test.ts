@@ -81,7 +81,7 @@ describe('the classic build stream', () => {
 
   test('quiet is the id alone, or everything when it fails', async () => {
     const good = await build('FROM busybox\nRUN echo quiet', {}, { quiet: true });
-    expect(good.text).toBe(`${good.id}\n`);
+    expect(good).toMatchObject({ text: '', id: expect.stringMatching(/^sha256:[0-9a-f]{64}$/), failure: undefined });
     const bad = await build('FROM busybox\nRUN echo loud; false', {}, { quiet: true });
     expect(bad.text).toContain('loud\n');
     expect(bad.failure?.code).toBe(1);
@@ -428,6 +428,31 @@ describe('the cache', () => {
     const second = await build(text);
     expect(cachedSteps(second.text)).toBe(3);
     expect(second.id).toBe(first.id);
+  });
+});
+
+describe('--cache-from', () => {
+  test('takes the steps of a named image for this build only', async () => {
+    const text = 'FROM busybox\nENV from=cache\nRUN echo cache-from >/c';
+    const first = await build(text);
+    const made = cluster.registry.find(first.id);
+    const foreign = JSON.parse(made.config.toString()) as { history: { comment?: string }[] };
+    for (const entry of foreign.history) delete entry.comment;
+    cluster.registry.createImage({
+      config: Buffer.from(JSON.stringify(foreign)),
+      layers: made.layers,
+      tags: ['pulled:1'],
+      parent: '',
+    });
+    cluster.registry.images.delete(first.id);
+    await cluster.pruneCache();
+    expect(cachedSteps((await build(text)).text)).toBe(0);
+    await cluster.pruneCache();
+    cluster.registry.images.delete((await build(text)).id);
+    await cluster.pruneCache();
+    expect(cachedSteps((await build(text, {}, { cacheFrom: ['pulled:1', 'nope'] })).text)).toBe(2);
+    await cluster.pruneCache();
+    expect(cachedSteps((await build(text)).text)).toBe(0);
   });
 });
 

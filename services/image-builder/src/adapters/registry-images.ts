@@ -16,7 +16,10 @@ export interface ChildImage {
 /** What the step cache asks the store. */
 export interface StoreReader {
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
+  /** Images the builder made on this one, by their parent in the store. */
   imagesOn(baseImageId: string, signal: AbortSignal): AsyncIterable<ChildImage>;
+  /** A named image when its layers and history begin with those of the base; undefined otherwise, or when there is none. */
+  imageOn(baseImageId: string, reference: string, signal: AbortSignal): Promise<ChildImage | undefined>;
 }
 
 /** The registry's ImageService and BlobService as the builder uses them. */
@@ -72,5 +75,16 @@ export class RegistryImages implements ImageSource, StoreReader {
       if (image.parent !== baseImageId || image.config.length === 0) continue;
       yield { history: parseImageConfig(image.config).history as HistoryEntry[], baseLength, layers: image.layers };
     }
+  }
+
+  async imageOn(baseImageId: string, reference: string, signal: AbortSignal): Promise<ChildImage | undefined> {
+    const [base, image] = await Promise.all([this.find(baseImageId, signal), this.find(reference, signal)]);
+    if (!base || !image) return undefined;
+    const { history: before } = parseImageConfig(base.config);
+    const { history } = parseImageConfig(image.config);
+    const sameHistory = JSON.stringify(history.slice(0, before.length)) === JSON.stringify(before);
+    const sameLayers = base.layers.every((layer, index) => image.layers[index]?.diffId === layer.diffId);
+    if (!sameHistory || !sameLayers) return undefined;
+    return { history: history as HistoryEntry[], baseLength: before.length, layers: image.layers };
   }
 }

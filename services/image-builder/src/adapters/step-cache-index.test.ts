@@ -18,9 +18,13 @@ const created = '2026-01-01T00:00:00Z';
 class Store implements StoreReader {
   readonly missing = new Set<string>();
   readonly children: ChildImage[] = [];
+  readonly named = new Map<string, ChildImage>();
   listings = 0;
   async hasBlob(digest: string): Promise<boolean> {
     return !this.missing.has(digest);
+  }
+  async imageOn(_base: string, reference: string): Promise<ChildImage | undefined> {
+    return this.named.get(reference);
   }
   async *imagesOn(): AsyncGenerator<ChildImage> {
     this.listings++;
@@ -113,6 +117,18 @@ describe('learning from images', () => {
     store.children.push({ history: foreign, baseLength: 1, layers: [layer('0'), layer('1'), layer('2')] });
     await index.learn(base, signal);
     expect(await index.find(probeKey('b'.repeat(64), 'RUN evil'), signal)).toBeUndefined();
+  });
+
+  test('takes foreign steps from images that were named for it, and from no others', async () => {
+    const { index, store } = open();
+    const image = { history: [entry('RUN x', false, 'buildkit')], baseLength: 0, layers: [layer('1')] };
+    store.named.set('asked', image);
+    store.children.push(image);
+    const probe = probeKey('b'.repeat(64), 'RUN x');
+    await index.learn(base, signal);
+    expect((await index.importFrom(base, ['missing'], signal)).size).toBe(0);
+    expect((await index.importFrom(base, ['missing', 'asked'], signal)).get(probe)?.layer).toEqual(layer('1'));
+    expect(await index.find(probe, signal)).toBeUndefined();
   });
 
   test('happens once in a while only, and again after a prune', async () => {

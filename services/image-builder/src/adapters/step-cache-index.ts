@@ -2,9 +2,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Cache } from '@atoll/cache';
 import { containerV1 } from '@atoll/proto';
 import { z } from 'zod';
-import { HISTORY_COMMENT, probeKey, stateKey } from '../image/stage-state.ts';
+import { HISTORY_COMMENT, type HistoryEntry, probeKey, stateKey } from '../image/stage-state.ts';
 import type { StepCache, StepRecord } from '../steps/step-cache.ts';
-import type { StoreReader } from './registry-images.ts';
+import type { ChildImage, StoreReader } from './registry-images.ts';
 
 const TTL_MS = 30 * 24 * 3600 * 1000;
 /** An image's children are looked through again after this time only. */
@@ -65,18 +65,27 @@ export class StepCacheIndex implements StepCache {
     if (last !== undefined && now - last < LEARN_AGAIN_MS) return;
     if (this.#learned.size >= MAX_BASES) this.#learned.clear();
     this.#learned.set(baseImageId, now);
-    for await (const { history, baseLength, layers } of this.#store.imagesOn(baseImageId, signal)) {
-      let key = baseImageId.replace(/^sha256:/, '');
-      let layerAt = history.slice(0, baseLength).filter((entry) => entry.empty_layer !== true).length;
-      for (const entry of history.slice(baseLength)) {
-        if (entry.comment !== HISTORY_COMMENT || !entry.created_by || !entry.created) break;
-        const layer = entry.empty_layer === true ? undefined : layers[layerAt++];
-        if (entry.empty_layer !== true && !layer) break;
-        const probe = probeKey(key, entry.created_by);
-        if ((await this.#get(`step ${probe}`)) === undefined) await this.save(probe, { created: entry.created, layer });
-        key = stateKey(probe, layer?.diffId);
+    for await (const image of this.#store.imagesOn(baseImageId, signal)) {
+      for (const [probe, record] of stepsOf(baseImageId, image, (entry) => entry.comment === HISTORY_COMMENT)) {
+        if ((await this.#get(`step ${probe}`)) === undefined) await this.save(probe, record);
       }
     }
+  }
+
+  async importFrom(
+    baseImageId: string,
+    references: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, StepRecord>> {
+    const steps = new Map<string, StepRecord>();
+    for (const reference of references) {
+      const image = await this.#store.imageOn(baseImageId, reference, signal);
+      if (!image) continue;
+      for (const [probe, record] of stepsOf(baseImageId, image, () => true)) {
+        steps.set(probe, { ...record, imported: true });
+      }
+    }
+    return steps;
   }
 
   /** Forgets everything remembered so far: names hold a generation, the old ones are never asked for again. */
@@ -113,5 +122,23 @@ export class StepCacheIndex implements StepCache {
     return createHmac('sha256', this.#secret)
       .update(JSON.stringify([name, value]))
       .digest();
+  }
+}
+
+/** The steps an image's history tells of, as the cache knows them; up to the first that is not accepted. */
+function* stepsOf(
+  baseImageId: string,
+  { history, baseLength, layers }: ChildImage,
+  accept: (entry: HistoryEntry) => boolean,
+): Generator<[probe: string, record: StepRecord]> {
+  let key = baseImageId.replace(/^sha256:/, '');
+  let layerAt = history.slice(0, baseLength).filter((entry) => entry.empty_layer !== true).length;
+  for (const entry of history.slice(baseLength)) {
+    if (!accept(entry) || !entry.created_by || !entry.created) return;
+    const layer = entry.empty_layer === true ? undefined : layers[layerAt++];
+    if (entry.empty_layer !== true && !layer) return;
+    const probe = probeKey(key, entry.created_by);
+    yield [probe, { created: entry.created, layer }];
+    key = stateKey(probe, layer?.diffId);
   }
 }

@@ -52,6 +52,8 @@ export interface StepOutcome {
   readonly createdBy: string;
   readonly created: string;
   readonly layer: containerV1.Layer | undefined;
+  /** The result is another's, taken over by `--cache-from`. */
+  readonly imported: boolean;
 }
 
 export function withStep(
@@ -64,7 +66,7 @@ export function withStep(
     created: outcome.created,
     created_by: outcome.createdBy,
     ...(author === '' ? {} : { author }),
-    comment: HISTORY_COMMENT,
+    ...(outcome.imported ? {} : { comment: HISTORY_COMMENT }),
     ...(outcome.layer ? {} : { empty_layer: true }),
   };
   return {

@@ -18,6 +18,7 @@ import { RunOutput } from './run-output.ts';
 import { runRequest, runWords, shownCommand } from './run-request.ts';
 import { StageHost } from './stage-host.ts';
 import type { StageResult } from './stage-result.ts';
+import type { StepRecord } from './step-cache.ts';
 
 /** One step as the runner carries it out: looked up in the cache by its words, else executed. */
 interface Step {
@@ -38,7 +39,8 @@ export class StageRunner {
   #state!: StageState;
   #host!: StageHost;
   #cmdSet = false;
-  #learned = false;
+  /** Steps of `--cache-from`, once a step was missed. */
+  #imported: ReadonlyMap<string, StepRecord> | undefined;
   #last = false;
 
   constructor(
@@ -201,19 +203,22 @@ export class StageRunner {
     else layer = await step.execute();
     if (!hit || sourceDateEpoch > 0) created = timestamp(this.#session);
     if (!hit) await cache.save(probe, { created, layer });
-    const outcome = { probe, createdBy: step.createdBy, created, layer };
+    const outcome = { probe, createdBy: step.createdBy, created, layer, imported: hit?.imported === true };
     this.#state = withStep(this.#state, outcome, step.config, step.author);
     // The last line before "Successfully built" names the image itself.
     await this.#printer.state(this.#last ? imageDocument(this.#state).id : this.#state.key);
   }
 
-  async #cached(probe: string): ReturnType<BuildSession['cache']['find']> {
-    const { cache, signal } = this.#session;
+  async #cached(probe: string): Promise<StepRecord | undefined> {
+    const { cache, options, signal } = this.#session;
+    const { baseImageId } = this.#state;
     const known = await cache.find(probe, signal);
-    if (known || this.#learned || this.#state.baseImageId === '') return known;
-    this.#learned = true;
-    await cache.learn(this.#state.baseImageId, signal);
-    return await cache.find(probe, signal);
+    if (known || baseImageId === '') return known;
+    if (!this.#imported) {
+      await cache.learn(baseImageId, signal);
+      this.#imported = await cache.importFrom(baseImageId, options.cacheFrom, signal);
+    }
+    return (await cache.find(probe, signal)) ?? this.#imported.get(probe);
   }
 
   /** The history's words for what runs nothing; Docker separates some of them with two blanks. */

@@ -26,7 +26,7 @@ const QUIET_CHARACTERS = 1 << 20;
 
 /**
  * BuildService. What fails before anything was sent is the call's error, so that the gateway can still answer with a status; what
- * fails later is the stream's last message, as Docker does it.
+ * fails later is the stream's last message, as Docker does it. A quiet build sends its image id only, a failed one all its text.
  */
 export class BuildService {
   readonly #options: BuildServiceOptions;
@@ -78,7 +78,6 @@ export class BuildService {
     const quiet = options.quiet ? new QuietOutput(QUIET_CHARACTERS) : undefined;
     try {
       const id = await this.#options.builder.build(options, contextOf(iterator), quiet ?? visible, signal);
-      if (quiet) await visible.text(`${id}\n`);
       await responses.pushWait({ message: { $case: 'imageId', value: id } }, signal);
     } catch (error) {
       if (signal.aborted) throw error;
