@@ -1,3 +1,4 @@
+import type { AtollError } from '@atoll/errors';
 import type { FeedSource } from './feed-source.ts';
 import type { HeldLease, Lease } from './lease.ts';
 
@@ -34,8 +35,8 @@ export interface DesiredWriter {
   delete(key: string, signal?: AbortSignal): Promise<bigint>;
   /** Resolves, once every write asked for so far has landed or is known not to have, with the revision the chain ends at. */
   settled(): Promise<bigint>;
-  /** Forgets tombstones that are older than `olderThanMs` and were written or seen by this writer. */
-  compact(olderThanMs: number): Promise<number>;
-  /** No write after this; those that wait are refused. */
-  close(): void;
+  /** Forgets the tombstone a key ended in at `revision`; a value written since stays. Errors: unavailable. */
+  forget(key: string, revision: bigint): Promise<void>;
+  /** No write after this; those that wait are refused with `reason`, by default that this replica shuts down. */
+  close(reason?: AtollError): void;
 }

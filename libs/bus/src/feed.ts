@@ -8,6 +8,8 @@ import { Mirror } from './mirror.ts';
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 1_000;
 const HALTED_BACKOFF_MS = 5_000;
+/** How many tombstones are remembered for forgetting; more wait in the bucket for the next feed. */
+const MAX_TOMBSTONES = 65_536;
 
 /**
  * - `keep`: a bucket that must survive. If it comes back shorter or as another one, the feed stops believing it: mirrors keep what
@@ -29,6 +31,7 @@ export class Feed {
   readonly #name: string;
   readonly #mirrors = new Map<string, { deliver(item: FeedItem & { kind: 'put' | 'delete' }, id: string): void }>();
   readonly #abort = new AbortController();
+  readonly #tombstones = new Map<string, { readonly revision: bigint; readonly since: number }>();
   #waiters: { readonly reached: () => boolean; readonly resolve: () => void }[] = [];
   #run: Promise<void> | undefined;
   #state: FeedState = 'starting';
@@ -78,6 +81,20 @@ export class Feed {
     return this.#until(() => this.#wasLive && this.#seen >= revision, signal);
   }
 
+  /** Tombstones this feed has seen at least `olderThanMs` ago, oldest first: what a writer may forget. */
+  *tombstones(olderThanMs: number): Generator<{ readonly key: string; readonly revision: bigint }> {
+    const due = performance.now() - olderThanMs;
+    for (const [key, { revision, since }] of this.#tombstones) {
+      if (since > due) return;
+      yield { key, revision };
+    }
+  }
+
+  /** The writer has forgotten it. */
+  dropTombstone(key: string): void {
+    this.#tombstones.delete(key);
+  }
+
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#run;
@@ -117,6 +134,10 @@ export class Feed {
       default: {
         const key = parseStateKey(item.key);
         if (key) this.#mirrors.get(key.kind)?.deliver(item, key.id);
+        this.#tombstones.delete(item.key);
+        if (item.kind === 'delete' && this.#tombstones.size < MAX_TOMBSTONES) {
+          this.#tombstones.set(item.key, { revision: item.revision, since: performance.now() });
+        }
         if (item.revision > this.#seen) this.#seen = item.revision;
       }
     }

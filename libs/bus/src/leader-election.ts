@@ -105,6 +105,8 @@ export class LeaderElection {
       else this.#silentMs = 0;
       if (sinceLook >= 1_000 || this.#silentMs >= takeoverMs) {
         sinceLook = 0;
+        // The bucket of the beats lives in memory: without a leader nobody else makes it again.
+        if (observedFeed.state !== 'live') await this.#options.observed.ensure().catch(() => undefined);
         const newest = await desired.readLease(signal);
         if (newest?.epoch !== found?.epoch) {
           found = newest;
@@ -116,6 +118,13 @@ export class LeaderElection {
     return desired.acquire(self, found?.epoch, signal);
   }
 
+  /** A leader that was paused learns that it was replaced before a write of its own tells it. */
+  async #stepDownIfReplaced(writer: DesiredWriter, signal: AbortSignal): Promise<void> {
+    const newest = await this.#options.desired.readLease(signal).catch(() => undefined);
+    if (newest === undefined || newest.epoch <= writer.epoch) return;
+    writer.close(unavailable(`${newest.leaderId} leads now: this replica does not any more`));
+  }
+
   async #lead(writer: DesiredWriter, term: Term, signal: AbortSignal): Promise<void> {
     const { self, observed, beatMs, log } = this.#options;
     this.#leader = { ...self, epoch: writer.epoch };
@@ -125,7 +134,10 @@ export class LeaderElection {
     const termSignal = AbortSignal.any([signal, writer.deposed, ended.signal]);
     const beats = observed.writer();
     let count = 0;
-    const beat = (): void => beats.set(`lease.${writer.epoch}`, LEASE_BEATS.encode({ ...self, count: ++count }));
+    const beat = (): void => {
+      beats.set(`lease.${writer.epoch}`, LEASE_BEATS.encode({ ...self, count: ++count }));
+      void this.#stepDownIfReplaced(writer, termSignal);
+    };
     beat();
     const timer = setInterval(beat, beatMs);
     try {

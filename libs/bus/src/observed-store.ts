@@ -6,6 +6,8 @@ import type { FeedSource } from './feed-source.ts';
  */
 export interface ObservedStore {
   source(): FeedSource;
+  /** Makes the bucket when there is none, so that a feed of it can be live. */
+  ensure(): Promise<void>;
   /** A writer with its own memory. Only the leader writes observed state; replicas write only their own lease beats. */
   writer(): ObservedWriter;
 }

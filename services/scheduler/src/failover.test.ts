@@ -80,16 +80,20 @@ test('a leader that does not know it was replaced can neither write nor give ord
   expect(agents[0]?.containers.get(id)?.state).toBe(ContainerState.CREATED);
 });
 
-test('an agent that obeyed a newer leader refuses the orders of an older one', async () => {
+test('orders carry the epoch: an agent that obeyed a newer leader refuses them, and nothing stays wanted', async () => {
   cluster = await startTestCluster({ agents: 1 });
-  const agent = cluster.agents[0];
-  const refused = agent?.epoch ?? 0n;
-  await cluster.leader.stop();
-  const second = await cluster.addReplica('s2');
-  await until(() => second.scheduler.serving);
-  expect(refused).toBeGreaterThan(0n);
-  const newcomer = await cluster.addAgent('h2');
-  expect(newcomer.epoch).toBeGreaterThan(refused);
+  const { leader, agents } = cluster;
+  const { id } = await createContainer(leader);
+  const epoch = agents[0]?.epoch ?? 0n;
+  expect(epoch).toBeGreaterThan(0n);
+  agents[0]?.obeyed(epoch + 100n);
+  await expect(leader.containers.startContainer({ id })).rejects.toMatchObject({
+    reason: 'failed-precondition',
+    message: `epoch ${epoch} is over, this host obeys ${epoch + 100n}`,
+  });
+  expect(agents[0]?.containers.get(id)?.state).toBe(ContainerState.CREATED);
+  const { record } = await leader.containers.stopContainer({ id, signal: '' });
+  expect(record?.desired).toBe(containerV1.DesiredState.CREATED);
 });
 
 test('nats-server killed under writes: nothing that was answered is missing, and work goes on', async () => {
@@ -129,6 +133,27 @@ test('nats-server killed under writes: nothing that was answered is missing, and
   await feed.close();
   await bus.close();
 }, 60_000);
+
+test('a leader that was replaced steps down without having to write', async () => {
+  cluster = await startTestCluster();
+  const { leader, nats } = cluster;
+  const bus = await connectBus({ servers: [nats.url], name: 'usurper' });
+  const store = new NatsDesiredStore(bus);
+  const signal = AbortSignal.timeout(20_000);
+  const lease = await store.readLease(signal);
+  await store.acquire({ leaderId: 's9', address: '127.0.0.1:9' }, lease?.epoch, signal);
+  await until(async () => {
+    const error: unknown = await leader.nodes.listNodes({}).catch((cause: unknown) => cause);
+    return (
+      hasReason(error, 'unavailable') &&
+      (error as { details: Record<string, string> }).details['leader'] === '127.0.0.1:9'
+    );
+  });
+  // The usurper never beats: the replica that watches it takes the lead back.
+  await until(() => leader.scheduler.serving);
+  expect((await store.readLease(signal))?.leaderId).toBe('s1');
+  await bus.close();
+});
 
 test('of three candidates one leads at a time, and the next follows when it resigns', async () => {
   const nats = await startNats();

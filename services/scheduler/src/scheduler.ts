@@ -160,7 +160,7 @@ export class Scheduler {
     const observedWriter = observed.writer();
     const term = new Term(
       mirrors,
-      { writer, observed: observedWriter, events },
+      { writer, observed: observedWriter, events, tombstones: desiredFeed },
       { ...this.#options, clusterId },
       signal,
     );

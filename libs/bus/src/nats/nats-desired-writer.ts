@@ -11,7 +11,6 @@ import { untilLost } from './until-lost.ts';
 export const WRITER_HEADER = 'Atoll-Writer';
 const WRITE_HEADER = 'Atoll-Write';
 const MAX_WAITING = 4_096;
-const MAX_TOMBSTONES = 65_536;
 const SETTLE_RETRY_MS = 100;
 
 interface Job {
@@ -34,7 +33,6 @@ export class NatsDesiredWriter implements DesiredWriter {
   readonly #writerId: string;
   readonly #deposed = new AbortController();
   readonly #waiting: Job[] = [];
-  readonly #tombstones = new Map<string, { readonly revision: number; readonly since: number }>();
   #tail: number;
   #count = 0;
   #working: Promise<void> | undefined;
@@ -59,8 +57,8 @@ export class NatsDesiredWriter implements DesiredWriter {
     return this.#enqueue(key, undefined, signal);
   }
 
-  close(): void {
-    this.#depose(unavailable('this scheduler replica is shutting down'));
+  close(reason: AtollError = unavailable('this scheduler replica is shutting down')): void {
+    this.#depose(reason);
   }
 
   async settled(): Promise<bigint> {
@@ -69,17 +67,15 @@ export class NatsDesiredWriter implements DesiredWriter {
     return BigInt(this.#tail);
   }
 
-  async compact(olderThanMs: number): Promise<number> {
-    const due = performance.now() - olderThanMs;
-    let forgotten = 0;
-    for (const [key, tombstone] of this.#tombstones) {
-      if (tombstone.since > due || this.#deposed.signal.aborted) break;
-      const filter = subjectOf(this.#bucket, key);
-      await this.#bus.manager.streams.purge(streamOf(this.#bucket), { filter, seq: tombstone.revision + 1 });
-      this.#tombstones.delete(key);
-      forgotten++;
+  async forget(key: string, revision: bigint): Promise<void> {
+    this.#deposed.signal.throwIfAborted();
+    const filter = subjectOf(this.#bucket, key);
+    const purge = this.#bus.manager.streams.purge(streamOf(this.#bucket), { filter, seq: Number(revision) + 1 });
+    try {
+      await untilLost(this.#bus, purge);
+    } catch (cause) {
+      throw unavailable(`the tombstone of ${key} could not be forgotten`, { cause });
     }
-    return forgotten;
   }
 
   #enqueue(key: string, value: Uint8Array | undefined, signal: AbortSignal | undefined): Promise<bigint> {
@@ -175,10 +171,6 @@ export class NatsDesiredWriter implements DesiredWriter {
 
   #landed(job: Job, sequence: number): void {
     this.#tail = sequence;
-    this.#tombstones.delete(job.key);
-    if (job.value === undefined && this.#tombstones.size < MAX_TOMBSTONES) {
-      this.#tombstones.set(job.key, { revision: sequence, since: performance.now() });
-    }
     job.resolve(BigInt(sequence));
   }
 

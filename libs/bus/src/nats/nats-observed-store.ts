@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { headers } from '@nats-io/transport-node';
 import type { FeedSource } from '../feed-source.ts';
 import type { ObservedStore, ObservedWriter } from '../observed-store.ts';
-import { ensureBucket, OPERATION_HEADER, subjectOf } from './bucket.ts';
+import { ensureBucket, OPERATION_HEADER, streamOf, subjectOf } from './bucket.ts';
 import { BucketSource } from './bucket-source.ts';
 import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
 import { untilLost } from './until-lost.ts';
@@ -27,6 +27,10 @@ export class NatsObservedStore implements ObservedStore {
 
   source(): FeedSource {
     return new BucketSource(this.#bus, this.#bucket);
+  }
+
+  async ensure(): Promise<void> {
+    await ensureBucket(this.#bus, { name: this.#bucket, storage: 'memory', replicas: this.#replicas });
   }
 
   writer(): ObservedWriter {
@@ -102,7 +106,11 @@ class NatsObservedWriter implements ObservedWriter {
   #forgetOldestTombstone(): void {
     for (const key of this.#deleted) {
       this.#deleted.delete(key);
-      if (!this.#dirty.has(key)) this.#values.delete(key);
+      if (this.#dirty.has(key)) return;
+      this.#values.delete(key);
+      // Best effort: a tombstone that stays costs some bytes until the server restarts.
+      const filter = subjectOf(this.#bucket, key);
+      void this.#bus.manager.streams.purge(streamOf(this.#bucket), { filter }).catch(() => undefined);
       return;
     }
   }

@@ -108,15 +108,14 @@ export function desiredStoreConformance(
       expect(items.filter((item) => 'key' in item && item.key === 'container.a')).toEqual([]);
     });
 
-    test('old tombstones are forgotten without touching values, and writing goes on', async () => {
+    test('tombstones are forgotten without touching newer values, and writing goes on', async () => {
       const writer = await lead();
       await writer.put('container.a', bytes('1'));
       await writer.put('container.b', bytes('2'));
-      await writer.delete('container.a');
-      await writer.delete('container.b');
+      const [a, b] = [await writer.delete('container.a'), await writer.delete('container.b')];
       await writer.put('container.b', bytes('3'));
-      expect(await writer.compact(60_000)).toBe(0);
-      expect(await writer.compact(0)).toBe(1);
+      await writer.forget('container.a', a);
+      await writer.forget('container.b', b);
       await writer.put('container.c', bytes('4'));
       const items = await collect(store.source(), 0n, (item) => item.kind === 'live');
       expect(items.flatMap((item) => ('key' in item ? [`${item.kind} ${item.key}`] : []))).toEqual([

@@ -1,4 +1,4 @@
-import { conflict, unavailable } from '@atoll/errors';
+import { type AtollError, conflict, unavailable } from '@atoll/errors';
 import type { DesiredStore, DesiredWriter } from '../desired-store.ts';
 import type { FeedSource } from '../feed-source.ts';
 import { decodeLease, encodeLease, type HeldLease, LEASE_KEY, type Lease } from '../lease.ts';
@@ -34,7 +34,6 @@ class MemoryDesiredWriter implements DesiredWriter {
   readonly epoch: bigint;
   readonly #bucket: MemoryBucket;
   readonly #deposed = new AbortController();
-  readonly #tombstones = new Map<string, number>();
   #tail: bigint;
 
   constructor(bucket: MemoryBucket, epoch: bigint) {
@@ -60,18 +59,13 @@ class MemoryDesiredWriter implements DesiredWriter {
     return this.#tail;
   }
 
-  async compact(olderThanMs: number): Promise<number> {
-    const due = performance.now() - olderThanMs;
-    const old = [...this.#tombstones].filter(([, since]) => since <= due);
-    for (const [key] of old) {
-      this.#tombstones.delete(key);
-      this.#bucket.forget(key);
-    }
-    return old.length;
+  async forget(key: string, revision: bigint): Promise<void> {
+    this.#deposed.signal.throwIfAborted();
+    if (this.#bucket.get(key)?.revision === revision) this.#bucket.forget(key);
   }
 
-  close(): void {
-    this.#deposed.abort(unavailable('this scheduler replica is shutting down'));
+  close(reason: AtollError = unavailable('this scheduler replica is shutting down')): void {
+    this.#deposed.abort(reason);
   }
 
   async #write(key: string, value: Uint8Array | undefined, signal: AbortSignal | undefined): Promise<bigint> {
@@ -84,8 +78,6 @@ class MemoryDesiredWriter implements DesiredWriter {
       throw this.#deposed.signal.reason;
     }
     this.#tail = this.#bucket.write(key, value);
-    this.#tombstones.delete(key);
-    if (value === undefined) this.#tombstones.set(key, performance.now());
     return this.#tail;
   }
 }

@@ -10,6 +10,8 @@ export class MemoryObservedStore implements ObservedStore {
     return this.#bucket;
   }
 
+  async ensure(): Promise<void> {}
+
   writer(): ObservedWriter {
     const bucket = this.#bucket;
     return {

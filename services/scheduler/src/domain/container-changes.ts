@@ -3,6 +3,7 @@ import { containerV1, nodeV1 } from '@atoll/proto';
 import { claimOf } from './claim.ts';
 import { assertNameFree } from './container-creation.ts';
 import { checkContainerName } from './container-name.ts';
+import { assertHostUp } from './host-up.ts';
 import type { TermParts } from './term-parts.ts';
 
 const POLICIES: ReadonlySet<string> = new Set(['', 'no', 'always', 'unless-stopped', 'on-failure']);
@@ -38,13 +39,15 @@ export class ContainerChanges {
     });
   }
 
-  /** Errors: not-found, invalid-argument (policy), conflict when the host has not enough left or the container removes itself. */
+  /** Errors: not-found, invalid-argument (policy), conflict when the host has not enough left or the container removes itself,
+   * failed-precondition when its host is down. */
   update(request: containerV1.UpdateContainerRequest): Promise<containerV1.UpdateContainerResponse> {
     const { writes, orders, events, observations, turns, signal } = this.#parts;
     const { id } = request;
     writes.container(id);
     return turns.run(id, signal, async () => {
       const record = writes.container(id);
+      assertHostUp(this.#parts, record);
       const policy = request.restartPolicy;
       if (policy && !POLICIES.has(policy.name)) throw invalidArgument(`invalid restart policy '${policy.name}'`);
       if (policy && record.spec.autoRemove && policy.name !== '' && policy.name !== 'no') {

@@ -1,6 +1,7 @@
 import { conflict, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { isActive, stateWord } from './container-state.ts';
+import { isHostUp } from './host-up.ts';
 import type { TermParts } from './term-parts.ts';
 
 const { ContainerState, DesiredState } = containerV1;
@@ -41,10 +42,10 @@ export class ContainerRemoval {
   }
 
   async #remove(id: string, force: boolean, volumes: boolean): Promise<bigint> {
-    const { writes, orders, observations, events, health } = this.#parts;
+    const { writes, orders, observations, events } = this.#parts;
     const record = writes.container(id);
     if (!force) await this.#assertStopped(record);
-    if (!health.isReady(record.nodeId) && !health.isAwaited(record.nodeId)) return this.#removeLater(record);
+    if (!isHostUp(this.#parts, record)) return this.#removeLater(record);
     this.#running.add(id);
     try {
       if (isActive(observations.status(id))) events.container(record, 'kill', { signal: '9' });

@@ -1,6 +1,7 @@
-import { conflict, failedPrecondition, hasReason } from '@atoll/errors';
+import { conflict, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { isActive } from './container-state.ts';
+import { assertHostUp, isHostUp } from './host-up.ts';
 import { isKillSignal, signalNumber } from './signals.ts';
 import type { TermParts } from './term-parts.ts';
 
@@ -39,7 +40,7 @@ export class ContainerRunning {
    */
   start(id: string): Promise<RunOutcome> {
     return this.#turn(id, async (record) => {
-      this.#assertHostUp(record);
+      assertHostUp(this.#parts, record);
       if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
       const wanted = this.#with(record, DesiredState.RUNNING);
       const [written, ordered] = await Promise.allSettled([
@@ -69,7 +70,7 @@ export class ContainerRunning {
       const status = this.#status(id);
       const mayRun = isActive(status) || record.desired === DesiredState.RUNNING;
       if (!mayRun) return { record, status, waiting: undefined };
-      const runs = this.#isHostUp(record);
+      const runs = isHostUp(this.#parts, record);
       const wanted = this.#with(record, DesiredState.STOPPED);
       if (runs && isActive(status)) this.#tellKill(record, request.signal || record.spec.stopSignal || 'TERM');
       const written = wanted === record ? record : this.#parts.writes.putContainer(wanted);
@@ -95,7 +96,7 @@ export class ContainerRunning {
   kill(id: string, signalName: string): Promise<RunOutcome> {
     signalNumber(signalName || 'KILL');
     return this.#turn(id, async (record) => {
-      if (!this.#isHostUp(record) || !(await this.#confirmActive(record))) {
+      if (!isHostUp(this.#parts, record) || !(await this.#confirmActive(record))) {
         throw conflict(`cannot kill container: ${record.spec.name}: container ${id} is not running`);
       }
       const ends = isKillSignal(signalName || 'KILL', record.spec.stopSignal);
@@ -113,7 +114,7 @@ export class ContainerRunning {
   restart(request: containerV1.RestartContainerRequest, signal: AbortSignal): Promise<RunOutcome> {
     const { id } = request;
     return this.#turn(id, async (record) => {
-      this.#assertHostUp(record);
+      assertHostUp(this.#parts, record);
       const wanted = this.#with(record, DesiredState.RUNNING);
       const ran = isActive(this.#status(id));
       const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
@@ -136,7 +137,7 @@ export class ContainerRunning {
   /** Errors: not-found, conflict when it does not run or is paused already. */
   pause(id: string): Promise<containerV1.ContainerStatus | undefined> {
     return this.#turn(id, async (record) => {
-      this.#assertHostUp(record);
+      assertHostUp(this.#parts, record);
       const seen = this.#status(id)?.state;
       const state = seen === ContainerState.RUNNING ? seen : (await this.#parts.orders.freshStatus(record))?.state;
       if (state === ContainerState.PAUSED) throw conflict(`container ${id} is already paused`);
@@ -151,7 +152,7 @@ export class ContainerRunning {
   /** Errors: not-found, conflict when it is not paused. */
   unpause(id: string): Promise<containerV1.ContainerStatus | undefined> {
     return this.#turn(id, async (record) => {
-      this.#assertHostUp(record);
+      assertHostUp(this.#parts, record);
       const seen = this.#status(id)?.state;
       const state = seen === ContainerState.PAUSED ? seen : (await this.#parts.orders.freshStatus(record))?.state;
       if (state !== ContainerState.PAUSED) throw conflict(`container ${id} is not paused`);
@@ -183,23 +184,9 @@ export class ContainerRunning {
     this.#parts.events.container(record, 'kill', { signal: String(signalNumber(signalName)) });
   }
 
-  #isHostUp(record: Record_): boolean {
-    const { health } = this.#parts;
-    return health.isReady(record.nodeId) || health.isAwaited(record.nodeId);
-  }
-
   /** The record with another desired state, or the same one when nothing changes. */
   #with(record: Record_, desired: containerV1.DesiredState): Record_ {
     return record.desired === desired ? record : { ...record, desired, generation: record.generation + 1n };
-  }
-
-  #assertHostUp(record: Record_): void {
-    if (this.#isHostUp(record)) return;
-    const host = this.#parts.state.nodes.get(record.nodeId)?.facts?.hostname ?? record.nodeId;
-    const reason = this.#status(record.id)?.error;
-    throw failedPrecondition(
-      `container ${record.spec.name} is on host ${host}, which is down${reason ? ` (${reason})` : ''}`,
-    );
   }
 
   async #takeBack(record: Record_, written: PromiseSettledResult<containerV1.ContainerRecord>): Promise<void> {

@@ -42,8 +42,21 @@ export interface TermSettings {
   readonly log: Log;
 }
 
+/** Tombstones that were seen; `Feed` is one. */
+export interface TombstoneSource {
+  tombstones(olderThanMs: number): Iterable<{ readonly key: string; readonly revision: bigint }>;
+  dropTombstone(key: string): void;
+}
+
+export interface TermChannels {
+  readonly writer: DesiredWriter;
+  readonly observed: ObservedWriter;
+  readonly events: EventBus;
+  readonly tombstones: TombstoneSource;
+}
+
 const NODE_STATUS_MS = 2_000;
-const COMPACT_EVERY_MS = 60_000;
+const FORGET_EVERY_MS = 60_000;
 /** Tombstones stay this long, so that whoever was away for a while still hears of deletions. */
 const TOMBSTONE_MS = 3_600_000;
 const CLUSTER_KEY = 'id';
@@ -62,12 +75,7 @@ export class Term {
   readonly #timers: NodeJS.Timeout[];
   readonly #published = new Map<string, string>();
 
-  constructor(
-    mirrors: Mirrors,
-    channels: { readonly writer: DesiredWriter; readonly observed: ObservedWriter; readonly events: EventBus },
-    settings: TermSettings,
-    signal: AbortSignal,
-  ) {
+  constructor(mirrors: Mirrors, channels: TermChannels, settings: TermSettings, signal: AbortSignal) {
     const { log } = settings;
     const state = new ClusterState(mirrors.containers, mirrors.nodes);
     const hostname = (id: string): string => state.nodes.get(id)?.facts?.hostname ?? id;
@@ -110,7 +118,7 @@ export class Term {
     health.start([...state.nodes.values()].map((node) => node.id));
     this.#timers = [
       setInterval(() => this.#publishNodes(), NODE_STATUS_MS),
-      setInterval(() => this.#compact(channels.writer), COMPACT_EVERY_MS),
+      setInterval(() => void this.#forgetTombstones(channels.tombstones, channels.writer), FORGET_EVERY_MS),
     ];
   }
 
@@ -154,9 +162,14 @@ export class Term {
     }
   }
 
-  #compact(writer: DesiredWriter): void {
-    writer.compact(TOMBSTONE_MS).catch((error: unknown) => {
+  async #forgetTombstones(tombstones: TombstoneSource, writer: DesiredWriter): Promise<void> {
+    try {
+      for (const { key, revision } of [...tombstones.tombstones(TOMBSTONE_MS)]) {
+        await writer.forget(key, revision);
+        tombstones.dropTombstone(key);
+      }
+    } catch (error) {
       if (!this.parts.signal.aborted) this.parts.log.warn({ err: error }, 'old tombstones could not be forgotten yet');
-    });
+    }
   }
 }

@@ -50,6 +50,11 @@ export class SimulatedAgent {
     return this.#epoch;
   }
 
+  /** As if it had obeyed this leader meanwhile. */
+  obeyed(epoch: bigint): void {
+    this.#epoch = epoch;
+  }
+
   get lastError(): AtollError | undefined {
     return this.#lastError;
   }
