@@ -37,10 +37,10 @@ import { ShimTools } from './runtime/shim-tools.ts';
 import { CgroupV1Reader } from './stats/cgroup-v1.ts';
 import { CgroupV2Reader } from './stats/cgroup-v2.ts';
 import { StatsSampler } from './stats/stats-sampler.ts';
-import { MountResolver } from './volumes/mount-resolver.ts';
 import type { BuildHost } from './steps/build-host.ts';
 import { LayerCommitter } from './steps/layer-committer.ts';
 import { StepWorkspaces } from './steps/step-workspaces.ts';
+import { MountResolver } from './volumes/mount-resolver.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */

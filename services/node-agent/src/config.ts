@@ -29,7 +29,10 @@ export const configSchema = z.object({
   ATOLL_LOCAL: flag.default(false),
   ATOLL_HOSTNAME: z.string().default(() => hostname()),
   /** Unused layers are removed when unused for so many hours, or earlier when the disk is fuller than the percentage. */
-  ATOLL_LAYER_KEEP_HOURS: z.coerce.number().min(0).default(24 * 7),
+  ATOLL_LAYER_KEEP_HOURS: z.coerce
+    .number()
+    .min(0)
+    .default(24 * 7),
   ATOLL_LAYER_DISK_PERCENT: z.coerce.number().min(1).max(100).default(85),
 });
 

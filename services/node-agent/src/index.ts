@@ -1,3 +1,3 @@
-export { type AgentConfig, configSchema } from './config.ts';
 export { composeAgent } from './compose-agent.ts';
+export { type AgentConfig, configSchema } from './config.ts';
 export { NodeAgentModule } from './node-agent.module.ts';

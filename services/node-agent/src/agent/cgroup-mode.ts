@@ -9,7 +9,10 @@ export async function detectCgroupMode(mountsFile = '/proc/self/mounts'): Promis
 }
 
 export function cgroupModeOf(mounts: string): CgroupMode {
-  const types = mounts.split('\n').map((line) => line.split(' ')).filter(([, target]) => target?.startsWith('/sys/fs/cgroup'));
+  const types = mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, target]) => target?.startsWith('/sys/fs/cgroup'));
   const has = (type: string): boolean => types.some((fields) => fields[2] === type);
   if (!has('cgroup')) return 'v2';
   return has('cgroup2') ? 'hybrid' : 'v1';

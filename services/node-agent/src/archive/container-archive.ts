@@ -2,9 +2,9 @@ import { conflict } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { isActive } from '../containers/container-states.ts';
-import { decompressed } from '../images/decompress.ts';
 import { firstProcess } from '../execs/launch-exec.ts';
 import { treeSize } from '../files/tree-size.ts';
+import { decompressed } from '../images/decompress.ts';
 import type { RootSpec } from '../runtime/shim-tools.ts';
 import type { RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
 
@@ -52,7 +52,10 @@ export class ContainerArchive {
   }
 
   async usage(container: Container): Promise<{ readonly sizeRw: bigint; readonly logBytes: bigint }> {
-    const [sizeRw, logBytes] = await Promise.all([treeSize(container.upperDirectory), treeSize(container.logDirectory)]);
+    const [sizeRw, logBytes] = await Promise.all([
+      treeSize(container.upperDirectory),
+      treeSize(container.logDirectory),
+    ]);
     return { sizeRw, logBytes };
   }
 }

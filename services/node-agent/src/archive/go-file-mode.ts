@@ -2,12 +2,12 @@ const S_IFMT = 0o170000;
 
 /** Bits of Go's os.FileMode for the kinds of files of stat(2). */
 const KINDS: Readonly<Record<number, number>> = {
-  0o040000: 2 ** 31, // folder
-  0o120000: 2 ** 27, // symbolic link
-  0o010000: 2 ** 25, // named pipe
-  0o140000: 2 ** 24, // socket
-  0o060000: 2 ** 26, // block device
-  0o020000: 2 ** 26 + 2 ** 21, // character device
+  9604: 2 ** 31, // folder
+  21609: 2 ** 27, // symbolic link
+  2401: 2 ** 25, // named pipe
+  26411: 2 ** 24, // socket
+  14406: 2 ** 26, // block device
+  4802: 2 ** 26 + 2 ** 21, // character device
 };
 
 /** `st_mode` as Go's os.FileMode, which Docker sends to its clients. */

@@ -1,11 +1,14 @@
 import { Readable } from 'node:stream';
-import { hasReason, unimplemented } from '@atoll/errors';
+import { hasReason } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { LayerUnpacker } from '../images/fs-layer-store.ts';
 import type { RootSpec, ShimTools } from '../runtime/shim-tools.ts';
 import type { VolumeSeeder } from '../volumes/mount-resolver.ts';
 import { goFileMode } from './go-file-mode.ts';
+import { PathPattern } from './path-pattern.ts';
+import { rewriteTar } from './rewrite-tar.ts';
 import type { RootReader, RootWriter, UpperReader, WriteOptions } from './root-filesystem.ts';
+import { tarNames } from './tar-names.ts';
 
 /** Docker's numbers for kinds of changes. */
 const CHANGE_KIND = { changed: 0, added: 1, deleted: 2 } as const;
@@ -62,21 +65,32 @@ export class ShimFilesystem implements RootReader, RootWriter, UpperReader, Laye
     options: WriteOptions,
     signal: AbortSignal,
   ): Promise<void> {
-    if (options.mode !== undefined) throw unimplemented('permissions for a copy (--chmod) are not supported');
-    await this.#tools.putArchive(root, folder, Readable.from(tar), options, signal);
+    const { mode } = options;
+    const source = mode === undefined ? tar : rewriteTar(tar, { mode });
+    await this.#tools.putArchive(root, folder, Readable.from(source), options, signal);
   }
 
   user(root: RootSpec, user: string, signal: AbortSignal): Promise<{ readonly uid: number; readonly gid: number }> {
     return this.#tools.resolveUser(root, user, signal);
   }
 
-  async glob(_root: RootSpec, pattern: string): Promise<readonly string[]> {
-    throw unimplemented(`wildcards in the source of a COPY --from ("${pattern}") are not supported`);
+  async glob(root: RootSpec, pattern: string, signal: AbortSignal): Promise<readonly string[]> {
+    const wanted = new PathPattern(pattern);
+    const base = wanted.base === '/' ? '' : wanted.base;
+    const found = new Set<string>();
+    try {
+      for await (const name of tarNames(this.#tools.getArchive(root, `${base}/.`, signal))) {
+        if (wanted.matches(name)) found.add(`${base}/${name}`);
+      }
+    } catch (error) {
+      if (!hasReason(error, 'not-found')) throw error;
+    }
+    return [...found].sort();
   }
 
   diff(upper: string, epoch: number, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    if (epoch !== 0) throw unimplemented('SOURCE_DATE_EPOCH is not supported for build steps');
-    return this.#tools.diffLayer(upper, signal);
+    const tar = this.#tools.diffLayer(upper, signal);
+    return epoch === 0 ? tar : rewriteTar(tar, { epoch });
   }
 
   async changes(upper: string, lowers: readonly string[], signal: AbortSignal): Promise<readonly runtimeV1.Change[]> {

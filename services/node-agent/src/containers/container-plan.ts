@@ -9,14 +9,7 @@ import {
   identityMounts,
 } from '../runtime/default-mounts.ts';
 import { maskedPaths, READONLY_PATHS } from '../runtime/masked-paths.ts';
-import type {
-  ContainerPlan,
-  DeviceNode,
-  MountPlan,
-  NamespaceMode,
-  NetworkPlan,
-  RootPlan,
-} from '../runtime/plan.ts';
+import type { ContainerPlan, DeviceNode, MountPlan, NamespaceMode, NetworkPlan, RootPlan } from '../runtime/plan.ts';
 import { logPlan } from './log-plan.ts';
 import { containerPlanProcess } from './process-plan.ts';
 import { resourceLimits } from './resource-limits.ts';

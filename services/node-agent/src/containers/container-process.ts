@@ -1,23 +1,21 @@
-import { asAtollError, hasReason, unavailable } from '@atoll/errors';
+import { asAtollError } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { LayerLease } from '../images/layer-store.ts';
-import type { ShimClient } from '../runtime/shim-client.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
-import { type ExitRecord, unknownExit } from './exit-record.ts';
+import { type ExitRecord, endOf, unknownExit } from './exit-record.ts';
 import type { Launcher } from './launcher.ts';
 import { FIRST_DELAY_MS, restartDelay } from './restart-policy.ts';
+import { RestartTimer } from './restart-timer.ts';
 import { startExitCode, startFailure } from './start-failure.ts';
+import { type StartHook, StartHooks } from './start-hooks.ts';
 import type { StatusBook } from './status-book.ts';
 
 const S = containerV1.ContainerState;
 const REQUEST_MS = 30_000;
 const NO_ADDRESS = { ipAddress: '', ipPrefixLen: 0, gateway: '', macAddress: '' } as const;
-
-/** Called with the container's bundle between its preparation and its start: nothing of its output is missed. */
-export type BeforeStart = (bundle: string) => Promise<void>;
 
 export interface ContainerProcessOptions {
   readonly book: StatusBook;
@@ -38,11 +36,10 @@ export class ContainerProcess {
   readonly #options: ContainerProcessOptions;
   readonly #book: StatusBook;
   readonly #launcher: Launcher;
-  readonly #beforeStart = new Set<BeforeStart>();
+  readonly #hooks = new StartHooks();
+  readonly #timer = new RestartTimer();
   #run = new ContainerRun();
   #lease: LayerLease | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #delayMs = 0;
   #policyRests = false;
 
   constructor(options: ContainerProcessOptions) {
@@ -65,13 +62,10 @@ export class ContainerProcess {
   }
 
   /** Calls before the next start, or now when the container is prepared. The function it gives withdraws. */
-  async whenPrepared(action: BeforeStart): Promise<() => void> {
-    if (this.#run.client) {
-      await action(this.#bundle);
-      return () => undefined;
-    }
-    this.#beforeStart.add(action);
-    return () => this.#beforeStart.delete(action);
+  async whenPrepared(hook: StartHook): Promise<() => void> {
+    if (!this.#run.client) return this.#hooks.add(hook);
+    await hook(this.#bundle);
+    return () => undefined;
   }
 
   async prepare(): Promise<void> {
@@ -81,38 +75,26 @@ export class ContainerProcess {
 
   /** Starts what is prepared, preparing it first. A failure is thrown and noted. */
   async start(): Promise<void> {
-    this.cancelRestart();
+    this.#timer.reset();
     this.#policyRests = false;
-    this.#delayMs = 0;
     await this.#start(0);
   }
 
   async signal(number: number): Promise<void> {
     const target = this.#options.record().spec?.pidMode === 'host' && number === 9 ? 'all' : 'init';
-    await this.client()
-      .kill(number, target, AbortSignal.timeout(REQUEST_MS))
-      .catch((error: unknown) => {
-        // It has just ended by itself: its end is on the way.
-        if (!hasReason(error, 'unavailable', 'not-found', 'conflict')) throw error;
-      });
+    await this.#run.send(number, target);
     // A frozen process gets a signal only once it thaws.
     if (this.#book.state === S.PAUSED && this.#policyRests) await this.unpause();
   }
 
   async pause(): Promise<void> {
-    await this.client().pause(AbortSignal.timeout(REQUEST_MS));
+    await this.#run.connection().pause(AbortSignal.timeout(REQUEST_MS));
     await this.#book.change({ state: S.PAUSED });
   }
 
   async unpause(): Promise<void> {
-    await this.client().unpause(AbortSignal.timeout(REQUEST_MS));
+    await this.#run.connection().unpause(AbortSignal.timeout(REQUEST_MS));
     await this.#book.change({ state: S.RUNNING });
-  }
-
-  client(): ShimClient {
-    const client = this.#run.client;
-    if (!client) throw unavailable(`container ${this.#book.status.id} has no supervisor at the moment`);
-    return client;
   }
 
   /** The next end of the process is final, whatever the policy. */
@@ -122,10 +104,7 @@ export class ContainerProcess {
 
   /** True when a restart was waiting; it will not come. */
   cancelRestart(): boolean {
-    const waiting = this.#timer !== undefined;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    return waiting;
+    return this.#timer.cancel();
   }
 
   /** Takes down what was prepared and never started. */
@@ -171,9 +150,11 @@ export class ContainerProcess {
 
   async #recognise(state: ShimState): Promise<void> {
     const now = { pid: state.pid, startedAtNs: state.startedAt };
-    if (state.status === 'running' && this.#book.state !== S.RUNNING) await this.#book.change({ ...now, state: S.RUNNING });
+    if (state.status === 'running' && this.#book.state !== S.RUNNING)
+      await this.#book.change({ ...now, state: S.RUNNING });
     if (state.status === 'paused') {
-      if (this.#book.state !== S.RUNNING && this.#book.state !== S.PAUSED) await this.#book.change({ ...now, state: S.RUNNING });
+      if (this.#book.state !== S.RUNNING && this.#book.state !== S.PAUSED)
+        await this.#book.change({ ...now, state: S.RUNNING });
       await this.#book.change({ ...now, state: S.PAUSED });
     }
     if (state.status === 'created' && this.#book.state === S.CREATING) await this.#book.change({ state: S.CREATED });
@@ -182,7 +163,8 @@ export class ContainerProcess {
   async #recoverEnded(before: containerV1.ContainerStatus): Promise<void> {
     await this.#launcher.cleanUp(before.id);
     const exit = await this.#launcher.exitRecord(before.id);
-    const unseen = exit !== undefined && (exit.lost || exit.startedAt !== 0n) && exit.finishedAt !== before.finishedAtNs;
+    const unseen =
+      exit !== undefined && (exit.lost || exit.startedAt !== 0n) && exit.finishedAt !== before.finishedAtNs;
     if (isActive(before.state)) {
       await this.#end(this.#run, unseen ? exit : unknownExit(before.startedAtNs));
     } else if (unseen && exit.startedAt !== 0n) {
@@ -202,7 +184,7 @@ export class ContainerProcess {
       await this.#ensureLaunched();
       const run = this.#run;
       await this.#launcher.publish(record, this.#book.status.ipAddress);
-      await this.client().start(this.#options.life);
+      await this.#run.connection().start(this.#options.life);
       const state = await Promise.race([run.running, run.client?.closed]);
       await this.#book.change({
         state: S.RUNNING,
@@ -217,7 +199,9 @@ export class ContainerProcess {
       });
     } catch (error) {
       const failure = startFailure(error);
-      await this.dismantle().catch((err: unknown) => this.#options.logger.warn({ err }, 'not all of a failed start could be undone'));
+      await this.dismantle().catch((err: unknown) =>
+        this.#options.logger.warn({ err }, 'not all of a failed start could be undone'),
+      );
       const state = this.#book.state === S.RESTARTING ? { state: S.EXITED } : {};
       await this.#book.change({
         ...state,
@@ -232,7 +216,11 @@ export class ContainerProcess {
   async #ensureLaunched(): Promise<void> {
     if (this.#run.client) return;
     const run = new ContainerRun();
-    const launched = await this.#launcher.launch(this.#options.record(), (state) => this.#observe(run, state), this.#options.life);
+    const launched = await this.#launcher.launch(
+      this.#options.record(),
+      (state) => this.#observe(run, state),
+      this.#options.life,
+    );
     run.client = launched.client;
     this.#run = run;
     this.#lease?.release();
@@ -247,9 +235,7 @@ export class ContainerProcess {
       macAddress: endpoint?.macAddress ?? '',
       volumePaths: { ...launched.volumePaths },
     });
-    const waiting = [...this.#beforeStart];
-    this.#beforeStart.clear();
-    await Promise.all(waiting.map((action) => action(this.#bundle)));
+    await this.#hooks.fire(this.#bundle);
   }
 
   #observe(run: ContainerRun, state: ShimState): void {
@@ -285,37 +271,25 @@ export class ContainerProcess {
       exitCode: exit.code,
       ranMs: Number((exit.finishedAt - startedAtNs) / 1_000_000n),
       restarts: restartCount,
-      previousDelayMs: this.#delayMs,
+      previousDelayMs: this.#timer.delayMs,
       stoppedByUser: this.#policyRests || record.desired === containerV1.DesiredState.STOPPED,
     };
     const delay = this.#options.life.aborted ? undefined : restartDelay(record.spec?.restartPolicy, ended);
-    await this.#book.change({
-      state: delay === undefined ? S.EXITED : S.RESTARTING,
-      pid: 0,
-      exitCode: exit.code,
-      oomKilled: exit.oomKilled,
-      finishedAtNs: exit.finishedAt,
-      error: exit.lost ? 'the host went down or the supervisor of the container was killed: how it ended is not known' : '',
-      ...NO_ADDRESS,
-      health: '',
-    });
+    await this.#book.change({ state: delay === undefined ? S.EXITED : S.RESTARTING, ...endOf(exit) });
     run.settle();
     if (delay !== undefined) this.#restartAfter(delay, restartCount + 1);
   }
 
   #restartAfter(delayMs: number, restartCount: number): void {
-    this.#delayMs = delayMs;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+    this.#timer.set(delayMs, () =>
       this.#options.enqueue(async () => {
         if (this.#book.state !== S.RESTARTING) return;
         await this.#start(restartCount).catch((error: unknown) => {
           const { message } = asAtollError(error);
           this.#options.logger.info({ reason: message }, 'the restart policy could not start the container');
         });
-      });
-    }, delayMs);
+      }),
+    );
   }
 
   get #bundle(): string {

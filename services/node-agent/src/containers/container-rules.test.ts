@@ -118,7 +118,12 @@ describe('other parts of a plan', () => {
   });
   test('tmpfs: defaults and options', () => {
     const mount = containerV1.Mount.fromPartial({ target: '/t', options: 'exec,size=64m,ro' });
-    expect(tmpfsMount(mount)).toEqual({ kind: 'tmpfs', target: '/t', flags: ['nosuid', 'nodev', 'ro'], options: [['size', '64m']] });
+    expect(tmpfsMount(mount)).toEqual({
+      kind: 'tmpfs',
+      target: '/t',
+      flags: ['nosuid', 'nodev', 'ro'],
+      options: [['size', '64m']],
+    });
     expect(() => tmpfsMount({ ...mount, options: 'lowerdir=/' })).toThrow('invalid tmpfs option');
   });
   test.each([

@@ -2,12 +2,13 @@ import { asAtollError, conflict, deadlineExceeded } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import { SerialQueue } from '../processes/serial-queue.ts';
-import { type BeforeStart, ContainerProcess } from './container-process.ts';
+import { ContainerProcess } from './container-process.ts';
 import type { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
 import type { Launcher } from './launcher.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { SIGKILL, SIGTERM, signalNumber } from './signals.ts';
+import type { StartHook } from './start-hooks.ts';
 import type { StatusBook } from './status-book.ts';
 
 const S = containerV1.ContainerState;
@@ -197,13 +198,8 @@ export class Container {
   }
 
   /** See `ContainerProcess.whenPrepared`. */
-  whenPrepared(action: BeforeStart): Promise<() => void> {
-    return this.#process.whenPrepared(action);
-  }
-
-  /** Waits for what is queued; then nothing more comes but by a new order or the process's end. */
-  idle(): Promise<void> {
-    return this.#queue.idle();
+  whenPrepared(hook: StartHook): Promise<() => void> {
+    return this.#process.whenPrepared(hook);
   }
 
   /** Lets go of the container without touching it: the agent ends, the container goes on. */
@@ -230,7 +226,7 @@ export class Container {
       await run.settled;
       return true;
     }
-    if (await settledWithin(run, wait * 1000)) return true;
+    if (await run.settledWithin(wait * 1000)) return true;
     this.#logger.info({ seconds: wait }, 'the container did not stop in time and is killed');
     await this.#queue.run(async () => {
       if (!run.over) await this.#process.signal(SIGKILL);
@@ -255,7 +251,7 @@ export class Container {
   }
 
   async #waitSettled(run: ContainerRun, ms: number): Promise<void> {
-    if (await settledWithin(run, ms)) return;
+    if (await run.settledWithin(ms)) return;
     throw deadlineExceeded(`tried to kill container ${this.id}, but it did not exit within ${ms / 1000} seconds`);
   }
 
@@ -285,17 +281,5 @@ export class Container {
       const state = this.book.state === S.CREATING ? { state: S.CREATED } : {};
       await this.#queue.run(() => this.book.change({ ...state, error: message })).catch(() => undefined);
     });
-  }
-}
-
-async function settledWithin(run: ContainerRun, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([run.settled.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ProcessExit } from '../runtime/shim-state.ts';
+import type { StatusChange } from './status-book.ts';
 
 export interface ExitRecord extends ProcessExit {
   /** The supervisor was killed, or the host went down: the process is dead, nobody saw how it ended. */
@@ -28,4 +29,22 @@ export function parseExitRecord(text: string): ExitRecord | undefined {
 export function unknownExit(startedAt: bigint): ExitRecord {
   const finishedAt = BigInt(Date.now()) * 1_000_000n;
   return { code: 255, signal: 0, oomKilled: false, startedAt, finishedAt, lost: true };
+}
+
+/** What a status says after the end of a run, but for the state. */
+export function endOf(exit: ExitRecord): StatusChange {
+  return {
+    pid: 0,
+    exitCode: exit.code,
+    oomKilled: exit.oomKilled,
+    finishedAtNs: exit.finishedAt,
+    error: exit.lost
+      ? 'the host went down or the supervisor of the container was killed: how it ended is not known'
+      : '',
+    ipAddress: '',
+    ipPrefixLen: 0,
+    gateway: '',
+    macAddress: '',
+    health: '',
+  };
 }

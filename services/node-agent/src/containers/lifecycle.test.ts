@@ -98,14 +98,32 @@ describe('stops and kills', { timeout: 120_000 }, () => {
   async function ready(record: containerV1.ContainerRecord): Promise<void> {
     await host.ensure(record);
     await host.start(record);
-    const request = { containerId: record.id, stdout: true, stderr: true, tail: -1n, sinceNs: 0n, untilNs: 0n, follow: true };
+    const request = {
+      containerId: record.id,
+      stdout: true,
+      stderr: true,
+      tail: -1n,
+      sinceNs: 0n,
+      untilNs: 0n,
+      follow: true,
+    };
     for await (const { data } of host.runtime.logs(request)) if (data.includes('ready')) break;
   }
 
   test.each([
     ['by its own will', {}, trap, 9],
-    ['by force after the time is up', { timeoutSeconds: 0n }, ['sh', '-c', 'trap "" TERM; echo ready; while :; do sleep 0.05; done'], 137],
-    ['by the signal given', { signal: 'SIGINT' }, ['sh', '-c', 'trap "exit 8" INT; echo ready; while :; do sleep 0.05; done'], 8],
+    [
+      'by force after the time is up',
+      { timeoutSeconds: 0n },
+      ['sh', '-c', 'trap "" TERM; echo ready; while :; do sleep 0.05; done'],
+      137,
+    ],
+    [
+      'by the signal given',
+      { signal: 'SIGINT' },
+      ['sh', '-c', 'trap "exit 8" INT; echo ready; while :; do sleep 0.05; done'],
+      8,
+    ],
   ])('stop: %s', async (_name, order, argv, exitCode) => {
     const record = host.record(argv);
     await ready(record);
@@ -129,7 +147,10 @@ describe('stops and kills', { timeout: 120_000 }, () => {
     const record = host.record(['true']);
     await host.run(record);
     const result = await host.scheduler.tryOrder({ action: A.KILL, record });
-    expect(result).toMatchObject({ code: 10, message: `cannot kill container: ${record.id}: container ${record.id} is not running` });
+    expect(result).toMatchObject({
+      code: 10,
+      message: `cannot kill container: ${record.id}: container ${record.id} is not running`,
+    });
     await host.remove(record);
   });
 
@@ -145,9 +166,9 @@ describe('stops and kills', { timeout: 120_000 }, () => {
     const record = host.record(trap);
     await ready(record);
     expect(await host.scheduler.order({ action: A.PAUSE, record })).toMatchObject({ state: S.PAUSED });
-    await expect(
-      host.runtime.createExec({ containerId: record.id, spec: undefined }),
-    ).rejects.toThrow(`container ${record.id} is paused, unpause the container before exec`);
+    await expect(host.runtime.createExec({ containerId: record.id, spec: undefined })).rejects.toThrow(
+      `container ${record.id} is paused, unpause the container before exec`,
+    );
     expect(await host.scheduler.order({ action: A.UNPAUSE, record })).toMatchObject({ state: S.RUNNING });
     await host.scheduler.order({ action: A.PAUSE, record });
     expect(await host.scheduler.order({ action: A.STOP, record })).toMatchObject({ state: S.EXITED, exitCode: 9 });

@@ -9,7 +9,8 @@ export function logPlan(log: containerV1.LogConfig | undefined, directory: strin
   const options = log?.config ?? {};
   const size = options['max-size'];
   const files = options['max-file'];
-  if (files !== undefined && !/^[1-9]\d{0,3}$/.test(files)) throw invalidArgument(`invalid value for max-file: "${files}"`);
+  if (files !== undefined && !/^[1-9]\d{0,3}$/.test(files))
+    throw invalidArgument(`invalid value for max-file: "${files}"`);
   return {
     directory,
     maxBytes: size === undefined ? DEFAULT_LOG_LIMITS.maxBytes : parseSize(size),
@@ -20,6 +21,7 @@ export function logPlan(log: containerV1.LogConfig | undefined, directory: strin
 function parseSize(text: string): bigint {
   const match = /^(\d{1,12})([bkmg]?)b?$/i.exec(text);
   const unit = UNITS[match?.[2]?.toLowerCase() ?? ''];
-  if (!match || unit === undefined || Number(match[1]) === 0) throw invalidArgument(`invalid value for max-size: "${text}"`);
+  if (!match || unit === undefined || Number(match[1]) === 0)
+    throw invalidArgument(`invalid value for max-size: "${text}"`);
   return BigInt(match[1] as string) * unit;
 }

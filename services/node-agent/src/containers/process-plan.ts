@@ -7,11 +7,7 @@ import { processEnvironment } from './process-environment.ts';
 import { rlimitsOf } from './rlimits.ts';
 
 /** The first process of a container, fully resolved. Throws invalid-argument. */
-export function containerPlanProcess(
-  spec: containerV1.ContainerSpec,
-  hostname: string,
-  host: PlanHost,
-): ProcessPlan {
+export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: string, host: PlanHost): ProcessPlan {
   const process = spec.process ?? containerV1.Process.fromPartial({});
   const security = spec.security ?? containerV1.Security.fromPartial({});
   const argv = [...process.entrypoint, ...process.cmd];

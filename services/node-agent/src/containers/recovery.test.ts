@@ -63,7 +63,9 @@ describe('an agent killed by kill -9', { timeout: 120_000 }, () => {
     await host.killAgent();
     await new Promise((resolve) => setTimeout(resolve, 500));
     await host.startAgent();
-    await host.scheduler.status(({ id, state, restartCount }) => id === record.id && state === S.RUNNING && restartCount > 0);
+    await host.scheduler.status(
+      ({ id, state, restartCount }) => id === record.id && state === S.RUNNING && restartCount > 0,
+    );
     await host.remove(record);
   });
 
@@ -85,14 +87,22 @@ describe('an agent killed by kill -9', { timeout: 120_000 }, () => {
 
   test('keeps the files of a container whose record was torn, until it is told what it is', async () => {
     const record = host.record(['cat', '/kept']);
-    await host.run({ ...record, spec: containerV1.ContainerSpec.fromPartial({ ...record.spec, process: { cmd: ['sh', '-c', 'echo kept >/kept'], env: ['PATH=/bin'] } }) });
+    await host.run({
+      ...record,
+      spec: containerV1.ContainerSpec.fromPartial({
+        ...record.spec,
+        process: { cmd: ['sh', '-c', 'echo kept >/kept'], env: ['PATH=/bin'] },
+      }),
+    });
     await host.killAgent();
     await writeFile(join(host.dataRoot, 'containers', record.id, 'record'), 'torn');
     await host.startAgent();
     expect(hello(record.id)).toMatchObject({ state: S.DEAD, error: expect.stringContaining('lost in a power cut') });
     await host.ensure(record);
     await host.start(record);
-    await host.scheduler.status(({ id, state, error, seq }) => id === record.id && state === S.EXITED && error === '' && seq > 6n);
+    await host.scheduler.status(
+      ({ id, state, error, seq }) => id === record.id && state === S.EXITED && error === '' && seq > 6n,
+    );
     expect(await host.logs(record.id)).toBe('kept\n');
     await host.remove(record);
   });

@@ -1,8 +1,8 @@
 import { invalidArgument } from '@atoll/errors';
 import { containerV1, type runtimeV1 } from '@atoll/proto';
 import type { PlanHost } from '../containers/container-plan.ts';
-import { containerPlanProcess } from '../containers/process-plan.ts';
 import { processEnvironment } from '../containers/process-environment.ts';
+import { containerPlanProcess } from '../containers/process-plan.ts';
 import type { ExecPlan, ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
 
 export interface ExecPlanInput {
@@ -33,10 +33,7 @@ export function execPlan(input: ExecPlanInput, host: PlanHost): ExecPlan {
       argv: spec.argv,
       env: processEnvironment([...(container.process?.env ?? []), ...spec.env], hostname, spec.tty),
       cwd: spec.cwd === '' ? own.cwd : spec.cwd,
-      user:
-        spec.user === ''
-          ? own.user
-          : { kind: 'docker', user: spec.user, additionalGroups: security.groupAdd },
+      user: spec.user === '' ? own.user : { kind: 'docker', user: spec.user, additionalGroups: security.groupAdd },
       tty: spec.tty ? input.console : undefined,
       stdin: spec.attachStdin ? 'once' : 'null',
     },

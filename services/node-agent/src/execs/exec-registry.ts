@@ -72,7 +72,9 @@ export class ExecRegistry {
   /** Makes room by forgetting the oldest that nobody uses. */
   #evict(): void {
     for (const exec of this.#execs.values()) {
-      if (exec.state === 'created' || exec.state === 'ended') return this.#forget(exec.id);
+      if (exec.state !== 'created' && exec.state !== 'ended') continue;
+      this.#forget(exec.id);
+      return;
     }
     throw resourceExhausted(`this host runs ${LIMIT} execs already`);
   }

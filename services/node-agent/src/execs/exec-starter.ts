@@ -1,8 +1,8 @@
 import { conflict } from '@atoll/errors';
 import { containerV1, type eventV1, type runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
-import type { ContainerManager } from '../containers/container-manager.ts';
 import { containerEvent } from '../containers/container-event.ts';
+import type { ContainerManager } from '../containers/container-manager.ts';
 import { startExitCode, startFailure } from '../containers/start-failure.ts';
 import type { TerminalSize } from '../runtime/plan.ts';
 import type { ProcessSession } from '../runtime/process-session.ts';

@@ -143,7 +143,9 @@ export class FsLayerStore implements LayerStore {
       const diffId = await unpacker.unpack(tar, join(path, 'fs'), signal);
       blob.verify(layer.digest, `the layer blob ${layer.digest}`);
       if (diffId !== layer.diffId) {
-        throw dataLoss(`layer ${layer.digest} unpacks to ${diffId}, its image says ${layer.diffId}: the image is damaged`);
+        throw dataLoss(
+          `layer ${layer.digest} unpacks to ${diffId}, its image says ${layer.diffId}: the image is damaged`,
+        );
       }
       await directory.commit(path, layer.diffId, tar.size);
       await directory.markSynced(layer.diffId);

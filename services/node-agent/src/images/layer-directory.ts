@@ -121,8 +121,7 @@ export class LayerDirectory {
       const record = JSON.parse(text) as LayerRecord;
       if (record.diffId !== diffId) return false;
       return (
-        record.bootId === this.#bootId ||
-        (await unlessMissing(stat(join(this.path(diffId), 'synced')))) !== undefined
+        record.bootId === this.#bootId || (await unlessMissing(stat(join(this.path(diffId), 'synced')))) !== undefined
       );
     } catch {
       return false;

@@ -16,15 +16,16 @@ afterAll(async () => {
   await host?.dispose();
 });
 
-const server = ['sh', '-c', 'echo up; while :; do echo hello from $(hostname) | nc -l -p 80; done'];
+const server = ['nc', '-ll', '-p', '80', '-e', 'sh', '-c', 'echo hello from $(hostname)'];
 
-async function serving(hostPort: number, more: Partial<containerV1.PortBinding> = {}): Promise<containerV1.ContainerRecord> {
+async function serving(
+  hostPort: number,
+  more: Partial<containerV1.PortBinding> = {},
+): Promise<containerV1.ContainerRecord> {
   const ports = [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort, ...more }];
   const record = host.record(server, { network: { mode: 'bridge', ports } });
   await host.ensure(record);
   await host.start(record);
-  const request = { containerId: record.id, stdout: true, stderr: true, tail: -1n, sinceNs: 0n, untilNs: 0n, follow: true };
-  for await (const { data } of host.runtime.logs(request)) if (data.includes('up')) break;
   return record;
 }
 
@@ -33,6 +34,7 @@ async function said(address: string, port: number): Promise<string> {
   for (let attempt = 0; ; attempt++) {
     try {
       const socket = connect({ host: address, port, timeout: 2_000 });
+      socket.once('timeout', () => socket.destroy(new Error('silent')));
       await once(socket, 'connect');
       let text = '';
       for await (const piece of socket) text += String(piece);
@@ -50,8 +52,11 @@ function inHost(...command: string[]): string {
 
 describe('the bridge network', { timeout: 120_000 }, () => {
   test('gives addresses of its block, names and a way to the host', async () => {
-    const script = 'ip -o -4 addr show eth0; cat /etc/hosts; ping -c 1 -W 2 10.231.7.1 >/dev/null && echo reached; ip route';
-    const record = host.record(['sh', '-c', script], { network: { mode: 'default', hostname: 'web', extraHosts: ['db:10.9.8.7'] } });
+    const script =
+      'ip -o -4 addr show eth0; cat /etc/hosts; ping -c 1 -W 2 10.231.7.1 >/dev/null && echo reached; ip route';
+    const record = host.record(['sh', '-c', script], {
+      network: { mode: 'default', hostname: 'web', extraHosts: ['db:10.9.8.7'] },
+    });
     await host.ensure(record);
     const created = await host.scheduler.state(record.id, S.CREATED);
     expect(created).toMatchObject({ gateway: '10.231.7.1', ipPrefixLen: 24 });
@@ -104,7 +109,10 @@ describe('published ports', { timeout: 120_000 }, () => {
     const second = host.record(server, { network: { mode: 'bridge', ports } });
     await host.ensure(second);
     const result = await host.scheduler.tryOrder({ action: nodeV1.Action.START, record: second });
-    expect(result).toMatchObject({ code: 10, message: expect.stringContaining('Bind for 0.0.0.0:18082 failed: port is already allocated') });
+    expect(result).toMatchObject({
+      code: 10,
+      message: expect.stringContaining('Bind for 0.0.0.0:18082 failed: port is already allocated'),
+    });
     await host.remove(record);
     const listener = spawn('nsenter', [`--net=/run/netns/${host.name}`, 'busybox', 'nc', '-l', '-p', '18082']);
     while (!inHost('ss', '-ltn').includes(':18082')) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -134,7 +142,10 @@ describe('isolation', { timeout: 120_000 }, () => {
     try {
       const socket = connect({ host: status?.ipAddress ?? '', port: 80 });
       const outcome = await Promise.race([
-        once(socket, 'connect').then(() => 'connected', () => 'refused'),
+        once(socket, 'connect').then(
+          () => 'connected',
+          () => 'refused',
+        ),
         new Promise((resolve) => setTimeout(() => resolve('silent'), 500)),
       ]);
       socket.destroy();

@@ -141,7 +141,10 @@ export function hostInterfaceOf(id: string): string {
 }
 
 /** The bindings of a record with host ports, as this host publishes them. Throws invalid-argument. */
-export function publishedPorts(bindings: readonly containerV1.PortBinding[], address: string): readonly PublishedPort[] {
+export function publishedPorts(
+  bindings: readonly containerV1.PortBinding[],
+  address: string,
+): readonly PublishedPort[] {
   const ports = new Map<string, PublishedPort>();
   for (const { containerPort, protocol, hostIp, hostPort } of bindings) {
     if (hostPort === 0) continue;

@@ -79,7 +79,9 @@ export function resolvConfText(host: string, spec: containerV1.NetworkSpec | und
   const servers = spec?.dns.length ? spec.dns.map((address) => `nameserver ${address}`) : reachable;
   // Docker: a search list of one dot means none.
   const searchGiven = spec?.dnsSearch ?? [];
-  const search = searchGiven.length ? [`search ${searchGiven.join(' ')}`].filter((line) => line !== 'search .') : of('search');
+  const search = searchGiven.length
+    ? [`search ${searchGiven.join(' ')}`].filter((line) => line !== 'search .')
+    : of('search');
   const options = spec?.dnsOptions.length ? [`options ${spec.dnsOptions.join(' ')}`] : of('options');
   return [...servers, ...search, ...options].map((line) => `${line}\n`).join('');
 }

@@ -1,3 +1,4 @@
+import { containerV1 } from '@atoll/proto';
 import { describe, expect, test } from 'vitest';
 import { AddressPool } from './address-pool.ts';
 import { bridgeNameOf } from './bridge.ts';
@@ -5,7 +6,6 @@ import { publishedPorts } from './host-network.ts';
 import { formatIpv4, macOf, parseIpv4 } from './ipv4.ts';
 import { hostsText, resolvConfText } from './network-files.ts';
 import { fullRuleset, portCommands, tableOf } from './nft-ruleset.ts';
-import { containerV1 } from '@atoll/proto';
 import { Subnet } from './subnet.ts';
 
 describe('addresses', () => {
@@ -79,7 +79,10 @@ describe('rules', () => {
 describe('bindings', () => {
   const binding = (more: object) => containerV1.PortBinding.fromPartial({ containerPort: 80, hostPort: 8080, ...more });
   test('both families are one; what has no host port is not published', () => {
-    const ports = publishedPorts([binding({ hostIp: '0.0.0.0' }), binding({ hostIp: '::' }), binding({ hostPort: 0 })], '10.0.0.2');
+    const ports = publishedPorts(
+      [binding({ hostIp: '0.0.0.0' }), binding({ hostIp: '::' }), binding({ hostPort: 0 })],
+      '10.0.0.2',
+    );
     expect(ports).toEqual([{ protocol: 'tcp', hostIp: '', hostPort: 8080, address: '10.0.0.2', containerPort: 80 }]);
   });
   test('an unknown protocol', () => {
@@ -90,9 +93,19 @@ describe('bindings', () => {
 describe("a container's files", () => {
   const spec = (more: object) => containerV1.NetworkSpec.fromPartial({ mode: 'default', ...more });
   test.each([
-    ['loopback servers are another machine', 'nameserver 127.0.0.1\nnameserver 10.0.0.1\n', {}, 'nameserver 10.0.0.1\n'],
+    [
+      'loopback servers are another machine',
+      'nameserver 127.0.0.1\nnameserver 10.0.0.1\n',
+      {},
+      'nameserver 10.0.0.1\n',
+    ],
     ["not on the host's network", 'nameserver 127.0.0.1\n', { mode: 'host' }, 'nameserver 127.0.0.1\n'],
-    ['given ones win', 'nameserver 10.0.0.1\nsearch a\noptions x\n', { dns: ['1.1.1.1'], dnsSearch: ['.'], dnsOptions: ['y'] }, 'nameserver 1.1.1.1\noptions y\n'],
+    [
+      'given ones win',
+      'nameserver 10.0.0.1\nsearch a\noptions x\n',
+      { dns: ['1.1.1.1'], dnsSearch: ['.'], dnsOptions: ['y'] },
+      'nameserver 1.1.1.1\noptions y\n',
+    ],
     ['the rest of the host', 'search a b\noptions ndots:1\n# comment\n', {}, 'search a b\noptions ndots:1\n'],
   ])('resolv.conf: %s', (_name, text, more, want) => {
     expect(resolvConfText(text, spec(more))).toBe(want);

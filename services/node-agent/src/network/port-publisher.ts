@@ -1,7 +1,7 @@
 import { conflict } from '@atoll/errors';
 import { runTool } from '../processes/run-tool.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
-import { fullRuleset, portCommands, type PublishedPort, tableOf } from './nft-ruleset.ts';
+import { fullRuleset, type PublishedPort, portCommands, tableOf } from './nft-ruleset.ts';
 import { probePort } from './port-probe.ts';
 import type { Subnet } from './subnet.ts';
 

@@ -55,7 +55,11 @@ function members(layer: containerV1.Layer | undefined): string[] {
   const tar = gunzipSync(host.registry.blobs.get(layer?.digest ?? '') ?? Buffer.alloc(0));
   expect(`sha256:${createHash('sha256').update(tar).digest('hex')}`).toBe(layer?.diffId);
   const list = execFileSync('tar', ['--numeric-owner', '-tvf', '-'], { input: tar, encoding: 'utf8' });
-  return list.trim().split('\n').map((line) => line.split(/\s+/)).map((fields) => `${fields[1]} ${fields.slice(5).join(' ')}`);
+  return list
+    .trim()
+    .split('\n')
+    .map((line) => line.split(/\s+/))
+    .map((fields) => `${fields[1]} ${fields.slice(5).join(' ')}`);
 }
 
 function tarOf(...args: string[]): Buffer {
@@ -102,14 +106,18 @@ describe('RUN', { timeout: 120_000 }, () => {
     expect(output).toBe('b /home/ann 1000 builder\n1\n');
   });
 
-  test('the network of the host, when asked for', async () => {
-    const { output } = await run(['ping', '-c', '1', '-W', '2', '10.231.7.1'], [host.layer], { networkMode: 'default', user: '0' });
-    expect(output).toContain('1 packets transmitted');
+  test('a link to the bridge, when asked for', async () => {
+    const { output } = await run(['ip', 'route'], [host.layer], { networkMode: 'default' });
+    expect(output).toContain('default via 10.231.7.1 dev eth0');
   });
 
   test('cancelled: nothing of it is left', async () => {
     const life = new AbortController();
-    const request = { base: { layers: [host.layer] }, argv: ['sh', '-c', 'echo begun; sleep 1000'], env: ['PATH=/bin'] };
+    const request = {
+      base: { layers: [host.layer] },
+      argv: ['sh', '-c', 'echo begun; sleep 1000'],
+      env: ['PATH=/bin'],
+    };
     const stream = steps.runStep(buildV1.RunStepRequest.fromPartial(request), { signal: life.signal });
     await expect(
       (async () => {
@@ -127,12 +135,20 @@ describe('RUN', { timeout: 120_000 }, () => {
 describe('COPY', { timeout: 120_000 }, () => {
   const base = () => ({ layers: [host.layer] });
   test.each([
-    ['into a folder', { destination: '/new/place', into: true }, ['0/0 new/', '0/0 new/place/', '0/0 new/place/hostname']],
+    [
+      'into a folder',
+      { destination: '/new/place', into: true },
+      ['0/0 new/', '0/0 new/place/', '0/0 new/place/hostname'],
+    ],
     ['to a new name', { destination: '/new/name' }, ['0/0 new/', '0/0 new/name']],
     ['below a folder that is there', { destination: '/data' }, ['0/0 data/', '0/0 data/hostname']],
     ['with an owner by name', { destination: '/tmp/x', chown: 'ann' }, ['0/0 tmp/', '1000/1000 tmp/x']],
     ['with an owner and a group', { destination: '/tmp/x', chown: 'ann:ann' }, ['0/0 tmp/', '1000/1001 tmp/x']],
-    ['with the owner of the archive', { destination: '/tmp', into: true, keepOwner: true }, ['0/0 tmp/', '7/8 tmp/hostname']],
+    [
+      'with the owner of the archive',
+      { destination: '/tmp', into: true, keepOwner: true },
+      ['0/0 tmp/', '7/8 tmp/hostname'],
+    ],
   ])('%s', async (_name, start, want) => {
     const result = await copy({ base: base(), ...start }, tarOf('hostname'));
     expect(members(result?.layer)).toEqual(want);
@@ -153,7 +169,9 @@ describe('COPY', { timeout: 120_000 }, () => {
   });
 
   test('an owner nobody knows', async () => {
-    await expect(copy({ base: base(), destination: '/x', chown: 'nobody-here' }, tarOf('hostname'))).rejects.toThrow('nobody-here');
+    await expect(copy({ base: base(), destination: '/x', chown: 'nobody-here' }, tarOf('hostname'))).rejects.toThrow(
+      'nobody-here',
+    );
   });
 });
 
@@ -170,7 +188,8 @@ describe('WORKDIR and digests', { timeout: 120_000 }, () => {
     const digest = async (layers: containerV1.Layer[], paths: string[]): Promise<string> =>
       (await steps.digestPaths(buildV1.DigestPathsRequest.fromPartial({ base: { layers }, paths }))).digest;
     const made = async (text: string): Promise<containerV1.Layer> =>
-      (await run(['sh', '-c', `mkdir /out; echo ${text} >/out/f; touch -d @${Math.floor(Math.random() * 1e9)} /out/f`])).result?.layer as containerV1.Layer;
+      (await run(['sh', '-c', `mkdir /out; echo ${text} >/out/f; touch -d @${Math.floor(Math.random() * 1e9)} /out/f`]))
+        .result?.layer as containerV1.Layer;
     const [one, two, three] = [await made('same'), await made('same'), await made('other')];
     const first = await digest([host.layer, one], ['/out']);
     expect(await digest([host.layer, two], ['/out'])).toBe(first);

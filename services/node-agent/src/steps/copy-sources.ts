@@ -25,8 +25,8 @@ export async function copySources(
   for (const pattern of patterns) {
     const paths = /[*?[\\]/.test(pattern) ? await filesystem.glob(root, pattern, signal) : [pattern];
     for (const path of paths) sources.push(await sourceOf(filesystem, root, path, signal));
-    if (paths.length === 0) throw invalidArgument(`no source files were found for "${pattern}"`);
   }
+  if (sources.length === 0) throw invalidArgument('no source files were specified');
   return sources;
 }
 
@@ -44,5 +44,9 @@ async function sourceOf(
   const first = await stat(path);
   const target = first.linkTarget === '' ? path : first.linkTarget;
   const { mode } = first.linkTarget === '' ? first : await stat(target);
-  return { path: target, name: path.replace(/\/+$/, '').replace(/^.*\//, ''), folder: Math.floor(mode / FOLDER) % 2 === 1 };
+  return {
+    path: target,
+    name: path.replace(/\/+$/, '').replace(/^.*\//, ''),
+    folder: Math.floor(mode / FOLDER) % 2 === 1,
+  };
 }

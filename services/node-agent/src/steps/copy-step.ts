@@ -1,7 +1,7 @@
 import { hasReason, invalidArgument } from '@atoll/errors';
 import type { buildV1 } from '@atoll/proto';
-import { decompressed } from '../images/decompress.ts';
 import type { WriteOptions } from '../archive/root-filesystem.ts';
+import { decompressed } from '../images/decompress.ts';
 import type { RootSpec } from '../runtime/shim-tools.ts';
 import type { BuildHost } from './build-host.ts';
 import { copySources } from './copy-sources.ts';
@@ -78,12 +78,15 @@ class Copy {
       const root: RootSpec = { kind: 'overlay', lowers: lease.directories };
       const sources = await copySources(filesystem, root, this.#start.fromPaths, this.#signal);
       if (sources.length > 1 && !this.#start.into) {
-        throw invalidArgument('with more than one source file the destination must be a directory and end with a /');
+        throw invalidArgument(
+          'When using COPY with more than one source file, the destination must be a directory and end with a /',
+        );
       }
       for (const { path, name, folder } of sources) {
         const tar = filesystem.read(root, folder ? `${path.replace(/\/+$/, '')}/.` : path, this.#signal);
         if (folder) await this.#below(tar, {});
-        else if (this.#start.into || (await this.#isFolder(this.#start.destination))) await this.#below(tar, { rename: name });
+        else if (this.#start.into || (await this.#isFolder(this.#start.destination)))
+          await this.#below(tar, { rename: name });
         else await this.#become(tar);
       }
     } finally {

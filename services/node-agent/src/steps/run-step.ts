@@ -1,5 +1,5 @@
 import { invalidArgument } from '@atoll/errors';
-import { buildV1, containerV1 } from '@atoll/proto';
+import { type buildV1, containerV1 } from '@atoll/proto';
 import { containerPlan, hostnames } from '../containers/container-plan.ts';
 import { SIGKILL } from '../containers/signals.ts';
 import { startFailure } from '../containers/start-failure.ts';
@@ -23,7 +23,8 @@ export async function* runStep(
   try {
     await using workspace = await build.workspaces.create();
     const exitCode = yield* execute(build, request, lease.directories, workspace, signal);
-    const layer = exitCode === 0 ? await build.committer.commit(workspace.upper, request.sourceDateEpoch, signal) : undefined;
+    const layer =
+      exitCode === 0 ? await build.committer.commit(workspace.upper, request.sourceDateEpoch, signal) : undefined;
     yield { message: { $case: 'result', value: { exitCode, layer, empty: exitCode === 0 && layer === undefined } } };
   } finally {
     lease.release();

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { Channel, type TlsIdentity } from '@atoll/rpc';
-import { testPki, type TestPki } from '@atoll/testing';
+import { type TestPki, testPki } from '@atoll/testing';
 import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
 import { busyboxLayer } from './test-image.ts';
 import { TestRegistry } from './test-registry.ts';
@@ -84,7 +84,18 @@ export class TestHost {
       registry.start(),
     ]);
     const layer = await busyboxLayer(registry);
-    const parts = { folder, hostIp: inner, pki, gateway, scheduler, registry, layer, schedulerAddress, registryAddress, name };
+    const parts = {
+      folder,
+      hostIp: inner,
+      pki,
+      gateway,
+      scheduler,
+      registry,
+      layer,
+      schedulerAddress,
+      registryAddress,
+      name,
+    };
     const host = new TestHost(parts);
     await host.startAgent();
     return host;
@@ -124,7 +135,10 @@ export class TestHost {
       ATOLL_LOG_LEVEL: 'debug',
     };
     const node = [process.execPath, '--conditions=source', MAIN];
-    const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...node], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...node], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.agent = child;
     const keep = (piece: Buffer): void => {
       this.output = (this.output + piece.toString()).slice(-100_000);
@@ -148,7 +162,10 @@ export class TestHost {
     this.#channel = undefined;
   }
 
-  record(argv: readonly string[], spec: Parameters<typeof containerV1.ContainerSpec.fromPartial>[0] = {}): containerV1.ContainerRecord {
+  record(
+    argv: readonly string[],
+    spec: Parameters<typeof containerV1.ContainerSpec.fromPartial>[0] = {},
+  ): containerV1.ContainerRecord {
     const process = { cmd: [...argv], env: ['PATH=/bin'], ...spec.process };
     return containerV1.ContainerRecord.fromPartial({
       id: randomBytes(32).toString('hex'),
@@ -235,7 +252,9 @@ export class TestHost {
     const links = execFileSync('ip', ['-n', this.name, '-o', 'link'], { encoding: 'utf8' });
     const veths = [...links.matchAll(/: (atv[0-9a-f]+)/g)].map((match) => `link ${match[1]}`);
     const groups = (await Promise.all((await cgroupFolders(this.name)).map(childFolders))).flat();
-    const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').filter((line) => line.includes(this.folder));
+    const mounts = (await readFile('/proc/self/mounts', 'utf8'))
+      .split('\n')
+      .filter((line) => line.includes(this.folder));
     const files = existsSync(join(this.dataRoot, 'containers')) ? await readdir(join(this.dataRoot, 'containers')) : [];
     const builds = existsSync(join(this.dataRoot, 'builds')) ? await readdir(join(this.dataRoot, 'builds')) : [];
     return [...veths, ...groups, ...mounts, ...files, ...builds, ...(await shimsOf(this.dataRoot))];
@@ -261,7 +280,10 @@ function makeNamespace(name: string): { outer: string; inner: string } {
 
 async function cgroupFolders(name: string): Promise<readonly string[]> {
   const mounts = await readFile('/proc/self/mounts', 'utf8');
-  const roots = mounts.split('\n').map((line) => line.split(' ')).filter(([, , type]) => type?.startsWith('cgroup'));
+  const roots = mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, , type]) => type?.startsWith('cgroup'));
   return roots.map(([, root]) => join(root ?? '', name)).filter((path) => existsSync(path));
 }
 
@@ -275,7 +297,9 @@ async function shimsOf(dataRoot: string): Promise<readonly string[]> {
   const found = await Promise.all(
     pids.map(async (pid) => {
       const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      return command.includes(dataRoot) && command.includes('atoll-shim') ? [`process ${pid}: ${command.replaceAll('\0', ' ')}`] : [];
+      return command.includes(dataRoot) && command.includes('atoll-shim')
+        ? [`process ${pid}: ${command.replaceAll('\0', ' ')}`]
+        : [];
     }),
   );
   return found.flat();

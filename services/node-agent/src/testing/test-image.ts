@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, symlink, writeFile, copyFile, chmod } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -16,9 +16,13 @@ export async function testLayer(
   const folder = await mkdtemp(join(tmpdir(), 'atoll-image-'));
   try {
     await fill(folder);
-    const tar = execFileSync('tar', ['-C', folder, '--sort=name', '--numeric-owner', '--owner=0', '--group=0', '-cf', '-', '.'], {
-      maxBuffer: 64 << 20,
-    });
+    const tar = execFileSync(
+      'tar',
+      ['-C', folder, '--sort=name', '--numeric-owner', '--owner=0', '--group=0', '-cf', '-', '.'],
+      {
+        maxBuffer: 64 << 20,
+      },
+    );
     const blob = gzipSync(tar, { level: 1 });
     return containerV1.Layer.fromPartial({
       digest: registry.put(blob),
@@ -39,7 +43,10 @@ export function busyboxLayer(registry: TestRegistry): Promise<containerV1.Layer>
     await chmod(join(folder, 'bin/busybox'), 0o755);
     const applets = execFileSync(busyboxPath(), ['--list'], { encoding: 'utf8' }).trim().split('\n');
     for (const name of applets) if (name !== 'busybox') await symlink('busybox', join(folder, 'bin', name));
-    await writeFile(join(folder, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann:/home/ann:/bin/sh\n');
+    await writeFile(
+      join(folder, 'etc/passwd'),
+      'root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann:/home/ann:/bin/sh\n',
+    );
     await writeFile(join(folder, 'etc/group'), 'root:x:0:\nann:x:1001:\n');
     await writeFile(join(folder, 'data/seed'), 'seed\n');
     await writeFile(join(folder, 'etc/noexec'), 'not a program\n', { mode: 0o644 });

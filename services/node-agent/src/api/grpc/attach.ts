@@ -5,8 +5,8 @@ import type { Container } from '../../containers/container.ts';
 import type { ContainerManager } from '../../containers/container-manager.ts';
 import { deferred } from '../../processes/deferred.ts';
 import { attachShim } from '../../runtime/attach-shim.ts';
-import type { OutputChunk, ProcessSession } from '../../runtime/process-session.ts';
 import { readLog } from '../../runtime/logs/read-log.ts';
+import type { OutputChunk, ProcessSession } from '../../runtime/process-session.ts';
 
 const S = containerV1.ContainerState;
 
@@ -25,7 +25,9 @@ export async function* attach(
   requireAttachable(container);
   const tty = container.record.spec?.process?.tty ?? false;
   const ended = new AbortController();
-  const attachment = start.stream ? new Attachment(container, start, AbortSignal.any([context.signal, ended.signal])) : undefined;
+  const attachment = start.stream
+    ? new Attachment(container, start, AbortSignal.any([context.signal, ended.signal]))
+    : undefined;
   try {
     await attachment?.registered;
     yield { message: { $case: 'ready', value: { tty } } };
@@ -42,7 +44,9 @@ export async function* attach(
   }
 }
 
-export function outputOf(chunk: OutputChunk): { readonly message: { readonly $case: 'output'; readonly value: runtimeV1.Output } } {
+export function outputOf(chunk: OutputChunk): {
+  readonly message: { readonly $case: 'output'; readonly value: runtimeV1.Output };
+} {
   const stream = chunk.stream === 'stdout' ? runtimeV1.StdStream.STDOUT : runtimeV1.StdStream.STDERR;
   return { message: { $case: 'output', value: { stream, data: chunk.data } } };
 }

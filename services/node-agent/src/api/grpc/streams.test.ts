@@ -149,9 +149,21 @@ describe('logs and waits', { timeout: 120_000 }, () => {
 
 describe('exec', { timeout: 120_000 }, () => {
   test.each([
-    ['output and exit code', { argv: ['sh', '-c', 'echo out; echo err >&2; exit 7'] }, undefined, 7, /^(out\nerr\n|err\nout\n)$/],
+    [
+      'output and exit code',
+      { argv: ['sh', '-c', 'echo out; echo err >&2; exit 7'] },
+      undefined,
+      7,
+      /^(out\nerr\n|err\nout\n)$/,
+    ],
     ['input', { argv: ['cat'], attachStdin: true }, 'typed', 0, /^typed$/],
-    ['environment, folder and user', { argv: ['sh', '-c', 'echo $A $(pwd) $(id -u):$(id -g)'], env: ['A=b'], cwd: '/data', user: 'ann' }, undefined, 0, /^b \/data 1000:1001\n$/],
+    [
+      'environment, folder and user',
+      { argv: ['sh', '-c', 'echo $A $(pwd) $(id -u):$(id -g)'], env: ['A=b'], cwd: '/data', user: 'ann' },
+      undefined,
+      0,
+      /^b \/data 1000:1001\n$/,
+    ],
     ['a terminal', { argv: ['tty'], tty: true, console: { height: 1, width: 1 } }, undefined, 0, /^\/dev\/\S+\r\n$/],
   ])('%s', async (_name, spec, stdin, code, output) => {
     const record = await running();
@@ -234,7 +246,9 @@ describe('files', { timeout: 120_000 }, () => {
     const { changes } = await host.runtime.listChanges({ containerId: record.id });
     expect(changes).toContainEqual({ path: '/tmp/data/seed', kind: 1 });
     expect(changes.map(({ path }) => path)).not.toContain('/etc');
-    await expect(host.runtime.statArchive({ containerId: record.id, path: '/none' })).rejects.toThrow(/no such file|not found/i);
+    await expect(host.runtime.statArchive({ containerId: record.id, path: '/none' })).rejects.toThrow(
+      /no such file|not found/i,
+    );
     await host.remove(record);
   });
 });

@@ -10,8 +10,7 @@ type Status = containerV1.ContainerStatus;
 /** Whether a status fulfils a condition, given that the watch began at another one. */
 type Condition = (now: Status, began: Status) => boolean;
 
-const running = ({ state }: Status): boolean =>
-  state === S.RUNNING || state === S.PAUSED || state === S.RESTARTING;
+const running = ({ state }: Status): boolean => state === S.RUNNING || state === S.PAUSED || state === S.RESTARTING;
 const hasEnded = ({ state }: Status): boolean => state === S.EXITED || state === S.RESTARTING || state === S.REMOVED;
 
 /** Docker's wait conditions. */
