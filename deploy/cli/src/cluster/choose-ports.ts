@@ -3,27 +3,27 @@ import { resourceExhausted } from '@atoll/errors';
 
 export const PORT_USERS = ['nats', 'scheduler', 'registry', 'registry-http', 'image-builder', 'gateway'] as const;
 
-/** What people know a registry by; taken when it is free. */
-const USUAL: Readonly<Record<string, number>> = { 'registry-http': 5000 };
+/** Those that other machines are told. */
+const TOLD: readonly string[] = ['scheduler', 'registry', 'image-builder', 'gateway'];
 
 /**
- * A port for each user of one: that of last time if it is free, else the usual one, else any.
- * With `fixed` those of last time stay in any case: other machines were told about them.
+ * A port for each user of one: that of last time if it is free, else the usual one if that is free, else any.
+ * With `told`, ports that other machines know stay in any case.
  */
 export async function choosePorts(
   last: Readonly<Record<string, number>>,
-  fixed: boolean,
+  options: { readonly told: boolean; readonly usual: Readonly<Record<string, number>> },
 ): Promise<Readonly<Record<string, number>>> {
   const ports: Record<string, number> = {};
   const servers: Server[] = [];
   // All are held until the last is found, so that no two users get the same one.
   for (const name of PORT_USERS) {
     const before = last[name];
-    if (fixed && before !== undefined) {
+    if (options.told && before !== undefined && TOLD.includes(name)) {
       ports[name] = before;
       continue;
     }
-    const server = (await listen(before)) ?? (await listen(USUAL[name])) ?? (await listen(0));
+    const server = (await listen(before)) ?? (await listen(options.usual[name])) ?? (await listen(0));
     if (!server) throw resourceExhausted('no free TCP port on this machine');
     servers.push(server);
     ports[name] = (server.address() as AddressInfo).port;

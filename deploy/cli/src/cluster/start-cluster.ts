@@ -10,7 +10,7 @@ import { ensureAuthority, issueServiceCertificates } from '../identity/service-c
 import type { Step } from '../progress/step.ts';
 import { removeLeftovers } from '../supervisor/remove-leftovers.ts';
 import { choosePorts } from './choose-ports.ts';
-import type { ClusterPaths } from './cluster-paths.ts';
+import { type ClusterPaths, DEFAULT_NAME } from './cluster-paths.ts';
 import { type ClusterSettings, loadSettings, type SchedulerStrategy } from './cluster-settings.ts';
 import { type ClusterState, readState } from './cluster-state.ts';
 import { newClusterId, saveSettings } from './save-settings.ts';
@@ -25,6 +25,8 @@ export interface StartOptions {
   readonly advertise?: string;
 }
 
+/** What people know a registry by; only the default cluster of a machine asks for it. */
+const REGISTRY_PORT = 5000;
 const START_LIMIT_MS = 300_000;
 const SUPERVISOR_FLAGS = [
   '--max-semi-space-size=1',
@@ -64,7 +66,10 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
     registryMirrors: options.registryMirrors ?? known?.registryMirrors ?? {},
     strategy: options.strategy ?? known?.strategy ?? 'spread',
     block: formatBlock(block),
-    ports: await choosePorts(known?.ports ?? {}, advertise !== undefined && known?.advertise !== undefined),
+    ports: await choosePorts(known?.ports ?? {}, {
+      told: advertise !== undefined && known?.advertise !== undefined,
+      usual: paths.name === DEFAULT_NAME ? { 'registry-http': REGISTRY_PORT } : {},
+    }),
     ...(advertise !== undefined && { advertise }),
     ...(tcp !== undefined && { tcp }),
   };

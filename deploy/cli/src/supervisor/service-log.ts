@@ -8,6 +8,8 @@ const LIMIT = 16 << 20;
 /** Log file of one service: the service writes to it by itself, so that it can outlive the supervisor. */
 export class ServiceLog {
   readonly path: string;
+  /** Where the part of the current process begins: what earlier ones wrote says nothing about it. */
+  #start = 0;
 
   constructor(path: string) {
     this.path = path;
@@ -16,8 +18,8 @@ export class ServiceLog {
   /** Runs `use` with a descriptor to append to. */
   async withDescriptor<T>(use: (fd: number) => Promise<T>): Promise<T> {
     await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
-    const size = await this.#size();
-    if (size > LIMIT / 4) await rename(this.path, `${this.path}.1`);
+    if ((await this.#size()) > LIMIT / 4) await rename(this.path, `${this.path}.1`);
+    this.#start = await this.#size();
     const fd = openSync(this.path, 'a', 0o600);
     try {
       return await use(fd);
@@ -48,7 +50,8 @@ export class ServiceLog {
     if (!file) return '';
     try {
       const { size } = await file.stat();
-      const length = Math.min(size, 65_536);
+      // A log that was cut meanwhile begins anew.
+      const length = Math.min(size - (this.#start > size ? 0 : this.#start), 65_536);
       const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
       return buffer.toString('utf8', 0, bytesRead);
     } finally {
