@@ -71,9 +71,10 @@ function tokensOf(name: string, pattern: string): Token[] {
   };
   while (at < chars.length) {
     const char = chars[at] as string;
-    if (char === '*') at++, tokens.push({ kind: 'star' });
-    else if (char === '?') at++, tokens.push({ kind: 'one' });
-    else if (char !== '[') tokens.push({ kind: 'char', char: literal() });
+    if (char === '*' || char === '?') {
+      at++;
+      tokens.push({ kind: char === '*' ? 'star' : 'one' });
+    } else if (char !== '[') tokens.push({ kind: 'char', char: literal() });
     else {
       at++;
       const negated = chars[at] === '^';
