@@ -50,7 +50,9 @@ export class ContainerWait {
       for (let answer = first; ; ) {
         if (!answer.waiting) {
           this.#state.applyStatus(answer.status);
-          return { exitCode: answer.exitCode, error: answer.error };
+          // Docker tells an error only when the container could not be brought to the condition, not why its process failed.
+          const stuck = answer.status?.state === containerV1.ContainerState.DEAD;
+          return { exitCode: answer.exitCode, error: stuck ? answer.error : '' };
         }
         const next = await answers.next();
         if (next.done === true) throw unavailable('the node ended the wait without an answer');

@@ -2,6 +2,7 @@ import { failedPrecondition, hasReason } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ContainerLifecycle, ResourceUpdate, StopOptions } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
+import { keepAddressesHere } from '../resources/container/gateway-addresses.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { LeaderCaller } from './leader-caller.ts';
 import type { PublishedPorts } from './published-ports.ts';
@@ -30,16 +31,14 @@ export class LifecycleBackend implements ContainerLifecycle {
   }
 
   async create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]> {
-    const { record, warnings } = await this.#leader.call(
-      (client, how) => client.createContainer({ id, spec }, how),
-      signal,
-    );
+    const request = { id, spec: this.#ports.hostsAreHere() ? spec : keepAddressesHere(spec) };
+    const { record, warnings } = await this.#leader.call((client, how) => client.createContainer(request, how), signal);
     this.#state.applyRecord(record);
     return warnings;
   }
 
   async start(view: ContainerView, signal: AbortSignal): Promise<boolean> {
-    const { id, ports } = view.record;
+    const { id } = view.record;
     const begin = async (): Promise<boolean> => {
       const outcome = await this.#leader.call(
         (client, how) => client.startContainer({ id }, how),
@@ -49,15 +48,7 @@ export class LifecycleBackend implements ContainerLifecycle {
       this.#apply(outcome);
       return !outcome.unchanged;
     };
-    if (ports.length === 0) return await begin();
-    const undo = (): Promise<unknown> => this.#stopNow(id);
-    return await this.#ports.during(view, begin, undo).catch((error: unknown) => {
-      if (!hasReason(error, 'conflict') || !(error as Error).message.startsWith('Bind for')) throw error;
-      throw failedPrecondition(
-        `failed to set up container networking: driver failed programming external connectivity on endpoint ${view.spec.name} (${id}): ${(error as Error).message}`,
-        { cause: error },
-      );
-    });
+    return await this.#withPorts(view, begin);
   }
 
   async stop(view: ContainerView, options: StopOptions, signal: AbortSignal): Promise<boolean> {
@@ -78,8 +69,7 @@ export class LifecycleBackend implements ContainerLifecycle {
       const limit = patience(view, options) + START_TIMEOUT_MS;
       this.#apply(await this.#leader.call((client, how) => client.restartContainer(request, how), signal, limit));
     };
-    if (view.record.ports.length === 0) await begin();
-    else await this.#ports.during(view, begin, () => this.#stopNow(id));
+    await this.#withPorts(view, begin);
   }
 
   async kill(view: ContainerView, killSignal: string, signal: AbortSignal): Promise<void> {
@@ -119,6 +109,20 @@ export class LifecycleBackend implements ContainerLifecycle {
     // The status first: a record that says "running" must not be seen with the status of before.
     this.#state.applyStatus(status);
     this.#state.applyRecord(record);
+  }
+
+  async #withPorts<T>(view: ContainerView, begin: () => Promise<T>): Promise<T> {
+    const { id, ports } = view.record;
+    if (ports.length === 0) return await begin();
+    try {
+      return await this.#ports.during(view, begin, () => this.#stopNow(id));
+    } catch (error) {
+      if (!hasReason(error, 'conflict') || !(error as Error).message.startsWith('Bind for')) throw error;
+      throw failedPrecondition(
+        `failed to set up container networking: driver failed programming external connectivity on endpoint ${view.spec.name} (${id}): ${(error as Error).message}`,
+        { cause: error },
+      );
+    }
   }
 
   async #stopNow(id: string): Promise<void> {

@@ -2,6 +2,7 @@ import type { ForwardedPort, Target } from '../ports/forwarded-port.ts';
 import { PortForwarder } from '../ports/port-forwarder.ts';
 import { dockerState } from '../resources/container/container-state.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
+import { publishedPorts } from '../resources/container/gateway-addresses.ts';
 import type { ClusterState } from './cluster-state.ts';
 
 type OnError = (container: string, port: ForwardedPort, error: unknown) => void;
@@ -36,6 +37,11 @@ export class PublishedPorts {
     await this.#forwarder.closeAll();
   }
 
+  /** Whether every host is this machine: then hosts publish on the addresses asked for themselves. */
+  hostsAreHere(): boolean {
+    return this.#state.nodes().every(({ record }) => this.#isOwnAddress(record.facts?.hostIp ?? ''));
+  }
+
   /**
    * Runs a start with the container's ports open before it answers. On a machine that is itself the container's host the agent
    * checks that the ports are free, so there they are opened after it.
@@ -46,11 +52,11 @@ export class PublishedPorts {
     this.#hold(id);
     try {
       if (this.#isLocal(view)) await this.#forwarder.close(id);
-      else await this.#forwarder.open(id, view.record.ports);
+      else await this.#forwarder.open(id, publishedPorts(view));
       const result = await begin();
       const now = this.#state.get(id);
       if (now !== undefined && this.#isOpen(now)) {
-        await this.#forwarder.open(id, now.record.ports).catch(async (error: unknown) => {
+        await this.#forwarder.open(id, publishedPorts(now)).catch(async (error: unknown) => {
           await undo();
           throw error;
         });
@@ -65,7 +71,7 @@ export class PublishedPorts {
   #follow(id: string): void {
     if (this.#held.has(id)) return;
     const view = this.#state.get(id);
-    this.#forwarder.follow(id, view !== undefined && this.#isOpen(view) ? view.record.ports : []);
+    this.#forwarder.follow(id, view !== undefined && this.#isOpen(view) ? publishedPorts(view) : []);
   }
 
   #target(owner: string, port: ForwardedPort): Target | undefined {

@@ -1,4 +1,5 @@
 import type { ContainerView } from './container-view.ts';
+import { ownAnnotations } from './gateway-addresses.ts';
 import { bindTexts, tmpfsMap } from './mounts-view.ts';
 import { networkName, portBindings } from './ports-view.ts';
 
@@ -29,7 +30,7 @@ export function hostConfigObject(view: ContainerView): Record<string, unknown> {
     VolumeDriver: '',
     VolumesFrom: null,
     ConsoleSize: [process?.consoleHeight ?? 0, process?.consoleWidth ?? 0],
-    ...(Object.keys(spec.annotations).length > 0 ? { Annotations: spec.annotations } : {}),
+    ...(Object.keys(ownAnnotations(spec)).length > 0 ? { Annotations: ownAnnotations(spec) } : {}),
     CapAdd: orNull(security?.capAdd),
     CapDrop: orNull(security?.capDrop),
     CgroupnsMode: spec.cgroupnsMode || 'private',

@@ -1,5 +1,6 @@
 import { currentStatus, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
+import { publishedPorts, requestedPorts } from './gateway-addresses.ts';
 
 interface PortSummary {
   readonly IP?: string;
@@ -10,7 +11,7 @@ interface PortSummary {
 
 /** `Ports` of the list: published ports of a running container, then those only exposed. */
 export function portSummaries(view: ContainerView): readonly PortSummary[] {
-  const published = isRunning(view) ? view.record.ports : [];
+  const published = isRunning(view) ? publishedPorts(view) : [];
   const named = new Set(published.map((port) => `${port.containerPort}/${port.protocol}`));
   const exposed = isRunning(view) ? (view.spec.network?.exposedPorts ?? []) : [];
   return [
@@ -33,7 +34,7 @@ export function portMap(view: ContainerView): PortMap {
   if (!isRunning(view)) return {};
   const ports: PortMap = {};
   for (const port of view.spec.network?.exposedPorts ?? []) ports[port] = null;
-  for (const { containerPort, protocol, hostIp, hostPort } of view.record.ports) {
+  for (const { containerPort, protocol, hostIp, hostPort } of publishedPorts(view)) {
     const key = `${containerPort}/${protocol}`;
     ports[key] = [...(ports[key] ?? []), { HostIp: hostIp === '' ? '0.0.0.0' : hostIp, HostPort: String(hostPort) }];
   }
@@ -43,7 +44,7 @@ export function portMap(view: ContainerView): PortMap {
 /** `HostConfig.PortBindings`: what was asked for. */
 export function portBindings(view: ContainerView): PortMap {
   const bindings: PortMap = {};
-  for (const { containerPort, protocol, hostIp, hostPort } of view.spec.network?.ports ?? []) {
+  for (const { containerPort, protocol, hostIp, hostPort } of requestedPorts(view)) {
     const key = `${containerPort}/${protocol}`;
     bindings[key] = [...(bindings[key] ?? []), { HostIp: hostIp, HostPort: hostPort === 0 ? '' : String(hostPort) }];
   }
