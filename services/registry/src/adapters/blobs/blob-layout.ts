@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { resourceExhausted } from '@atoll/errors';
 import { type Digest, digestHex } from '@atoll/reference';
@@ -8,6 +8,7 @@ export class BlobLayout {
   readonly root: string;
   readonly uploads: string;
   readonly blobs: string;
+  readonly #known = new Set<string>();
 
   constructor(root: string) {
     this.root = root;
@@ -17,6 +18,15 @@ export class BlobLayout {
 
   folderOf(digest: Digest): string {
     return join(this.blobs, digestHex(digest).slice(0, 2));
+  }
+
+  /** The folder, made durably if it was not there. */
+  async ensureFolder(digest: Digest): Promise<string> {
+    const folder = this.folderOf(digest);
+    if (this.#known.has(folder)) return folder;
+    if ((await mkdir(folder, { recursive: true, mode: 0o700 })) !== undefined) await syncFolder(this.blobs);
+    this.#known.add(folder);
+    return folder;
   }
 
   pathOf(digest: Digest): string {

@@ -7,6 +7,7 @@ import { notFound, resourceExhausted } from '@atoll/errors';
 import { type Digest, isDigest } from '@atoll/reference';
 import type { BlobInfo, BlobStore, ByteRange, Upload } from '../../domain/blobs/blob-store.ts';
 import { BlobLayout, explainDiskError, isMissing, syncFolder } from './blob-layout.ts';
+import { copyFile } from './copy-file.ts';
 import { FsUpload, type FsUploadOptions } from './fs-upload.ts';
 
 export interface FsBlobStoreOptions {
@@ -62,6 +63,19 @@ export class FsBlobStore implements BlobStore {
     } catch (error) {
       await file.close();
       throw error;
+    }
+  }
+
+  async copy(digest: Digest, range: ByteRange | undefined, use: (piece: Uint8Array) => Promise<void>): Promise<void> {
+    const file = await open(this.#layout.pathOf(digest), 'r').catch((error) => {
+      throw isMissing(error) ? missing(digest) : error;
+    });
+    try {
+      const { size } = await file.stat();
+      const end = Math.min(range?.end ?? size - 1, size - 1);
+      await copyFile(file, range?.start ?? 0, end, use);
+    } finally {
+      await file.close();
     }
   }
 

@@ -1,13 +1,16 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { conflict, invalidArgument, notFound, resourceExhausted } from '@atoll/errors';
 import { type Digest, sha256Digest } from '@atoll/reference';
 import type { BlobInfo, Upload } from '../../domain/blobs/blob-store.ts';
 import { type BlobLayout, explainDiskError, isMissing, syncFolder } from './blob-layout.ts';
+import { Writeback } from './writeback.ts';
 
 /** Bytes gathered before they are written: fewer system calls, bounded memory. */
 const BATCH_BYTES = 512 * 1024;
+/** A blob written less than this ago counts as new without touching it. */
+const FRESH_MS = 1_000;
 
 export interface FsUploadOptions {
   readonly id: string;
@@ -23,6 +26,8 @@ export class FsUpload implements Upload {
   readonly #hash: Hash;
   #size: number;
   #busy = false;
+  /** False when the file may have bytes beyond `size`, from a write that failed. */
+  #clean = true;
   #closed = false;
   #usedAt = performance.now();
 
@@ -85,6 +90,7 @@ export class FsUpload implements Upload {
   }
 
   async commit(expected?: Digest): Promise<BlobInfo> {
+    const { idleMs } = this;
     return await this.#exclusive(async () => {
       const digest = sha256Digest(this.#hash.copy().digest('hex'));
       if (expected !== undefined && digest !== expected) {
@@ -94,9 +100,9 @@ export class FsUpload implements Upload {
         });
       }
       try {
-        await this.#publish(digest);
+        await this.#publish(digest, idleMs);
       } catch (error) {
-        // After a failed fsync a second one may answer success for bytes that are lost: the session ends here.
+        // After a failed fsync a second one may answer success for bytes that are lost: the session ends.
         await this.#forget();
         throw explainDiskError(error, this.#options.layout.root);
       }
@@ -110,6 +116,7 @@ export class FsUpload implements Upload {
   }
 
   async #drain(source: AsyncIterable<Uint8Array>, file: FileHandle): Promise<void> {
+    const writeback = new Writeback(file);
     let batch: Uint8Array[] = [];
     let bytes = 0;
     const flush = async (): Promise<void> => {
@@ -117,9 +124,12 @@ export class FsUpload implements Upload {
       const [chunks, length] = [batch, bytes];
       batch = [];
       bytes = 0;
+      this.#clean = false;
       await writeAll(file, chunks, length, this.#size);
+      this.#clean = true;
       for (const chunk of chunks) this.#hash.update(chunk);
       this.#size += length;
+      writeback.wrote(length);
     };
     try {
       for await (const chunk of source) {
@@ -134,23 +144,25 @@ export class FsUpload implements Upload {
       }
     } finally {
       await flush();
+      await writeback.settle().catch(async (error) => {
+        await this.#forget();
+        throw error;
+      });
     }
   }
 
-  async #publish(digest: Digest): Promise<void> {
+  async #publish(digest: Digest, idleMs: number): Promise<void> {
     const { layout, path } = this.#options;
     const file = await open(path, 'r+').catch((error) => this.#gone(error));
     try {
-      await file.truncate(this.#size);
-      await file.chmod(0o600);
+      if (!this.#clean) await file.truncate(this.#size);
       await file.sync();
       const now = new Date();
-      await file.utimes(now, now);
+      if (idleMs > FRESH_MS) await file.utimes(now, now);
     } finally {
       await file.close();
     }
-    const folder = layout.folderOf(digest);
-    if ((await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(layout.blobs);
+    const folder = await layout.ensureFolder(digest);
     await rename(path, layout.pathOf(digest));
     await syncFolder(folder);
   }

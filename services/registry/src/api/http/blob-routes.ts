@@ -1,10 +1,9 @@
-import { pipeline } from 'node:stream/promises';
 import type { Digest } from '@atoll/reference';
 import type { BlobStore } from '../../domain/blobs/blob-store.ts';
 import type { Manifests } from '../../domain/manifests/manifests.ts';
 import type { Names } from '../../domain/records/names.ts';
 import { parseRange } from './byte-range.ts';
-import { answer, type Exchange } from './exchange.ts';
+import { answer, type Exchange, send } from './exchange.ts';
 import { OciError } from './oci-error.ts';
 import { digestFor, repositoryFor } from './route.ts';
 
@@ -51,14 +50,14 @@ export class BlobRoutes {
         headers: { 'Content-Range': `bytes */${info.size}` },
       });
     }
-    const { stream } = await this.#options.blobs.open(digest, range);
     const length = range === undefined ? info.size : range.end - range.start + 1;
     response.writeHead(range === undefined ? 200 : 206, {
       ...headersOf(digest),
       'Content-Length': length,
       ...(range === undefined ? {} : { 'Content-Range': `bytes ${range.start}-${range.end}/${info.size}` }),
     });
-    await pipeline(stream, response);
+    await this.#options.blobs.copy(digest, range, (piece) => send(exchange, piece));
+    response.end();
   }
 
   async #remove(exchange: Exchange, repository: string, digest: Digest): Promise<void> {

@@ -112,7 +112,7 @@ export class DistributionServer {
   #fail(exchange: Exchange, route: Route | undefined, error: unknown): void {
     const { request, response } = exchange;
     const { status, headers, body } = toFailure(error, (route && CODES[route.kind]) ?? 'UNKNOWN');
-    if (status >= 500 && !response.destroyed) this.#options.onInternalError(exchange.path, error);
+    if (status >= 500 && !request.socket.destroyed) this.#options.onInternalError(exchange.path, error);
     if (response.headersSent || response.destroyed) {
       response.destroy();
       return;

@@ -25,3 +25,18 @@ export function answer(
 export function answerJson(exchange: Exchange, value: unknown, headers: OutgoingHttpHeaders = {}): void {
   answer(exchange, 200, { 'Content-Type': 'application/json', ...headers }, JSON.stringify(value));
 }
+
+/** Sends a piece of a body; resolves when the kernel has it, rejects when the client is gone. */
+export function send({ request, response }: Exchange, piece: Uint8Array): Promise<void> {
+  const { socket } = request;
+  return new Promise((resolve, reject) => {
+    const gone = (): void => reject(new Error('the client went away'));
+    if (socket.destroyed) return gone();
+    socket.once('close', gone);
+    response.write(piece, (error) => {
+      socket.off('close', gone);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}

@@ -18,6 +18,11 @@ export interface BlobReader {
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   /** The bytes, of a range when one is given. Errors: not-found. */
   open(digest: Digest, range?: ByteRange): Promise<{ readonly size: number; readonly stream: Readable }>;
+  /**
+   * Gives the bytes piece by piece to `use`, which is done with a piece when its promise resolves: pieces share memory.
+   * Errors: not-found, those of `use`.
+   */
+  copy(digest: Digest, range: ByteRange | undefined, use: (piece: Uint8Array) => Promise<void>): Promise<void>;
   /** A small blob at once. Errors: not-found, resource-exhausted when it has more than `maxBytes`. */
   read(digest: Digest, maxBytes: number): Promise<Buffer>;
 }

@@ -1,5 +1,5 @@
 import { invalidArgument, notFound } from '@atoll/errors';
-import { type Manifest, type Platform, parseManifest, platformScore, referencesOf } from '@atoll/oci';
+import { type Descriptor, type Manifest, type Platform, parseManifest, platformScore, referencesOf } from '@atoll/oci';
 import type { Digest } from '@atoll/reference';
 import type { BlobStore } from '../blobs/blob-store.ts';
 import { storeBytes } from '../blobs/blob-store.ts';
@@ -120,18 +120,23 @@ export class Manifests {
   }
 
   async #requireReferences(repository: string, manifest: Manifest): Promise<void> {
+    const unique = new Map(referencesOf(manifest).map((descriptor) => [descriptor.digest, descriptor]));
+    await Promise.all([...unique.values()].map((descriptor) => this.#require(repository, manifest.kind, descriptor)));
+  }
+
+  async #require(repository: string, kind: Manifest['kind'], { digest, urls }: Descriptor): Promise<void> {
+    // Layers that name addresses to fetch them from need not be here (OCI descriptor.md, urls).
+    if ((urls?.length ?? 0) > 0) return;
     const { blobs, names } = this.#options;
-    for (const { digest, urls } of referencesOf(manifest)) {
-      const known =
-        manifest.kind === 'index'
-          ? (await names.manifest(repository, digest)) !== undefined
-          : (await this.mayRead(repository, digest)) || (urls !== undefined && urls.length > 0);
-      if (known && ((await blobs.touch(digest)) !== undefined || (urls?.length ?? 0) > 0)) continue;
-      const what = manifest.kind === 'index' ? 'manifest' : 'blob';
-      throw notFound(`the manifest refers to the ${what} ${digest}, which ${repository} does not have; push it first`, {
-        details: { oci: 'MANIFEST_BLOB_UNKNOWN' },
-      });
-    }
+    const known =
+      kind === 'index'
+        ? (await names.manifest(repository, digest)) !== undefined
+        : await this.mayRead(repository, digest);
+    if (known && (await blobs.touch(digest)) !== undefined) return;
+    throw notFound(
+      `the manifest refers to the ${kind === 'index' ? 'manifest' : 'blob'} ${digest}, which ${repository} does not have; push it first`,
+      { details: { oci: 'MANIFEST_BLOB_UNKNOWN' } },
+    );
   }
 
   /** Whether the repository may read the blob: it was uploaded or mounted there, or an image of the repository has it. */
