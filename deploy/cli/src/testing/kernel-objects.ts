@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { listCgroupHierarchies, runCommand } from '@atoll/hosts';
+import { CHECKOUT } from '../cluster/checkout.ts';
 
 /** Every kernel object of this machine that carries our prefix, one line each: what a test run must not add to. */
 export async function kernelObjects(): Promise<readonly string[]> {
@@ -44,15 +45,13 @@ async function namespaces(): Promise<readonly string[]> {
   return (await names('/run/netns')).filter((name) => name.startsWith('atoll')).map((name) => `netns ${name}`);
 }
 
-/** Shims and services of this project, by their executables; not whatever else mentions it. */
+/** Shims and services of this checkout, by their executables; not whatever else mentions them. */
 async function processes(): Promise<readonly string[]> {
+  const programs = /(\/atoll-shim|\/supervisor-main\.js|\/services\/[a-z-]+\/dist\/main\.js)$/;
   const found: string[] = [];
   for (const pid of (await names('/proc')).filter((name) => /^\d+$/.test(name))) {
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    const [program = ''] = argv;
-    const ours =
-      program.endsWith('/atoll-shim') ||
-      argv.some((word) => /(supervisor-main|services\/[a-z-]+\/dist\/main)\.js$/.test(word));
+    const ours = argv.some((word) => word.startsWith(`${CHECKOUT}/`) && programs.test(word));
     if (ours) found.push(`process ${pid} ${argv.join(' ').trim()}`);
   }
   return found;
