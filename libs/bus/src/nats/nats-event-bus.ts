@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventV1 } from '@atoll/proto';
-import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import { DiscardPolicy, RetentionPolicy, StorageType, type StreamInfo } from '@nats-io/jetstream';
 import { nanos, nuid } from '@nats-io/transport-node';
 import type { EventBus, EventQuery } from '../event-bus.ts';
 import { encodeKeyPart } from '../key.ts';
@@ -77,13 +77,19 @@ export class NatsEventBus implements EventBus {
     await this.#run;
   }
 
-  async *subscribe(query: EventQuery): AsyncGenerator<eventV1.Event> {
-    await this.#ensureStream(query.signal);
+  subscribe(query: EventQuery): AsyncGenerator<eventV1.Event> {
+    // From the moment of the call, not of the first read: what happens in between must not be missed.
+    const from = this.#startOf(query);
+    from.catch(() => undefined);
+    return this.#subscription(query, from);
+  }
+
+  async *#subscription(query: EventQuery, from: Promise<ReadFrom>): AsyncGenerator<eventV1.Event> {
     const end = new AbortController();
     const timer = untilTimer(query.untilNs, end);
     const signal = AbortSignal.any([query.signal, end.signal, this.#abort.signal]);
     try {
-      yield* this.#read(query, signal, end.signal);
+      yield* this.#read(query, await from, signal);
     } finally {
       clearTimeout(timer);
       end.abort();
@@ -92,16 +98,14 @@ export class NatsEventBus implements EventBus {
   }
 
   /** Reads for ever, opening the stream again after each loss from where it was. */
-  async *#read(query: EventQuery, signal: AbortSignal, ended: AbortSignal): AsyncGenerator<eventV1.Event> {
+  async *#read(query: EventQuery, start: ReadFrom, signal: AbortSignal): AsyncGenerator<eventV1.Event> {
     const past = query.untilNs !== undefined && query.untilNs <= nowNs();
-    let from = startOf(query);
+    let from = start;
     while (!signal.aborted) {
       try {
         for await (const item of readStream(this.#bus, this.#options.stream, from, signal)) {
           if (item.kind === 'live') {
             if (past) return;
-            // From here on a reopened read must not skip what happened while the connection was gone.
-            if (from.kind === 'new') from = { kind: 'time', iso: new Date().toISOString() };
             continue;
           }
           from = { kind: 'after', sequence: item.sequence };
@@ -120,7 +124,13 @@ export class NatsEventBus implements EventBus {
         await this.#ensureStream(signal).catch(() => undefined);
       }
     }
-    if (ended.aborted) return;
+  }
+
+  async #startOf(query: EventQuery): Promise<ReadFrom> {
+    const info = await this.#ensureStream(query.signal);
+    if (query.sinceNs === undefined) return { kind: 'after', sequence: info.state.last_seq };
+    const ms = Number((query.sinceNs - SLACK_NS) / 1_000_000n);
+    return ms <= 0 ? { kind: 'after', sequence: 0 } : { kind: 'time', iso: new Date(ms).toISOString() };
   }
 
   async #drain(): Promise<void> {
@@ -156,14 +166,14 @@ export class NatsEventBus implements EventBus {
     });
   }
 
-  async #ensureStream(signal: AbortSignal): Promise<void> {
+  async #ensureStream(signal: AbortSignal): Promise<StreamInfo> {
     signal.throwIfAborted();
     const { stream, replicas, maxAgeMs, maxBytes, maxMessages } = this.#options;
     try {
-      await untilLost(this.#bus, this.#bus.manager.streams.info(stream));
+      return await untilLost(this.#bus, this.#bus.manager.streams.info(stream));
     } catch (error) {
       if (!isStreamMissing(error)) throw error;
-      await this.#bus.manager.streams.add({
+      return await this.#bus.manager.streams.add({
         name: stream,
         subjects: ['event.>'],
         storage: StorageType.Memory,
@@ -177,12 +187,6 @@ export class NatsEventBus implements EventBus {
       });
     }
   }
-}
-
-function startOf(query: EventQuery): ReadFrom {
-  if (query.sinceNs === undefined) return { kind: 'new' };
-  const ms = Number((query.sinceNs - SLACK_NS) / 1_000_000n);
-  return ms <= 0 ? { kind: 'after', sequence: 0 } : { kind: 'time', iso: new Date(ms).toISOString() };
 }
 
 function nowNs(): bigint {

@@ -6,8 +6,7 @@ import { untilLost } from './until-lost.ts';
 
 export type ReadFrom =
   | { readonly kind: 'after'; readonly sequence: number }
-  | { readonly kind: 'time'; readonly iso: string }
-  | { readonly kind: 'new' };
+  | { readonly kind: 'time'; readonly iso: string };
 
 export type ReaderItem =
   | { readonly kind: 'message'; readonly message: Msg; readonly sequence: number }
@@ -95,7 +94,6 @@ function consumerConfig(inbox: string, from: ReadFrom): Partial<ConsumerConfig> 
 }
 
 function start(from: ReadFrom): Partial<ConsumerConfig> {
-  if (from.kind === 'new') return { deliver_policy: DeliverPolicy.New };
   if (from.kind === 'time') return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.iso };
   if (from.sequence === 0) return { deliver_policy: DeliverPolicy.All };
   return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.sequence + 1 };

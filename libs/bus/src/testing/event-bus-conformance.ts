@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { eventV1 } from '@atoll/proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventBus } from '../event-bus.ts';
@@ -43,6 +44,19 @@ export function eventBusConformance(
       const found = await reading;
       clearInterval(early);
       expect(new Set(found)).toEqual(new Set(['young']));
+    });
+
+    test('what happens between the call and the first read is not missed', async () => {
+      bus.publish(event('old', now()));
+      await bus.flush(AbortSignal.timeout(10_000));
+      const subscription = bus.subscribe({ signal: AbortSignal.timeout(20_000) });
+      await sleep(200);
+      bus.publish(event('young', now()));
+      await bus.flush(AbortSignal.timeout(10_000));
+      for await (const one of subscription) {
+        expect(one.action).toBe('young');
+        break;
+      }
     });
 
     test('an aborted subscription throws its reason', async () => {

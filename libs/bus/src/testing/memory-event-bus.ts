@@ -24,8 +24,12 @@ export class MemoryEventBus implements EventBus {
     signal.throwIfAborted();
   }
 
-  async *subscribe(query: EventQuery): AsyncGenerator<eventV1.Event> {
-    let next = query.sinceNs === undefined ? this.#dropped + this.#events.length : 0;
+  subscribe(query: EventQuery): AsyncGenerator<eventV1.Event> {
+    return this.#read(query, query.sinceNs === undefined ? this.#dropped + this.#events.length : 0);
+  }
+
+  async *#read(query: EventQuery, from: number): AsyncGenerator<eventV1.Event> {
+    let next = from;
     for (;;) {
       query.signal.throwIfAborted();
       for (; next < this.#dropped + this.#events.length; next++) {
