@@ -17,7 +17,7 @@ const SYNC_SINCE = [2, 10] as const;
  * Refuses to call desired state durable when nothing makes it so: an acknowledged write must survive a power cut.
  * Errors: failed-precondition that says what to change.
  */
-export async function assertDurable(bus: Bus, claim: DurabilityClaim): Promise<void> {
+export async function assertDurable(bus: Pick<Bus, 'serverVersion'>, claim: DurabilityClaim): Promise<void> {
   const version = bus.serverVersion();
   if (claim.mode === 'sync' && isAtLeast(version, SYNC_SINCE)) return;
   if (claim.mode === 'flags' && claim.storeDir !== undefined) {
