@@ -76,14 +76,13 @@ static int read_xattrs(struct walk *walk, int fd, int *opaque, struct err *err)
 	return 0;
 }
 
-static int write_whiteout(struct walk *walk, const char *folder, const char *name, const struct stat *info, struct err *err)
+/* Without a time: a mark has none worth keeping, and the same tree is to give the same bytes. */
+static int write_whiteout(struct walk *walk, const char *folder, const char *name, struct err *err)
 {
 	struct tar_entry *entry = &walk->entry;
 
 	memset(entry, 0, sizeof(*entry));
 	entry->type = '0';
-	entry->mode = 0;
-	entry->mtime = info->st_mtim.tv_sec;
 	if ((size_t)snprintf(entry->path, sizeof(entry->path), "%s%s.wh.%s", folder, *folder ? "/" : "", name) >= sizeof(entry->path))
 		return err_set(err, ENAMETOOLONG, STEP, "%s/%s: path too long", folder, name);
 	return tar_write_header(walk->writer, entry, err);
@@ -163,11 +162,11 @@ static int pack_children(struct walk *walk, int folder, const char *path, int de
 	return result;
 }
 
-static int pack_folder(struct walk *walk, int folder, const char *path, const struct stat *info, int opaque, int depth, struct err *err)
+static int pack_folder(struct walk *walk, int folder, const char *path, int opaque, int depth, struct err *err)
 {
 	if (*path && tar_write_header(walk->writer, &walk->entry, err) < 0)
 		return -1;
-	if (opaque && write_whiteout(walk, path, ".wh..opq", info, err) < 0)
+	if (opaque && write_whiteout(walk, path, ".wh..opq", err) < 0)
 		return -1;
 	return pack_children(walk, folder, path, depth, err);
 }
@@ -186,7 +185,7 @@ static int pack_at(struct walk *walk, int parent, const char *name, const char *
 		char folder[PATH_MAX];
 
 		snprintf(folder, sizeof(folder), "%.*s", (int)(slash ? slash - path : 0), path);
-		return write_whiteout(walk, folder, name, &info, err);
+		return write_whiteout(walk, folder, name, err);
 	}
 	if (fill_entry(walk, parent, name, path, &info, err) < 0)
 		return -1;
@@ -212,7 +211,7 @@ static int pack_at(struct walk *walk, int parent, const char *name, const char *
 	if (read_xattrs(walk, fd, &opaque, err) < 0)
 		return -1;
 	if (S_ISDIR(info.st_mode))
-		return pack_folder(walk, fd, path, &info, opaque, depth, err);
+		return pack_folder(walk, fd, path, opaque, depth, err);
 	walk->entry.size = (uint64_t)opened.st_size;
 	return tar_write_header(walk->writer, &walk->entry, err) < 0 ? -1 : write_content(walk, fd, err);
 }

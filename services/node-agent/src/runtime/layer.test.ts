@@ -1,48 +1,21 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AppliedLayer, ShimTools, type UnpackLimits } from './shim-tools.ts';
-import { buildShim, requireRoot } from './testing/shim-binary.ts';
+import type { UnpackLimits } from './shim-tools.ts';
+import { CANARY_CONTENT, dir, file, hard, LayerFolder, link } from './testing/layer-folder.ts';
 import { buildTar, type TarMember } from './testing/tar-builder.ts';
 import { listTree } from './testing/tree-listing.ts';
 
-const tools = new ShimTools(buildShim());
-const signal = AbortSignal.timeout(120_000);
-let folder: string;
-let canary: string;
-let count = 0;
-
+let layers: LayerFolder;
 beforeAll(async () => {
-  requireRoot();
-  folder = await mkdtemp(join(tmpdir(), 'atoll-layer-'));
-  canary = join(folder, 'canary');
-  await mkdir(canary);
-  await writeFile(join(canary, 'secret'), 'untouched', { mode: 0o600 });
+  layers = await LayerFolder.create();
 });
 afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
+  await layers[Symbol.asyncDispose]();
 });
 
-async function unpack(tar: Buffer, limits: UnpackLimits = {}): Promise<{ root: string; applied: AppliedLayer }> {
-  const root = join(folder, `layer${count++}`);
-  await mkdir(root);
-  return { root, applied: await tools.applyLayer(root, Readable.from([tar]), limits, signal) };
-}
-
-async function expectCanaryUntouched(): Promise<void> {
-  expect(await readdir(canary)).toEqual(['secret']);
-  expect(listTree(canary)).toEqual(['file 600 0:0 secret "untouched"']);
-}
-
-const file = (name: string, content = 'x'): TarMember => ({ name, content });
-const link = (name: string, target: string): TarMember => ({ name, type: '2', link: target });
-const hard = (name: string, target: string): TarMember => ({ name, type: '1', link: target });
-const dir = (name: string): TarMember => ({ name, type: '5' });
 const X = 'file 644 0:0';
 const D = 'folder 755 0:0';
 const L = 'link 777 0:0';
@@ -50,7 +23,7 @@ const L = 'link 777 0:0';
 describe('unpacking a layer', () => {
   it('gives the digest of the whole stream, what follows the end included', async () => {
     const tar = Buffer.concat([buildTar([file('a', 'hello'), dir('d')]), Buffer.alloc(10_240, 7)]);
-    const { applied } = await unpack(tar);
+    const { applied } = await layers.unpack(tar);
     expect(applied).toEqual({
       diffId: `sha256:${createHash('sha256').update(tar).digest('hex')}`,
       bytes: 5,
@@ -62,7 +35,9 @@ describe('unpacking a layer', () => {
     'hashes %i bytes as everybody does',
     async (size) => {
       const tar = buildTar([file('f', 'y'.repeat(size))]);
-      expect((await unpack(tar)).applied.diffId).toBe(`sha256:${createHash('sha256').update(tar).digest('hex')}`);
+      expect((await layers.unpack(tar)).applied.diffId).toBe(
+        `sha256:${createHash('sha256').update(tar).digest('hex')}`,
+      );
     },
   );
 
@@ -111,7 +86,7 @@ describe('unpacking a layer', () => {
     ['a file after its whiteout', [file('.wh.f'), file('f', 'kept')], [`${X} f "kept"`]],
     ['names of aufs by leaving them out', [file('.wh..wh.plnk'), file('f')], [`${X} f "x"`]],
   ] as [string, TarMember[], string[]][])('handles %s', async (_name, members, wanted) => {
-    expect(listTree((await unpack(buildTar(members))).root)).toEqual(wanted);
+    expect(listTree((await layers.unpack(buildTar(members))).root)).toEqual(wanted);
   });
 
   it.each([
@@ -136,10 +111,10 @@ describe('unpacking a layer', () => {
     ['a name beyond 255 bytes', [{ ...file('f'), pax: { path: 'n'.repeat(256) } }]],
     ['a path beyond 4095 bytes', [{ ...file('f'), pax: { path: 'n/'.repeat(2100) } }]],
   ] as [string, TarMember[]][])('refuses %s', async (_name, members) => {
-    await expect(unpack(buildTar(members))).rejects.toMatchObject({
+    await expect(layers.unpack(buildTar(members))).rejects.toMatchObject({
       reason: expect.stringMatching(/invalid-argument|not-found/),
     });
-    await expectCanaryUntouched();
+    expect(layers.listCanary()).toEqual([CANARY_CONTENT]);
   });
 
   it.each([
@@ -161,11 +136,11 @@ describe('unpacking a layer', () => {
   ] as [string, TarMember[]][])('never gets out by %s', async (_name, members) => {
     const real = members.map((member) => ({
       ...member,
-      name: member.name.replace('CANARY', canary.slice(1)),
-      ...(member.link === undefined ? {} : { link: member.link.replace('CANARY', canary) }),
+      name: member.name.replace('CANARY', layers.canary.slice(1)),
+      ...(member.link === undefined ? {} : { link: member.link.replace('CANARY', layers.canary) }),
     }));
-    await unpack(buildTar(real)).catch(() => {});
-    await expectCanaryUntouched();
+    await layers.unpack(buildTar(real)).catch(() => {});
+    expect(layers.listCanary()).toEqual([CANARY_CONTENT]);
   });
 
   it.each([
@@ -179,7 +154,7 @@ describe('unpacking a layer', () => {
     ],
     ['a pax header of 3 MiB', buildTar([{ name: 'p', type: 'x', content: Buffer.alloc(3 << 20, 'a') }, file('f')])],
   ])('refuses %s', async (_name, tar) => {
-    await expect(unpack(tar)).rejects.toMatchObject({ reason: 'invalid-argument' });
+    await expect(layers.unpack(tar)).rejects.toMatchObject({ reason: 'invalid-argument' });
   });
 
   it.each([
@@ -187,11 +162,11 @@ describe('unpacking a layer', () => {
     ['a size that only the header claims', { maxBytes: 1 << 30 }, [{ name: 'f', size: Buffer.from('77777777777\0') }]],
     ['members', { maxEntries: 3 }, ['a', 'b', 'c', 'd'].map((name) => file(name))],
   ] as [string, UnpackLimits, TarMember[]][])('stops at the limit of %s', async (_name, limits, members) => {
-    await expect(unpack(buildTar(members), limits)).rejects.toMatchObject({ reason: 'resource-exhausted' });
+    await expect(layers.unpack(buildTar(members), limits)).rejects.toMatchObject({ reason: 'resource-exhausted' });
   });
 
   it('sets times of folders last, and of what is in them', async () => {
-    const { root } = await unpack(
+    const { root } = await layers.unpack(
       buildTar([
         { ...dir('d'), mtime: 5000 },
         { ...file('d/f'), mtime: 6000 },
@@ -217,20 +192,20 @@ describe('packing a layer', () => {
   ];
 
   it('is the inverse of unpacking, byte for byte the second time', async () => {
-    const { root } = await unpack(buildTar(members));
-    const first = await buffer(tools.diffLayer(root, signal));
-    const again = await unpack(first);
-    const second = await buffer(tools.diffLayer(again.root, signal));
+    const { root } = await layers.unpack(buildTar(members));
+    const first = await buffer(layers.tools.diffLayer(root, layers.signal));
+    const again = await layers.unpack(first);
+    const second = await buffer(layers.tools.diffLayer(again.root, layers.signal));
     expect(second.equals(first)).toBe(true);
     expect(listTree(again.root)).toEqual(listTree(root));
   });
 
   it('writes what GNU tar reads, with whiteouts and opaque marks', async () => {
-    const { root } = await unpack(
+    const { root } = await layers.unpack(
       buildTar([...members, { ...file('x'), pax: { path: `${'n'.repeat(200)}/${'m'.repeat(200)}` } }]),
     );
     const listing = execFileSync('tar', ['-tf', '-'], {
-      input: await buffer(tools.diffLayer(root, signal)),
+      input: await buffer(layers.tools.diffLayer(root, layers.signal)),
       encoding: 'utf8',
     });
     expect(listing.trim().split('\n')).toEqual(
@@ -250,124 +225,19 @@ describe('packing a layer', () => {
   });
 
   it('fails, rather than ends, when the folder is missing', async () => {
-    await expect(buffer(tools.diffLayer('/no/such/folder', signal))).rejects.toMatchObject({
+    await expect(buffer(layers.tools.diffLayer('/no/such/folder', layers.signal))).rejects.toMatchObject({
       details: { errno: 'ENOENT' },
     });
   });
 
   it('lists changes against the layers below', async () => {
-    const lower = await unpack(buildTar([file('same'), dir('d'), file('d/old'), file('gone')]));
-    const top = await unpack(buildTar([dir('d'), file('d/new'), file('same', 'other'), file('.wh.gone')]));
-    expect(await tools.changes(top.root, [lower.root], signal)).toEqual([
+    const lower = await layers.unpack(buildTar([file('same'), dir('d'), file('d/old'), file('gone')]));
+    const top = await layers.unpack(buildTar([dir('d'), file('d/new'), file('same', 'other'), file('.wh.gone')]));
+    expect(await layers.tools.changes(top.root, [lower.root], layers.signal)).toEqual([
       { kind: 'changed', path: '/d' },
       { kind: 'added', path: '/d/new' },
       { kind: 'deleted', path: '/gone' },
       { kind: 'changed', path: '/same' },
     ]);
-  });
-});
-
-describe('copying in and out of a root', () => {
-  const get = async (root: string, path: string): Promise<string[]> =>
-    execFileSync('tar', ['-tf', '-'], {
-      input: await buffer(tools.getArchive({ kind: 'directory', path: root }, path, signal)),
-      encoding: 'utf8',
-    })
-      .trim()
-      .split('\n');
-
-  it.each([
-    ['/d', ['d/', 'd/f', 'd/l']],
-    ['/d/', ['d/', 'd/f', 'd/l']],
-    ['/d/.', ['./', './f', './l']],
-    ['/d/f', ['f']],
-    ['/d/l', ['l']],
-    ['/to-d', ['to-d']],
-    ['/to-d/', ['to-d/', 'to-d/f', 'to-d/l']],
-    ['/to-d/f', ['f']],
-    ['/abs/f', ['f']],
-    ['/', ['/', '/abs', '/d/', '/d/f', '/d/l', '/to-d']],
-  ])('names the members of %s as Docker does', async (path, wanted) => {
-    const { root } = await unpack(
-      buildTar([dir('d'), file('d/f'), link('d/l', 'f'), link('to-d', 'd'), link('abs', '/d')]),
-    );
-    expect(await get(root, path)).toEqual(wanted);
-  });
-
-  it('describes a path and where a link leads', async () => {
-    const { root } = await unpack(buildTar([dir('d'), file('d/f', 'abc'), link('l', '/d/../d/f')]));
-    const spec = { kind: 'directory', path: root } as const;
-    expect(await tools.statPath(spec, '/d/f', signal)).toMatchObject({
-      name: 'f',
-      size: 3,
-      mode: 0o100644,
-      mtimeSeconds: 1_000_000_000,
-      linkTarget: '',
-    });
-    expect(await tools.statPath(spec, '/l', signal)).toMatchObject({ name: 'l', linkTarget: '/d/f' });
-    await expect(tools.statPath(spec, '/none', signal)).rejects.toMatchObject({ reason: 'not-found' });
-    await expect(tools.statPath(spec, '/d/f/g', signal)).rejects.toMatchObject({ reason: 'invalid-argument' });
-  });
-
-  it('never reads through a link to the outside', async () => {
-    const { root } = await unpack(buildTar([link('out', canary), link('up', '../canary')]));
-    for (const path of ['/out/secret', '/up/secret', '/out/', '/../canary/secret']) {
-      await expect(get(root, path)).rejects.toMatchObject({ reason: 'not-found' });
-    }
-  });
-
-  it('puts with a new owner and name, making folders', async () => {
-    const { root } = await unpack(buildTar([link('out', canary)]));
-    const put = (path: string, members: TarMember[], options = {}) =>
-      tools.putArchive({ kind: 'directory', path: root }, path, Readable.from([buildTar(members)]), options, signal);
-    await put('/new/deep', [dir('src'), file('src/f')], {
-      makeFolders: true,
-      owner: { uid: 5, gid: 6 },
-      rename: 'dst',
-    });
-    expect(listTree(root)).toEqual([
-      `${D} new`,
-      `${D} new/deep`,
-      'folder 755 5:6 new/deep/dst',
-      'file 644 5:6 new/deep/dst/f "x"',
-      `${L} out -> ${canary}`,
-    ]);
-    await expect(put('/none', [file('f')])).rejects.toMatchObject({ reason: 'not-found' });
-    await expect(put('/new/deep/dst/f', [file('f')])).rejects.toMatchObject({ reason: 'invalid-argument' });
-    await expect(put('/new', [file('deep')], { keepKinds: true })).rejects.toThrow('cannot overwrite directory');
-    await expect(put('/out', [file('f')])).rejects.toMatchObject({ reason: 'not-found' });
-    await expectCanaryUntouched();
-  });
-
-  it('works on an overlay that no mount table has', async () => {
-    const lower = await unpack(buildTar([file('f', 'lower')]));
-    const upper = join(folder, 'upper');
-    const work = join(folder, 'work');
-    await mkdir(upper);
-    await mkdir(work);
-    const spec = { kind: 'overlay', lowers: [lower.root], upper, work } as const;
-    await tools.putArchive(spec, '/', Readable.from([buildTar([file('g', 'new')])]), {}, signal);
-    expect(await readdir(upper)).toEqual(['g']);
-    const both = await buffer(tools.getArchive(spec, '/.', signal));
-    expect(execFileSync('tar', ['-tf', '-'], { input: both, encoding: 'utf8' }).trim().split('\n')).toEqual([
-      './',
-      './f',
-      './g',
-    ]);
-    const view = await buffer(tools.getArchive({ kind: 'overlay', lowers: [lower.root] }, '/f', signal));
-    expect(execFileSync('tar', ['-xOf', '-'], { input: view, encoding: 'utf8' })).toBe('lower');
-    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(folder);
-  });
-
-  it('resolves users in a root', async () => {
-    const { root } = await unpack(buildTar([file('etc/passwd', 'ann:x:7:8::/:/bin/sh\n')]));
-    expect(await tools.resolveUser({ kind: 'directory', path: root }, 'ann', signal)).toEqual({ uid: 7, gid: 8 });
-    await expect(tools.resolveUser({ kind: 'directory', path: root }, 'bob', signal)).rejects.toThrow(
-      'no matching entries in passwd file',
-    );
-  });
-
-  it('tells what the host offers', async () => {
-    expect(await tools.features(signal)).toMatchObject({ openat2: true, clone3: true, seccomp: true });
   });
 });

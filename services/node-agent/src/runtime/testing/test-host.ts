@@ -133,6 +133,19 @@ export class TestHost implements AsyncDisposable {
     return await collect(session);
   }
 
+  /** Puts a layer of symbolic links (path to target) on top of busybox for the body's runs. */
+  async withLayer(links: Record<string, string>, body: (changes: PlanChanges) => Promise<void>): Promise<void> {
+    const bundle = await this.bundle();
+    const layer = join(bundle, 'links');
+    for (const [path, target] of Object.entries(links)) {
+      await mkdir(join(layer, path, '..'), { recursive: true });
+      await symlink(target, join(layer, path));
+    }
+    const upper = join(bundle, 'upper');
+    const work = join(bundle, 'work');
+    await body({ plan: { root: { kind: 'overlay', lowers: [layer, this.layer], upper, work, readonly: false } } });
+  }
+
   /** Cgroups, interfaces and mounts that this test's containers left behind. */
   async leftovers(): Promise<string[]> {
     const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
