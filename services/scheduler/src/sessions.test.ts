@@ -124,11 +124,11 @@ describe('a host that comes back', () => {
       cluster.leader.containers.removeContainer({ id: record.id, force, volumes: false });
     await expect(remove(false)).rejects.toMatchObject({
       reason: 'conflict',
-      message: expect.stringMatching(/host h1: its host is down/),
+      message: expect.stringMatching(/host h1 is down: bring the host back/),
     });
     await expect(start(record.id)).rejects.toMatchObject({
       reason: 'failed-precondition',
-      message: expect.stringMatching(/on host h1, which is down/),
+      message: expect.stringMatching(/cannot be reached: host h1 is down/),
     });
     await remove(true);
     await expect(start(record.id)).rejects.toMatchObject({ reason: 'not-found' });

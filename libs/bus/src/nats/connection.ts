@@ -68,6 +68,7 @@ async function firstConnection(options: BusOptions, log: BusLog): Promise<NatsCo
         servers: [...options.servers],
         name: options.name,
         maxReconnectAttempts: -1,
+        ignoreAuthErrorAbort: true,
         reconnectTimeWait: 200,
         reconnectJitter: 100,
         pingInterval: 5_000,

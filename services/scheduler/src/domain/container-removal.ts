@@ -87,7 +87,7 @@ export class ContainerRemoval {
       );
     }
     if (status?.state === ContainerState.LOST) {
-      throw conflict(`${what}: ${status.error || 'its host is down'}: bring the host back or force remove`);
+      throw conflict(`${what}: ${status.error}: bring the host back or force remove`);
     }
   }
 }

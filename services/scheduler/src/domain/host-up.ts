@@ -11,8 +11,6 @@ export function isHostUp(parts: TermParts, record: containerV1.ContainerRecord):
 export function assertHostUp(parts: TermParts, record: containerV1.ContainerRecord): void {
   if (isHostUp(parts, record)) return;
   const host = parts.state.nodes.get(record.nodeId)?.facts?.hostname ?? record.nodeId;
-  const reason = parts.observations.status(record.id)?.error;
-  throw failedPrecondition(
-    `container ${record.spec?.name} is on host ${host}, which is down${reason ? ` (${reason})` : ''}`,
-  );
+  const reason = parts.observations.status(record.id)?.error || `host ${host} is down`;
+  throw failedPrecondition(`container ${record.spec?.name} cannot be reached: ${reason}`);
 }

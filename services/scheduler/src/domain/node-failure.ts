@@ -24,14 +24,14 @@ export class NodeFailure {
 
   down(nodeId: string): void {
     const { state, log } = this.#parts;
-    const hostname = state.nodes.get(nodeId)?.facts?.hostname ?? nodeId;
+    const hostname = this.#hostname(nodeId);
     const steps = planNodeLoss([...state.onNode(nodeId)].map(desiredOf));
     log.warn({ node: nodeId, containers: steps.length }, 'host is down');
     for (const step of steps) {
       const record = state.records.get(step.id);
       if (!record) continue;
-      const why = step.kind === 'lose' ? step.why : 'its host is down';
-      this.#parts.observations.lose(record, `host ${hostname}: ${why}`);
+      const why = step.kind === 'lose' && step.why !== '' ? `; ${step.why}` : '';
+      this.#parts.observations.lose(record, `host ${hostname} is down${why}`);
       if (step.kind === 'replace') void this.#replace(step.id);
     }
   }
@@ -71,7 +71,8 @@ export class NodeFailure {
     });
     if (!placement.node || placement.node.facts.id === record.nodeId) {
       const reason = placement.node ? 'no other host takes it' : placement.reason;
-      if (!this.#parts.health.isReady(record.nodeId)) observations.lose(record, `its host is down; ${reason}`);
+      if (!this.#parts.health.isReady(record.nodeId))
+        observations.lose(record, `host ${this.#hostname(record.nodeId)} is down; ${reason}`);
       this.#wait(id);
       return;
     }
@@ -85,7 +86,7 @@ export class NodeFailure {
     const stored = await writes.putContainer(moved);
     observations.reset(stored);
     events.container(stored, 'reschedule', {
-      'atoll.from': state.nodes.get(record.nodeId)?.facts?.hostname ?? record.nodeId,
+      'atoll.from': this.#hostname(record.nodeId),
     });
     log.info({ container: id, from: record.nodeId, to: stored.nodeId }, 'container placed anew');
     // The old host may be back, or be one that is drained: then it has a copy that must not run beside the new one.
@@ -104,6 +105,10 @@ export class NodeFailure {
     if (planNodeLoss([desiredOf(record)])[0]?.kind !== 'replace') return false;
     if (health.isAwaited(record.nodeId)) return false;
     return !health.isReady(record.nodeId) || state.infos.get(record.nodeId)?.availability === 'drain';
+  }
+
+  #hostname(nodeId: string): string {
+    return this.#parts.state.nodes.get(nodeId)?.facts?.hostname ?? nodeId;
   }
 
   #wait(id: string): void {

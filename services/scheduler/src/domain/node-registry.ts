@@ -1,4 +1,4 @@
-import { failedPrecondition, invalidArgument, notFound } from '@atoll/errors';
+import { failedPrecondition, invalidArgument, notFound, unavailable } from '@atoll/errors';
 import { nodeV1 } from '@atoll/proto';
 import type { NodeFailure } from './node-failure.ts';
 import type { NodeSubnets } from './node-subnet.ts';
@@ -100,9 +100,10 @@ export class NodeRegistry {
   }
 
   /** Errors: not-found, failed-precondition when it is up or has containers and `force` is not set. */
-  async remove(id: string, force: boolean): Promise<void> {
-    const { state, writes, events, observations, health } = this.#parts;
-    const record = this.#get(id);
+  async remove(given: string, force: boolean): Promise<void> {
+    const { state, writes, events, observations, health, sessions } = this.#parts;
+    const record = this.#get(given);
+    const { id } = record;
     const containers = [...state.onNode(id)];
     const name = record.facts?.hostname ?? id;
     if (!force && health.isReady(id)) {
@@ -118,6 +119,7 @@ export class NodeRegistry {
     }
     await writes.deleteNode(id);
     health.forget(id);
+    sessions.get(id)?.end(unavailable('the node was removed from the cluster'));
     observations.forgetNode(id);
     this.#since.delete(id);
     events.node(record, 'remove');
