@@ -31,7 +31,10 @@ export class DetachScanner {
   }
 
   /** What of `chunk` goes to the container, and whether the sequence was completed (the rest is dropped then). */
-  scan(chunk: Uint8Array): { readonly data: Buffer; readonly detached: boolean } {
+  scan(chunk: Buffer): { readonly data: Buffer; readonly detached: boolean } {
+    const [first] = this.#keys;
+    // Nearly always: nothing of the sequence is in sight.
+    if (this.#matched === 0 && (first === undefined || !chunk.includes(first))) return { data: chunk, detached: false };
     const out: number[] = [];
     for (const byte of chunk) {
       if (byte === this.#keys[this.#matched]) {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { conflict, notFound } from '@atoll/errors';
+import { conflict, invalidArgument, notFound } from '@atoll/errors';
 import { containerV1, runtimeV1 } from '@atoll/proto';
 import type { Handlers } from '@atoll/rpc';
 import { FakeProcess } from './fake-process.ts';
@@ -19,6 +19,8 @@ export class FakeAgent {
   readonly containers = new Map<string, Held>();
   readonly resizes: runtimeV1.Window[] = [];
   readonly archives = new Map<string, Buffer>();
+  /** Attach calls that are open. */
+  attachments = 0;
   readonly #execs = new Map<
     string,
     { containerId: string; spec: runtimeV1.ExecSpec; process?: FakeProcess; code?: number }
@@ -124,10 +126,15 @@ export class FakeAgent {
     if (first.done === true || first.value.message?.$case !== 'start') throw conflict('want start');
     const held = this.#held(first.value.message.value.containerId);
     yield { message: { $case: 'ready', value: { tty: held.record.spec?.process?.tty ?? false } } };
-    await this.#until(held, () => held.process !== undefined);
-    const process = held.process as FakeProcess;
-    feed(iterator, process).catch(() => process.closeInput());
-    for await (const { stream, data } of process.output) yield output(stream, data);
+    this.attachments++;
+    try {
+      await this.#until(held, () => held.process !== undefined);
+      const process = held.process as FakeProcess;
+      feed(iterator, process).catch(() => process.closeInput());
+      for await (const { stream, data } of process.output) yield output(stream, data);
+    } finally {
+      this.attachments--;
+    }
   }
 
   async *#startExec(requests: AsyncIterable<runtimeV1.StartExecRequest>): AsyncGenerator<runtimeV1.StartExecResponse> {
@@ -135,6 +142,10 @@ export class FakeAgent {
     const first = await iterator.next();
     if (first.done === true || first.value.message?.$case !== 'start') throw conflict('want start');
     const exec = this.#exec(first.value.message.value.execId);
+    if (exec.spec.argv[0] === 'nosuch') {
+      exec.code = 127;
+      throw invalidArgument('exec: "nosuch": executable file not found in $PATH');
+    }
     const process = new FakeProcess(exec.spec.argv);
     exec.process = process;
     process.exited.then((code) => {

@@ -1,0 +1,235 @@
+import { containerV1, nodeV1 } from '@atoll/proto';
+import { describe, expect, test } from 'vitest';
+import type { ContainerLookup } from './backend.ts';
+import { dockerState, stateObject, statusText } from './container-state.ts';
+import type { ContainerView } from './container-view.ts';
+import { keepAddressesHere, publishedPorts } from './gateway-addresses.ts';
+import { inspectObject } from './inspect-view.ts';
+import { parseListFilters, selectContainers } from './list-filter.ts';
+import { summaryObject } from './list-view.ts';
+import { placeMounts } from './place-mounts.ts';
+
+const { ContainerState } = containerV1;
+const SECOND = 1_000_000_000n;
+const NOW_MS = 1_700_000_000_000;
+const NOW = BigInt(NOW_MS) * 1_000_000n;
+
+interface Parts {
+  readonly record?: object;
+  readonly spec?: object;
+  readonly status?: object;
+}
+
+function view({ record = {}, spec = {}, status }: Parts): ContainerView {
+  const made = containerV1.ContainerSpec.fromPartial({ name: 'web', ...spec });
+  return {
+    record: containerV1.ContainerRecord.fromPartial({
+      id: 'a'.repeat(64),
+      nodeId: 'n1',
+      createdAtNs: NOW,
+      ...record,
+      spec: made,
+    }),
+    spec: made,
+    status: status && containerV1.ContainerStatus.fromPartial({ nodeId: 'n1', ...status }),
+    node: nodeV1.NodeRecord.fromPartial({ id: 'n1', facts: { hostname: 'h1', hostIp: '10.0.0.1' } }),
+  };
+}
+
+describe('state and status text', () => {
+  const ran = { startedAtNs: NOW - 300n * SECOND, finishedAtNs: NOW - 3n * SECOND };
+  test.each<[string, Parts, string, string]>([
+    ['never reported', {}, 'created', 'Created'],
+    ['created', { status: { state: ContainerState.CREATED } }, 'created', 'Created'],
+    ['running', { status: { state: ContainerState.RUNNING, ...ran } }, 'running', 'Up 5 minutes'],
+    [
+      'healthy',
+      { status: { state: ContainerState.RUNNING, health: 'healthy', ...ran } },
+      'running',
+      'Up 5 minutes (healthy)',
+    ],
+    [
+      'health unknown',
+      { status: { state: ContainerState.RUNNING, health: 'starting', ...ran } },
+      'running',
+      'Up 5 minutes (health: starting)',
+    ],
+    ['paused', { status: { state: ContainerState.PAUSED, ...ran } }, 'paused', 'Up 5 minutes (Paused)'],
+    ['exited', { status: { state: ContainerState.EXITED, exitCode: 2, ...ran } }, 'exited', 'Exited (2) 3 seconds ago'],
+    [
+      'restarting',
+      { status: { state: ContainerState.RESTARTING, exitCode: 1, ...ran } },
+      'restarting',
+      'Restarting (1) 3 seconds ago',
+    ],
+    ['dead', { status: { state: ContainerState.DEAD } }, 'dead', 'Dead'],
+    [
+      'host lost',
+      { record: { lostReason: 'host h1 is gone' }, status: { state: ContainerState.RUNNING } },
+      'dead',
+      'Dead (host lost)',
+    ],
+    [
+      'placed anew',
+      { record: { placements: 1, nodeId: 'n2' }, status: { state: ContainerState.RUNNING } },
+      'restarting',
+      'Restarting (on another host)',
+    ],
+  ])('%s', (_name, parts, state, text) => {
+    expect(dockerState(view(parts))).toBe(state);
+    expect(statusText(view(parts), NOW_MS)).toBe(text);
+  });
+  test('a lost host is told in State.Error', () => {
+    expect(stateObject(view({ record: { lostReason: 'host h1 is gone' } }))).toMatchObject({
+      Error: 'host h1 is gone',
+      Dead: true,
+    });
+  });
+});
+
+test('the list shows ports, names, labels and the host', () => {
+  const shown = summaryObject(
+    view({
+      spec: {
+        image: { reference: 'busybox', imageId: 'sha256:1' },
+        process: { entrypoint: ['sh', '-c'], cmd: ['echo a'] },
+        network: { exposedPorts: ['80/tcp', '81/tcp'] },
+        labels: { a: 'b' },
+      },
+      record: { ports: [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 8080 }] },
+      status: { state: ContainerState.RUNNING },
+    }),
+    NOW_MS,
+    undefined,
+  );
+  expect(shown).toMatchObject({
+    Names: ['/web'],
+    Image: 'busybox',
+    ImageID: 'sha256:1',
+    Command: "sh -c 'echo a'",
+    Labels: { a: 'b', 'atoll.node': 'h1' },
+    Ports: [
+      { IP: '0.0.0.0', PrivatePort: 80, PublicPort: 8080, Type: 'tcp' },
+      { PrivatePort: 81, Type: 'tcp' },
+    ],
+    HostConfig: { NetworkMode: 'bridge' },
+  });
+});
+
+test('inspect has every part, the node too', () => {
+  const shown = inspectObject(
+    view({ status: { state: ContainerState.RUNNING, ipAddress: '10.1.0.2' } }),
+    undefined,
+    undefined,
+  );
+  expect(shown).toMatchObject({
+    Name: '/web',
+    State: { Status: 'running' },
+    NetworkSettings: { IPAddress: '10.1.0.2', Networks: { bridge: { IPAddress: '10.1.0.2' } } },
+    HostConfig: { NetworkMode: 'bridge', RestartPolicy: { Name: 'no' } },
+    Node: { ID: 'n1', Name: 'h1', IP: '10.0.0.1' },
+  });
+});
+
+test('an address asked for is kept here and not asked of the host', () => {
+  const asked = view({
+    spec: { network: { ports: [{ containerPort: 80, protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 0 }] } },
+  });
+  const spec = keepAddressesHere(asked.spec);
+  expect(spec.network?.ports[0]?.hostIp).toBe('');
+  const ports = [
+    { containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 4000 },
+    { containerPort: 81, protocol: 'tcp', hostIp: '', hostPort: 4001 },
+  ];
+  const placed = { ...asked, spec, record: { ...asked.record, ports } };
+  expect(publishedPorts(placed).map((port) => port.hostIp)).toEqual(['127.0.0.1', '']);
+});
+
+describe('list filters', () => {
+  const running = view({
+    record: {
+      id: 'b'.repeat(64),
+      createdAtNs: NOW + 1n,
+      ports: [{ containerPort: 80, protocol: 'tcp', hostPort: 8080 }],
+    },
+    spec: {
+      name: 'api',
+      labels: { tier: 'front' },
+      network: { exposedPorts: ['80/tcp'] },
+      mounts: [{ type: 'volume', source: 'data', target: '/d' }],
+    },
+    status: { state: ContainerState.RUNNING },
+  });
+  const exited = view({ status: { state: ContainerState.EXITED, exitCode: 3 } });
+  const lookup: ContainerLookup = {
+    find: (name) => (name === 'api' ? running : exited),
+    list: () => [running, exited],
+    nodeCount: () => 1,
+  };
+  const names = (filters: object, all = false, limit = 0): readonly string[] =>
+    selectContainers(lookup, { all, limit, filters: parseListFilters(JSON.stringify(filters)) }, () => true).map(
+      (found) => found.spec.name,
+    );
+  test.each<[string, object, readonly string[]]>([
+    ['running ones by default', {}, ['api']],
+    ['a state shows stopped ones', { status: ['exited'] }, ['web']],
+    ['an exit code', { exited: ['3'] }, ['web']],
+    ['another exit code', { exited: ['4'] }, []],
+    ['a part of the name', { name: ['ap'] }, ['api']],
+    ['the name with its slash', { name: ['^/api$'] }, ['api']],
+    ['a prefix of the id', { id: ['bbb'] }, ['api']],
+    ['a label', { label: ['tier=front'] }, ['api']],
+    ['the host as a label', { label: ['atoll.node=h1'] }, ['api']],
+    ['another host', { label: ['atoll.node=h2'] }, []],
+    ['a volume', { volume: ['data'] }, ['api']],
+    ['where a volume is', { volume: ['/d'] }, ['api']],
+    ['a network', { network: ['bridge'] }, ['api']],
+    ['a published port', { publish: ['8000-9000'] }, ['api']],
+    ['an exposed port', { expose: ['80/tcp'] }, ['api']],
+    ['before another', { before: ['api'] }, ['web']],
+    ['since another', { since: ['web'] }, ['api']],
+    ['tasks of services', { 'is-task': ['true'] }, []],
+    ['no health check', { health: ['none'] }, ['api']],
+  ])('%s', (_name, filters, want) => {
+    expect(names(filters)).toEqual(want);
+  });
+  test('all and limit', () => {
+    expect(names({}, true)).toEqual(['api', 'web']);
+    expect(names({}, false, 1)).toEqual(['api']);
+  });
+  test.each([
+    ['an unknown filter', { foo: ['x'] }, "invalid filter 'foo'"],
+    ['an unknown state', { status: ['flying'] }, 'status=flying'],
+    ['an exit code that is none', { exited: ['x'] }, 'exited=x'],
+    ['a pattern that may never end', { name: ['(a+)+$'] }, 'repeated groups'],
+    ['a broken pattern', { name: ['['] }, 'name=['],
+  ])('%s is refused', (_name, filters, message) => {
+    expect(() => names(filters, true)).toThrow(message);
+  });
+});
+
+describe('mounts choose a host', () => {
+  const bind = containerV1.ContainerSpec.fromPartial({ mounts: [{ type: 'bind', source: '/a', target: '/b' }] });
+  const volume = containerV1.ContainerSpec.fromPartial({ mounts: [{ type: 'volume', source: 'data', target: '/b' }] });
+  const user = view({ spec: { mounts: [{ type: 'volume', source: 'data', target: '/x' }] } });
+  const cluster = (nodes: number, views: readonly ContainerView[] = []): ContainerLookup => ({
+    find: () => user,
+    list: () => views,
+    nodeCount: () => nodes,
+  });
+  test('one host: as docker', () => {
+    expect(placeMounts(bind, cluster(1))).toEqual([]);
+  });
+  test('a volume in use is followed', () => {
+    expect(placeMounts(volume, cluster(3, [user]))).toEqual(['node.id==n1']);
+  });
+  test('a constraint to one host will do', () => {
+    expect(placeMounts({ ...bind, constraints: ['node.hostname==h1'] }, cluster(3))).toEqual([]);
+  });
+  test.each([
+    ['a bind mount', bind, 'bind mount "/a" belongs to one host'],
+    ['a new volume', volume, 'volume "data" belongs to one host'],
+  ])('%s alone is refused', (_name, spec, message) => {
+    expect(() => placeMounts(spec, cluster(3))).toThrow(message);
+  });
+});

@@ -1,0 +1,278 @@
+import { reasonOf } from '@atoll/errors';
+import { type containerV1, imageV1 } from '@atoll/proto';
+import { describe, expect, test } from 'vitest';
+import { errorOfIssues } from '../../routing/zod-issues.ts';
+import type { ImageDefaults } from '../image/resolved-image.ts';
+import { CREATE_REQUEST } from './create-request.ts';
+import { createSpec } from './create-spec.ts';
+
+const ID = 'ab'.repeat(32);
+
+function spec(body: object, image: ImageDefaults = { Cmd: ['sh'] }): containerV1.ContainerSpec {
+  const given = { Image: 'busybox', ...body };
+  const parsed = CREATE_REQUEST.safeParse(given);
+  if (!parsed.success) throw errorOfIssues(parsed.error, given);
+  return createSpec(ID, 'web', parsed.data, {
+    image: imageV1.Image.fromPartial({ id: 'sha256:1' }),
+    config: { config: image },
+  });
+}
+
+describe('image defaults', () => {
+  const image: ImageDefaults = {
+    Entrypoint: ['/entry'],
+    Cmd: ['default'],
+    Env: ['PATH=/bin', 'A=1'],
+    WorkingDir: '/srv',
+    User: 'app',
+    ExposedPorts: { '80/tcp': {} },
+    Volumes: { '/data': {} },
+    Labels: { a: 'image', b: 'image' },
+    StopSignal: 'SIGINT',
+  };
+  test('are taken where nothing is given', () => {
+    const made = spec({}, image);
+    expect(made.process).toMatchObject({
+      entrypoint: ['/entry'],
+      cmd: ['default'],
+      env: ['PATH=/bin', 'A=1'],
+      cwd: '/srv',
+      user: 'app',
+    });
+    expect(made).toMatchObject({
+      stopSignal: 'SIGINT',
+      labels: { a: 'image', b: 'image' },
+      declaredVolumes: ['/data'],
+    });
+    expect(made.network?.exposedPorts).toEqual(['80/tcp']);
+    expect(made.mounts).toMatchObject([{ type: 'volume', target: '/data', anonymous: true }]);
+    expect(made.network?.hostname).toBe(ID.slice(0, 12));
+  });
+  test.each([
+    ['an own command keeps the entrypoint', { Cmd: ['x'] }, ['/entry'], ['x']],
+    ['an own entrypoint drops the command', { Entrypoint: ['/own'] }, ['/own'], []],
+    ['an empty entrypoint is none', { Entrypoint: [''], Cmd: ['x'] }, [], ['x']],
+    ['a text is a list of one', { Entrypoint: '/own', Cmd: 'x' }, ['/own'], ['x']],
+    ['null is not given', { Entrypoint: null, Cmd: null }, ['/entry'], ['default']],
+  ])('%s', (_name, body, entrypoint, cmd) => {
+    expect(spec(body, image).process).toMatchObject({ entrypoint, cmd });
+  });
+  test('the user wins over the environment and labels of the image', () => {
+    const made = spec({ Env: ['A=2', 'B=3', 'PATH'], Labels: { a: 'own' } }, image);
+    expect(made.process?.env).toEqual(['A=2', 'B=3', 'PATH']);
+    expect(made.labels).toEqual({ a: 'own', b: 'image' });
+  });
+  test('a mount covers a declared volume', () => {
+    expect(spec({ HostConfig: { Binds: ['/host:/data/'] } }, image).mounts).toMatchObject([
+      { type: 'bind', source: '/host', target: '/data', anonymous: false },
+    ]);
+  });
+});
+
+describe('what a request asks for', () => {
+  test.each<[string, object, object]>([
+    [
+      'memory and CPUs',
+      { Memory: 7_000_000, NanoCpus: 1_500_000_000 },
+      { resources: { memory: 7_000_000n, nanoCpus: 1_500_000_000n } },
+    ],
+    ['unlimited pids', { PidsLimit: -5 }, { resources: { pidsLimit: -1n } }],
+    [
+      'restart',
+      { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 3 } },
+      { restartPolicy: { name: 'on-failure', maximumRetryCount: 3 } },
+    ],
+    [
+      'capabilities in any spelling',
+      { CapAdd: ['net_admin', 'CAP_SYS_TIME', 'all'] },
+      { security: { capAdd: ['CAP_NET_ADMIN', 'CAP_SYS_TIME', 'ALL'] } },
+    ],
+    [
+      'security options',
+      { SecurityOpt: ['no-new-privileges', 'seccomp=unconfined'] },
+      { security: { noNewPrivileges: true, seccompUnconfined: true } },
+    ],
+    ['empty masks are a choice', { MaskedPaths: [] }, { security: { pathsGiven: true, maskedPaths: [] } }],
+    ['tmpfs', { Tmpfs: { '/run': 'size=64m' } }, { mounts: [{ type: 'tmpfs', target: '/run', options: 'size=64m' }] }],
+    [
+      'a read-only bind',
+      { Binds: ['/a:/b:ro,rslave'] },
+      { mounts: [{ type: 'bind', source: '/a', readOnly: true, propagation: 'rslave' }] },
+    ],
+    ['a named volume', { Binds: ['data:/b:nocopy'] }, { mounts: [{ type: 'volume', source: 'data', noCopy: true }] }],
+    [
+      'a mount',
+      { Mounts: [{ Type: 'tmpfs', Target: '/t', TmpfsOptions: { SizeBytes: 1024, Mode: 448 } }] },
+      { mounts: [{ type: 'tmpfs', tmpfsSize: 1024n, tmpfsMode: 448 }] },
+    ],
+    [
+      'ulimits',
+      { Ulimits: [{ Name: 'nofile', Soft: 10, Hard: 20 }] },
+      { ulimits: [{ name: 'nofile', soft: 10n, hard: 20n }] },
+    ],
+    [
+      'log options',
+      { LogConfig: { Type: '', Config: { 'max-size': '10m' } } },
+      { log: { type: 'json-file', config: { 'max-size': '10m' } } },
+    ],
+    ['the console size', { ConsoleSize: [24, 80] }, { process: { consoleHeight: 24, consoleWidth: 80 } }],
+    [
+      'host network',
+      { NetworkMode: 'host', PortBindings: { '80/tcp': [{ HostPort: '80' }] } },
+      { network: { mode: 'host', ports: [] } },
+    ],
+  ])('%s', (_name, HostConfig, want) => {
+    expect(spec({ HostConfig })).toMatchObject(want);
+  });
+  test('ports', () => {
+    const PortBindings = { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }, { HostPort: '' }], '53/udp': null };
+    const made = spec({ ExposedPorts: { '81': {} }, HostConfig: { PortBindings } });
+    expect(made.network?.ports).toEqual([
+      { containerPort: 80, protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 8080 },
+      { containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 0 },
+    ]);
+    expect(made.network?.exposedPorts).toEqual(['53/udp', '80/tcp', '81/tcp']);
+  });
+  test('constraints of the label and of Swarm classic', () => {
+    const made = spec({
+      Labels: { 'atoll.constraints': 'node.hostname==h2, node.labels.disk!=hdd' },
+      Env: ['constraint:node==h1', 'constraint:storage!=ssd', 'A=1'],
+    });
+    expect(made.constraints).toEqual([
+      'node.hostname==h2',
+      'node.labels.disk!=hdd',
+      'node.hostname==h1',
+      'node.labels.storage!=ssd',
+    ]);
+    expect(made.process?.env).toEqual(['A=1']);
+  });
+  test('what Go clients send for fields nobody set is no request', () => {
+    const HostConfig = {
+      Devices: [], DeviceRequests: null, Links: null, VolumesFrom: null, StorageOpt: {}, KernelMemory: 0, Isolation: '',
+      BlkioWeightDevice: [], CgroupParent: '', MemorySwappiness: -1, OomKillDisable: false, Future: null,
+    }; // biome-ignore format: a list
+    expect(spec({ HostConfig, MacAddress: '', OnBuild: null, NetworkingConfig: { EndpointsConfig: {} } }).name).toBe(
+      'web',
+    );
+  });
+});
+
+describe('refusals name the field', () => {
+  test.each<[string, object, string, string]>([
+    ['1 byte of memory', { HostConfig: { Memory: 1 } }, 'invalid-argument', 'Minimum memory limit allowed is 6MB'],
+    [
+      'swap below memory',
+      { HostConfig: { Memory: 9e6, MemorySwap: 8e6 } },
+      'invalid-argument',
+      'Minimum memoryswap limit',
+    ],
+    ['two CPU limits', { HostConfig: { NanoCpus: 1, CpuQuota: 5000 } }, 'invalid-argument', 'Nano CPUs and CPU Quota'],
+    ['memory as a text', { HostConfig: { Memory: '1g' } }, 'invalid-argument', 'HostConfig.Memory'],
+    ['half a byte', { HostConfig: { Memory: 1.5 } }, 'invalid-argument', 'HostConfig.Memory'],
+    [
+      'devices',
+      { HostConfig: { Devices: [{ PathOnHost: '/dev/a' }] } },
+      'unimplemented',
+      'HostConfig.Devices is not built yet',
+    ],
+    ['GPUs', { HostConfig: { DeviceRequests: [{ Count: -1 }] } }, 'unimplemented', 'HostConfig.DeviceRequests'],
+    ['links', { HostConfig: { Links: ['a:b'] } }, 'unimplemented', 'HostConfig.Links'],
+    [
+      'a field of the future',
+      { HostConfig: { Teleport: true } },
+      'invalid-argument',
+      'HostConfig.Teleport: unknown field',
+    ],
+    ['an unknown field at the top', { Memory: 5 }, 'invalid-argument', 'Memory: unknown field'],
+    [
+      'an unknown restart policy',
+      { HostConfig: { RestartPolicy: { Name: 'often' } } },
+      'invalid-argument',
+      'HostConfig.RestartPolicy.Name',
+    ],
+    [
+      'retries of always',
+      { HostConfig: { RestartPolicy: { Name: 'always', MaximumRetryCount: 2 } } },
+      'invalid-argument',
+      "only be used with 'on-failure'",
+    ],
+    [
+      '--rm and restart',
+      { HostConfig: { AutoRemove: true, RestartPolicy: { Name: 'always' } } },
+      'invalid-argument',
+      "can't create 'AutoRemove'",
+    ],
+    ['a seccomp profile', { HostConfig: { SecurityOpt: ['seccomp={}'] } }, 'unimplemented', 'seccomp'],
+    ['an unknown security option', { HostConfig: { SecurityOpt: ['magic=1'] } }, 'invalid-argument', '--security-opt'],
+    ['an unknown capability', { HostConfig: { CapDrop: ['FLY'] } }, 'invalid-argument', 'invalid CapDrop'],
+    ["another container's network", { HostConfig: { NetworkMode: 'container:x' } }, 'unimplemented', 'NetworkMode'],
+    ['a user network', { HostConfig: { NetworkMode: 'mine' } }, 'invalid-argument', 'network mine not found'],
+    [
+      'an alias',
+      { NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ['a'] } } } },
+      'unimplemented',
+      'EndpointsConfig.bridge.Aliases',
+    ],
+    [
+      'a range of host ports',
+      { HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '80-90' }] } } },
+      'unimplemented',
+      'PortBindings',
+    ],
+    [
+      'a port that is none',
+      { HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '99999' }] } } },
+      'invalid-argument',
+      'PortBindings',
+    ],
+    [
+      'a log driver',
+      { HostConfig: { LogConfig: { Type: 'syslog' } } },
+      'invalid-argument',
+      "no log driver named 'syslog'",
+    ],
+    [
+      'a log option',
+      { HostConfig: { LogConfig: { Type: 'json-file', Config: { tag: 'x' } } } },
+      'invalid-argument',
+      "unknown log opt 'tag'",
+    ],
+    ['a relative mount', { HostConfig: { Binds: ['/a:b'] } }, 'invalid-argument', 'mount path must be absolute'],
+    ['a mount on the root', { HostConfig: { Binds: ['/a:/'] } }, 'invalid-argument', "destination can't be '/'"],
+    [
+      'two mounts at one place',
+      { HostConfig: { Binds: ['/a:/x', '/b:/x/'] } },
+      'invalid-argument',
+      'Duplicate mount point: /x',
+    ],
+    ['a bind option', { HostConfig: { Binds: ['/a:/x:fast'] } }, 'invalid-argument', 'invalid mode: fast'],
+    [
+      'a mount of an image',
+      { HostConfig: { Mounts: [{ Type: 'image', Source: 'a', Target: '/b' }] } },
+      'unimplemented',
+      'mounts of type image',
+    ],
+    ['a relative working directory', { WorkingDir: 'a' }, 'invalid-argument', 'absolute path'],
+    ['a stop signal', { StopSignal: 'SIGFOO' }, 'invalid-argument', 'Invalid signal: SIGFOO'],
+    ['a soft constraint', { Env: ['constraint:node==~h1'] }, 'invalid-argument', 'soft constraints'],
+    ['a malformed constraint', { Labels: { 'atoll.constraints': 'h1' } }, 'invalid-argument', 'atoll.constraints'],
+    [
+      'a short health interval',
+      { Healthcheck: { Test: ['CMD', 'x'], Interval: 5 } },
+      'invalid-argument',
+      'interval in Healthcheck',
+    ],
+  ])('%s', (_name, body, reason, message) => {
+    let error: unknown;
+    try {
+      spec(body);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(reasonOf(error)).toBe(reason);
+    expect((error as Error).message).toContain(message);
+  });
+  test('an image without a command', () => {
+    expect(() => spec({}, {})).toThrow('no command specified');
+  });
+});
