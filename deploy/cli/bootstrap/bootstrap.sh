@@ -33,6 +33,9 @@ say 'building the TypeScript packages'
   fail 'the build failed, see above'
 }
 
+say 'bundling the services'
+"$node" deploy/cli/bootstrap/bundle.mjs "$root" "$tools/bundles" >&2 || fail 'the services could not be bundled, see above'
+
 say 'compiling the container shim'
 make --silent -C services/node-agent/native >&2 || fail 'the shim did not compile, see above' 'apt-get install gcc libc6-dev make'
 

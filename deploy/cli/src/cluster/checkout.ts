@@ -5,8 +5,10 @@ import { failedPrecondition } from '@atoll/errors';
 /** Root of the checkout (or installation) this command runs from. */
 export const CHECKOUT = join(import.meta.dirname, '../../../..');
 
+/** What Node runs for a service: its bundle when the launcher made some (`ATOLL_BUNDLES`), else the built package. */
 export function serviceEntry(service: string): string {
-  return join(CHECKOUT, 'services', service, 'dist', 'main.js');
+  const bundles = process.env['ATOLL_BUNDLES'];
+  return bundles ? join(bundles, `${service}.js`) : join(CHECKOUT, 'services', service, 'dist', 'main.js');
 }
 
 export const SHIM = join(CHECKOUT, 'services/node-agent/native/build/atoll-shim');

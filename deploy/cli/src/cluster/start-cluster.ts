@@ -27,7 +27,7 @@ export interface StartOptions {
 
 /** What people know a registry by; only the default cluster of a machine asks for it. */
 const REGISTRY_PORT = 5000;
-const START_LIMIT_MS = 300_000;
+const START_LIMIT_MS = 600_000;
 const SUPERVISOR_FLAGS = [
   '--max-semi-space-size=1',
   '--max-old-space-size=64',

@@ -7,7 +7,7 @@ import type { ServicePlan } from './service-process.ts';
 import { baseEnvironment } from './supervised-host.ts';
 import type { ServiceDefinition } from './supervised-service.ts';
 
-const READY_MS = 120_000;
+const READY_MS = 240_000;
 
 /** A service that runs on the machine itself, in a cgroup of its own. */
 export async function machineService(paths: ClusterPaths, plan: ServicePlan): Promise<ServiceDefinition> {

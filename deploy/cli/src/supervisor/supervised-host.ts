@@ -19,7 +19,7 @@ export interface SupervisedHostOptions {
   readonly changed: () => void;
 }
 
-const AGENT_READY_MS = 120_000;
+const AGENT_READY_MS = 240_000;
 const AGENT_STOP_MS = 8000;
 
 /** One host of this machine with its agent, and what can be done to it. */
