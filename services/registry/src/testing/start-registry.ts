@@ -13,9 +13,12 @@ import { Registry } from '../registry.ts';
 export interface TestRegistry {
   readonly http: string;
   readonly dataRoot: string;
+  readonly natsUrl: string;
   readonly pki: TestPki;
   images(role?: Role): Promise<Client<imageV1.ImageServiceService>>;
   blobs(role?: Role): Promise<Client<imageV1.BlobServiceService>>;
+  /** Deletes the names behind its back. */
+  loseNames(): Promise<void>;
   /** Ends it and begins anew on the same files and names. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -60,7 +63,11 @@ export async function startRegistry(environment: Record<string, string> = {}): P
       return `http://127.0.0.1:${running.httpPort}`;
     },
     dataRoot,
+    natsUrl: nats.url,
     pki,
+    loseNames: async () => {
+      await running.bus.manager.streams.delete('KV_atoll_registry');
+    },
     images: async (role = 'gateway') => (await channel(role)).client(imageV1.ImageServiceService),
     blobs: async (role = 'node') => (await channel(role)).client(imageV1.BlobServiceService),
     restart: async () => {

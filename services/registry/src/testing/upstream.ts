@@ -34,3 +34,13 @@ export async function startUpstream(handler: Handler): Promise<Upstream> {
     },
   };
 }
+
+export function respond(
+  response: ServerResponse,
+  status: number,
+  body: string | Buffer = '',
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { 'Content-Length': Buffer.byteLength(body), ...headers });
+  response.end(body);
+}

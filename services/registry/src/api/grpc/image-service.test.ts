@@ -2,64 +2,24 @@ import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { hasReason } from '@atoll/errors';
 import type { imageV1 } from '@atoll/proto';
 import type { Client } from '@atoll/rpc';
-import { pack } from 'tar-stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { bytesOf, digestOf, makeImage, makeTar, pushImage } from '../../testing/make-image.ts';
+import { failureOf, ImageCalls, NO_USE, streamOf } from '../../testing/calls.ts';
+import { digestOf, makeImage, makeTar, pushImage } from '../../testing/make-image.ts';
 import { startRegistry, type TestRegistry } from '../../testing/start-registry.ts';
 
 let registry: TestRegistry;
+let calls: ImageCalls;
 let images: Client<imageV1.ImageServiceService>;
 let blobs: Client<imageV1.BlobServiceService>;
 beforeAll(async () => {
   registry = await startRegistry();
   images = await registry.images();
+  calls = new ImageCalls(images);
   blobs = await registry.blobs();
 });
 afterAll(() => registry?.stop());
 
-beforeEach(async () => {
-  const { images: all } = await images.listImages({ all: true, filters: {} });
-  for (const { id } of all) await images.removeImage({ ...NO_USE, reference: id, force: true }).catch(() => undefined);
-});
-
-const NO_USE = { force: false, noPrune: false, inUse: {}, running: [] };
-
-async function* stream<T>(...items: T[]): AsyncGenerator<T> {
-  yield* items;
-}
-
-async function lines(source: AsyncIterable<{ progress: imageV1.Progress | undefined }>): Promise<imageV1.Progress[]> {
-  const all: imageV1.Progress[] = [];
-  for await (const { progress } of source) if (progress !== undefined) all.push(progress);
-  return all;
-}
-
-async function importTar(repository: string, tar: Uint8Array, changes: string[] = []): Promise<string> {
-  const start = { repository, tag: '', changes, message: '', platform: '' };
-  const answer = await lines(
-    images.importImage(
-      stream<imageV1.ImportImageRequest>(
-        { message: { $case: 'start', value: start } },
-        { message: { $case: 'data', value: Buffer.from(tar) } },
-      ),
-    ),
-  );
-  return answer.at(-1)?.status ?? '';
-}
-
-async function save(...references: string[]): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const { data } of images.saveImages({ references })) chunks.push(data);
-  return Buffer.concat(chunks);
-}
-
-const load = (bytes: Uint8Array) => lines(images.loadImages(stream({ data: Buffer.from(bytes) })));
-const resolve = async (reference: string) => (await images.resolveImage({ reference })).image;
-const failure = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'it worked',
-    (error: Error) => error.message,
-  );
+beforeEach(() => calls.removeAll());
 
 describe('blobs', () => {
   test('written, found, read from an offset', async () => {
@@ -67,7 +27,7 @@ describe('blobs', () => {
     const digest = digestOf(bytes);
     const half = bytes.subarray(0, 4);
     const rest = bytes.subarray(4);
-    const written = await blobs.writeBlob(stream({ digest, data: half }, { digest: '', data: rest }));
+    const written = await blobs.writeBlob(streamOf({ digest, data: half }, { digest: '', data: rest }));
     expect(written).toEqual({ digest, size: 10n });
     expect(await blobs.statBlob({ digest })).toEqual({ exists: true, size: 10n });
     const read: imageV1.ReadBlobResponse[] = [];
@@ -77,7 +37,7 @@ describe('blobs', () => {
   });
 
   test('an empty blob is a blob', async () => {
-    const { digest } = await blobs.writeBlob(stream({ digest: '', data: Buffer.alloc(0) }));
+    const { digest } = await blobs.writeBlob(streamOf({ digest: '', data: Buffer.alloc(0) }));
     const read: imageV1.ReadBlobResponse[] = [];
     for await (const part of blobs.readBlob({ digest, offset: 0n })) read.push(part);
     expect(read.map((part) => part.size)).toEqual([0n]);
@@ -85,7 +45,7 @@ describe('blobs', () => {
 
   test('wrong bytes are refused and nothing is kept', async () => {
     const digest = digestOf(Buffer.from('right'));
-    const wrong = blobs.writeBlob(stream({ digest, data: Buffer.from('wrong') }));
+    const wrong = blobs.writeBlob(streamOf({ digest, data: Buffer.from('wrong') }));
     expect(hasReason(await wrong.catch((error) => error), 'invalid-argument')).toBe(true);
     expect((await blobs.statBlob({ digest })).exists).toBe(false);
   });
@@ -106,8 +66,8 @@ describe('import', () => {
     ['zstd', (tar: Buffer) => zstdCompressSync(tar)],
   ])('a root file system: %s', async (_name, compress) => {
     const tar = await makeTar({ 'bin/sh': 'x'.repeat(100_000) });
-    const id = await importTar('busybox', compress(tar), ['CMD ["/bin/sh"]', 'ENV A=b']);
-    const image = await resolve('busybox');
+    const id = await calls.importTar('busybox', compress(tar), ['CMD ["/bin/sh"]', 'ENV A=b']);
+    const image = await calls.resolve('busybox');
     expect(image?.id).toBe(id);
     expect(image?.layers.map((layer) => layer.diffId)).toEqual([digestOf(tar)]);
     expect(JSON.parse(image?.config.toString() ?? '')).toMatchObject({
@@ -124,8 +84,8 @@ describe('import', () => {
     ['bzip2', Buffer.from('BZh91AY&SY'), [], /bzip2/],
     ['a change that is none', Buffer.alloc(1024), ['RUN true'], /RUN is not a valid change command/],
   ])('refused: %s', async (_name, bytes, changes, message) => {
-    expect(await failure(importTar('bad', bytes, changes))).toMatch(message);
-    expect(await failure(resolve('bad'))).toBe('No such image: bad:latest');
+    expect(await failureOf(calls.importTar('bad', bytes, changes))).toMatch(message);
+    expect(await failureOf(calls.resolve('bad'))).toBe('No such image: bad:latest');
   });
 });
 
@@ -142,14 +102,14 @@ describe('names', () => {
       hex.slice(0, 12),
       `sha256:${hex.slice(0, 8)}`,
     ]) {
-      expect((await resolve(reference))?.id, reference).toBe(made.configDigest);
+      expect((await calls.resolve(reference))?.id, reference).toBe(made.configDigest);
     }
-    expect(await failure(resolve('find/me'))).toBe('No such image: find/me:latest');
-    expect(await failure(resolve('Find/Me'))).toMatch(/must be lowercase/);
+    expect(await failureOf(calls.resolve('find/me'))).toBe('No such image: find/me:latest');
+    expect(await failureOf(calls.resolve('Find/Me'))).toMatch(/must be lowercase/);
   });
 
   test('tag, list, history', async () => {
-    const id = await importTar('a', await makeTar({ f: '1' }));
+    const id = await calls.importTar('a', await makeTar({ f: '1' }));
     await images.tagImage({ source: 'a', target: 'localhost:5000/b:two' });
     const { images: all } = await images.listImages({ all: false, filters: {} });
     expect(all.map((image) => [image.id, image.repoTags])).toEqual([[id, ['a:latest', 'localhost:5000/b:two']]]);
@@ -158,14 +118,14 @@ describe('names', () => {
   });
 
   test('a tag that moves leaves a dangling image, which prune removes', async () => {
-    const old = await importTar('m', await makeTar({ f: '1' }));
-    const fresh = await importTar('m', await makeTar({ f: '2' }));
+    const old = await calls.importTar('m', await makeTar({ f: '1' }));
+    const fresh = await calls.importTar('m', await makeTar({ f: '2' }));
     const dangling = await images.listImages({ all: false, filters: { dangling: { values: ['true'] } } });
     expect(dangling.images.map((image) => image.id)).toEqual([old]);
     const { removed, reclaimed } = await images.pruneImages({ filters: {}, inUse: {} });
     expect(removed.map((entry) => entry.deleted).filter(Boolean)).toContain(old);
     expect(reclaimed).toBe(2048n);
-    expect((await resolve('m'))?.id).toBe(fresh);
+    expect((await calls.resolve('m'))?.id).toBe(fresh);
   });
 });
 
@@ -193,7 +153,7 @@ describe('list filters', () => {
     ['unknown filter', { colour: { values: ['red'] } }, "invalid filter 'colour'"],
     ['bad flag', { dangling: { values: ['perhaps'] } }, "invalid filter 'dangling=[perhaps]'"],
   ])('%s', async (_name, filters, message) => {
-    expect(await failure(images.listImages({ all: false, filters }))).toBe(message);
+    expect(await failureOf(images.listImages({ all: false, filters }))).toBe(message);
   });
 });
 
@@ -201,45 +161,45 @@ describe('rmi', () => {
   const container = 'c'.repeat(64);
 
   test('the last name takes the image along', async () => {
-    const id = await importTar('r', await makeTar({ f: '1' }));
+    const id = await calls.importTar('r', await makeTar({ f: '1' }));
     const { removed } = await images.removeImage({ ...NO_USE, reference: 'r' });
     expect(removed.map((entry) => entry.untagged || entry.deleted).slice(0, 2)).toEqual(['r:latest', id]);
-    expect(await failure(resolve(id))).toBe(`No such image: ${id}`);
+    expect(await failureOf(calls.resolve(id))).toBe(`No such image: ${id}`);
   });
 
   test('one of two names only goes', async () => {
-    const id = await importTar('r', await makeTar({ f: '1' }));
+    const id = await calls.importTar('r', await makeTar({ f: '1' }));
     await images.tagImage({ source: 'r', target: 's' });
     const { removed } = await images.removeImage({ ...NO_USE, reference: 'r' });
     expect(removed).toEqual([{ untagged: 'r:latest', deleted: '' }]);
-    expect((await resolve('s'))?.id).toBe(id);
+    expect((await calls.resolve('s'))?.id).toBe(id);
   });
 
   test('conflicts in docker words', async () => {
-    const id = await importTar('r', await makeTar({ f: '1' }));
+    const id = await calls.importTar('r', await makeTar({ f: '1' }));
     const short = id.slice(7, 19);
     const inUse = { [id]: container };
-    expect(await failure(images.removeImage({ ...NO_USE, reference: 'r', inUse }))).toBe(
+    expect(await failureOf(images.removeImage({ ...NO_USE, reference: 'r', inUse }))).toBe(
       `conflict: unable to remove repository reference "r" (must force) - container cccccccccccc is using its referenced image ${short}`,
     );
-    expect(await failure(images.removeImage({ ...NO_USE, reference: id, inUse }))).toBe(
+    expect(await failureOf(images.removeImage({ ...NO_USE, reference: id, inUse }))).toBe(
       `conflict: unable to delete ${short} (must be forced) - image is being used by stopped container cccccccccccc`,
     );
-    expect(await failure(images.removeImage({ ...NO_USE, reference: id, force: true, inUse, running: [id] }))).toBe(
+    expect(await failureOf(images.removeImage({ ...NO_USE, reference: id, force: true, inUse, running: [id] }))).toBe(
       `conflict: unable to delete ${short} (cannot be forced) - image is being used by running container cccccccccccc`,
     );
     await images.tagImage({ source: 'r', target: 's' });
-    expect(await failure(images.removeImage({ ...NO_USE, reference: id }))).toBe(
+    expect(await failureOf(images.removeImage({ ...NO_USE, reference: id }))).toBe(
       `conflict: unable to delete ${short} (must be forced) - image is referenced in multiple repositories`,
     );
     const { removed } = await images.removeImage({ ...NO_USE, reference: id, force: true });
     expect(removed.map((entry) => entry.untagged || entry.deleted).slice(0, 3)).toEqual(['r:latest', 's:latest', id]);
-    expect(await failure(images.removeImage({ ...NO_USE, reference: 'r' }))).toBe('No such image: r:latest');
+    expect(await failureOf(images.removeImage({ ...NO_USE, reference: 'r' }))).toBe('No such image: r:latest');
   });
 
   test('a parent stays while a child is there and goes with it', async () => {
-    const base = await importTar('base', await makeTar({ f: '1' }));
-    const parent = await resolve('base');
+    const base = await calls.importTar('base', await makeTar({ f: '1' }));
+    const parent = await calls.resolve('base');
     const config = JSON.parse(parent?.config.toString() ?? '');
     const child = await images.createImage({
       config: Buffer.from(JSON.stringify({ ...config, author: 'me' })),
@@ -248,11 +208,11 @@ describe('rmi', () => {
       parent: base,
     });
     expect(child.image?.parent).toBe(base);
-    expect(await failure(images.removeImage({ ...NO_USE, reference: base, force: true }))).toMatch(
+    expect(await failureOf(images.removeImage({ ...NO_USE, reference: base, force: true }))).toMatch(
       /cannot be forced\) - image has dependent child images/,
     );
     await images.removeImage({ ...NO_USE, reference: 'base' });
-    expect((await resolve(base))?.repoTags).toEqual([]);
+    expect((await calls.resolve(base))?.repoTags).toEqual([]);
     const { removed } = await images.removeImage({ ...NO_USE, reference: 'child' });
     expect(removed.map((entry) => entry.deleted)).toContain(base);
   });
@@ -261,7 +221,7 @@ describe('rmi', () => {
 describe('create', () => {
   test('a config and layers become an image that clients can pull', async () => {
     const made = await makeImage({ layers: [{ a: '1' }, { b: '2' }] });
-    for (const layer of made.layers) await blobs.writeBlob(stream({ digest: layer.digest, data: layer.bytes }));
+    for (const layer of made.layers) await blobs.writeBlob(streamOf({ digest: layer.digest, data: layer.bytes }));
     const { image } = await images.createImage({
       config: made.config,
       layers: made.layers.map(({ digest, diffId }) => ({ digest, diffId, mediaType: '', size: 0n })),
@@ -284,105 +244,15 @@ describe('create', () => {
     const made = await makeImage({ layers: [{ never: 'stored' }] });
     const layers = made.layers.slice(skip).map(({ digest, diffId }) => ({ digest, diffId, mediaType: '', size: 0n }));
     const request = { config: made.config, layers, tags: ['x'], parent: '', ...change };
-    expect(await failure(images.createImage(request))).toMatch(message);
+    expect(await failureOf(images.createImage(request))).toMatch(message);
   });
 });
-
-describe('save and load', () => {
-  test.each([
-    ['plain', (bytes: Buffer) => bytes],
-    ['gzip', (bytes: Buffer) => gzipSync(bytes)],
-    ['zstd', (bytes: Buffer) => zstdCompressSync(bytes)],
-  ])('an image comes back as it went: %s', async (_name, compress) => {
-    const made = await makeImage({ layers: [{ a: 'x'.repeat(400_000) }, { b: '2' }] });
-    await pushImage(registry.http, 'sv', 'v1', made);
-    const archive = compress(await save('sv:v1'));
-    await images.removeImage({ ...NO_USE, reference: 'sv:v1' });
-    const said = await load(archive);
-    expect(said.at(-1)?.stream).toBe('Loaded image: sv:v1\n');
-    expect(await resolve('sv:v1')).toMatchObject({ id: made.configDigest, manifestDigest: made.manifestDigest });
-  });
-
-  test('all tags of a repository, and an image without one', async () => {
-    await importTar('multi', await makeTar({ f: '1' }));
-    await images.tagImage({ source: 'multi', target: 'multi:two' });
-    const id = await importTar('', await makeTar({ f: '3' }));
-    const archive = await save('multi', id);
-    for (const reference of ['multi:two', 'multi', id]) await images.removeImage({ ...NO_USE, reference });
-    const said = (await load(archive)).map((line) => line.stream).filter(Boolean);
-    expect(said).toEqual(['Loaded image: multi:latest\n', 'Loaded image: multi:two\n', `Loaded image ID: ${id}\n`]);
-  });
-
-  test('the old form of docker save, with a link for a layer and an id that lies', async () => {
-    const tar = await makeTar({ f: 'legacy' });
-    const config = {
-      architecture: 'amd64',
-      os: 'linux',
-      rootfs: { type: 'layers', diff_ids: [digestOf(tar), digestOf(tar)] },
-    };
-    const archive = pack();
-    archive.entry({ name: 'one/layer.tar' }, tar);
-    archive.entry({ name: 'two/layer.tar', type: 'symlink', linkname: '../one/layer.tar' });
-    archive.entry({ name: `${'0'.repeat(64)}.json` }, JSON.stringify(config));
-    archive.entry(
-      { name: 'manifest.json' },
-      JSON.stringify([
-        { Config: `${'0'.repeat(64)}.json`, RepoTags: ['old:1'], Layers: ['one/layer.tar', 'two/layer.tar'] },
-      ]),
-    );
-    await load(await bytesOf(archive));
-    expect(await resolve('old:1')).toMatchObject({ id: digestOf(Buffer.from(JSON.stringify(config))) });
-  });
-
-  test.each<[string, Record<string, string>, RegExp]>([
-    ['no manifest', { 'a.txt': 'x' }, /neither manifest.json .* nor index.json/],
-    ['a layer that is missing', { 'c.json': CONFIG_OF('x'), 'manifest.json': MANIFEST(['l.tar']) }, /no file "l.tar"/],
-    [
-      'another layer than stated',
-      { 'c.json': CONFIG_OF('x'), 'l.tar': 'y', 'manifest.json': MANIFEST(['l.tar']) },
-      /invalid diffID for layer 0/,
-    ],
-    [
-      'the wrong number of layers',
-      { 'c.json': CONFIG_OF('x'), 'manifest.json': MANIFEST([]) },
-      /layers length mismatch: expected 1, got 0/,
-    ],
-    ['a path outside', { 'c.json': CONFIG_OF('x'), 'manifest.json': MANIFEST(['../../../../etc/passwd']) }, /no file/],
-    [
-      'a hostile tag',
-      { 'c.json': CONFIG_OF('x'), 'l.tar': 'x', 'manifest.json': MANIFEST(['l.tar'], '../../x:1') },
-      /invalid reference format/,
-    ],
-    ['a key twice', { 'manifest.json': '[{"Config":"a","Config":"b"}]' }, /appears twice/],
-  ])('refused: %s', async (_name, files, message) => {
-    expect(await failure(load(await makeTar(files)))).toMatch(message);
-  });
-
-  test('an archive that ends early is refused', async () => {
-    const tar = await makeTar({ 'a.txt': 'x'.repeat(10_000) });
-    expect(await failure(load(tar.subarray(0, 5_000)))).toMatch(/no tar|Unexpected/);
-    expect(await failure(load(gzipSync(tar).subarray(0, 60)))).toMatch(/damaged|no tar/);
-  });
-
-  test('an unknown image is not found before anything is sent', async () => {
-    expect(await failure(save('nosuch'))).toBe('No such image: nosuch:latest');
-  });
-});
-
-function CONFIG_OF(layer: string): string {
-  const diff_ids = [digestOf(Buffer.from(layer))];
-  return JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids } });
-}
-
-function MANIFEST(layers: string[], tag = 'x:1'): string {
-  return JSON.stringify([{ Config: 'c.json', RepoTags: [tag], Layers: layers }]);
-}
 
 describe('usage', () => {
   test('counts every blob once', async () => {
     const before = (await images.getImageUsage({})).blobBytes;
     const tar = await makeTar({ unique: `${Math.random()}` });
-    await importTar('u', tar);
+    await calls.importTar('u', tar);
     const usage = await images.getImageUsage({});
     const own = usage.images.find((image) => image.repoTags.includes('u:latest'));
     expect(usage.blobBytes - before).toBeGreaterThan(BigInt(tar.length));
@@ -392,9 +262,10 @@ describe('usage', () => {
 });
 
 test('what was acknowledged is there after a restart', async () => {
-  const id = await importTar('keep', await makeTar({ f: 'kept' }));
+  const id = await calls.importTar('keep', await makeTar({ f: 'kept' }));
   await registry.restart();
   images = await registry.images();
+  calls = new ImageCalls(images);
   blobs = await registry.blobs();
-  expect((await resolve('keep'))?.id).toBe(id);
+  expect((await calls.resolve('keep'))?.id).toBe(id);
 });

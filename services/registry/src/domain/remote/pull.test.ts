@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
 import type { imageV1 } from '@atoll/proto';
 import type { Client } from '@atoll/rpc';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { failureOf, printedLines } from '../../testing/calls.ts';
 import { digestOf, type MadeImage, makeImage, pushImage } from '../../testing/make-image.ts';
 import { startRegistry, type TestRegistry } from '../../testing/start-registry.ts';
-import { type Handler, startUpstream, type Upstream } from '../../testing/upstream.ts';
+import { type Handler, respond, startUpstream, type Upstream } from '../../testing/upstream.ts';
 
 const HOST = process.arch === 'x64' ? 'amd64' : process.arch;
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -33,34 +33,9 @@ afterAll(async () => {
 });
 afterEach(() => upstream?.seen.splice(0));
 
-function respond(
-  response: ServerResponse,
-  status: number,
-  body: string | Buffer = '',
-  headers: Record<string, string> = {},
-) {
-  response.writeHead(status, { 'Content-Length': Buffer.byteLength(body), ...headers });
-  response.end(body);
-}
-
-async function lines(source: AsyncIterable<{ progress: imageV1.Progress | undefined }>): Promise<string[]> {
-  const all: string[] = [];
-  for await (const { progress } of source) {
-    if (progress === undefined || progress.status === 'Downloading' || progress.status === 'Pushing') continue;
-    all.push([progress.id, progress.status, progress.auxJson].filter(Boolean).join(': '));
-  }
-  return all;
-}
-
 const pull = (reference: string, change: Partial<imageV1.PullImageRequest> = {}) =>
-  lines(images.pullImage({ reference, platform: '', auth: undefined, allTags: false, ...change }));
-const push = (reference: string, auth?: imageV1.RegistryAuth) => lines(images.pushImage({ reference, auth }));
+  printedLines(images.pullImage({ reference, platform: '', auth: undefined, allTags: false, ...change }));
 const resolve = async (reference: string) => (await images.resolveImage({ reference })).image;
-const failure = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'it worked',
-    (error: Error) => error.message,
-  );
 const short = (digest: string | undefined) => (digest ?? '').slice(7, 19);
 
 /** Plays one repository with one image; `blob` may change how a layer is sent. */
@@ -128,7 +103,7 @@ describe('pull', () => {
     expect((await resolve(`multi/arch@${digestOf(Buffer.from(index))}`))?.id).toBe(mine.configDigest);
     await pull('multi/arch:v1', { platform: 'linux/s390x' });
     expect((await resolve('multi/arch:v1'))?.id).toBe(theirs.configDigest);
-    expect(await failure(pull('multi/arch:v1', { platform: 'linux/riscv64' }))).toBe(
+    expect(await failureOf(pull('multi/arch:v1', { platform: 'linux/riscv64' }))).toBe(
       'no matching manifest for linux/riscv64 in the manifest list entries',
     );
   });
@@ -141,13 +116,13 @@ describe('pull', () => {
   });
 
   test('what is not there', async () => {
-    expect(await failure(pull('hello-world:none'))).toMatch(
+    expect(await failureOf(pull('hello-world:none'))).toMatch(
       /^manifest for hello-world:none not found: manifest unknown: /,
     );
-    expect(await failure(pull('fake.example/a:b'))).toBe(
+    expect(await failureOf(pull('fake.example/a:b'))).toBe(
       'manifest for fake.example/a:b not found: manifest unknown: manifest unknown',
     );
-    expect(await failure(pull('127.0.0.1:1/a'))).toMatch(/cannot reach 127.0.0.1:1/);
+    expect(await failureOf(pull('127.0.0.1:1/a'))).toMatch(/cannot reach 127.0.0.1:1/);
   });
 
   test('a transfer that breaks goes on where it stopped', async () => {
@@ -174,10 +149,12 @@ describe('pull', () => {
     play = repository(image, (_request, response) =>
       respond(response, 200, Buffer.alloc(image.layers[0]?.bytes.length ?? 0, 'x')),
     );
-    expect(await failure(pull('fake.example/wrong'))).toBe(`filesystem layer verification failed for digest ${digest}`);
+    expect(await failureOf(pull('fake.example/wrong'))).toBe(
+      `filesystem layer verification failed for digest ${digest}`,
+    );
     play = repository(image, (_request, response) => respond(response, 200, Buffer.alloc(10_000)));
-    expect(await failure(pull('fake.example/wrong'))).toMatch(/more than the \d+ bytes its manifest says/);
-    expect(await failure(resolve('fake.example/wrong'))).toMatch(/^No such image/);
+    expect(await failureOf(pull('fake.example/wrong'))).toMatch(/more than the \d+ bytes its manifest says/);
+    expect(await failureOf(resolve('fake.example/wrong'))).toMatch(/^No such image/);
   });
 
   test('a redirect to another host does not get the credentials', async () => {
@@ -234,7 +211,7 @@ describe('pull', () => {
     await pull(`${registry.host}/site`, { auth });
     expect(tokens.seen.map((seen) => seen.authorization)).toEqual([undefined]);
     realm = 'file:///etc/passwd';
-    expect(await failure(pull(`${registry.host}/site`, { auth }))).toMatch(/no https address/);
+    expect(await failureOf(pull(`${registry.host}/site`, { auth }))).toMatch(/no https address/);
     await registry.stop();
     await tokens.stop();
   });
@@ -254,62 +231,7 @@ describe('pull', () => {
       response.destroy();
     });
     const request = { reference: 'fake.example/slow', platform: '', auth: undefined, allTags: false };
-    expect(await failure(lines(images.pullImage(request, { signal: abort.signal })))).not.toBe('it worked');
+    expect(await failureOf(printedLines(images.pullImage(request, { signal: abort.signal })))).not.toBe('it worked');
     await gone;
-  });
-});
-
-describe('push', () => {
-  test('in docker words; layers there already, mounted and pushed', async () => {
-    const base = other.http.replace('http://', '');
-    const image = await makeImage({ layers: [{ a: 'push' }, { b: 'push' }] });
-    await pushImage(own.http, 'pushed', 'v1', image);
-    await images.tagImage({ source: 'pushed:v1', target: `${base}/team/app:v1` });
-    const ids = image.layers.map((layer) => short(layer.diffId)).reverse();
-    const size = image.manifest.length;
-    const tail = [
-      `v1: digest: ${image.manifestDigest} size: ${size}`,
-      JSON.stringify({ Tag: 'v1', Digest: image.manifestDigest, Size: size }),
-    ];
-    expect(await push(`${base}/team/app:v1`)).toEqual([
-      `The push refers to repository [${base}/team/app]`,
-      ...ids.map((id) => `${id}: Preparing`),
-      ...ids.map((id) => `${id}: Pushed`),
-      ...tail,
-    ]);
-    const got = await fetch(`${other.http}/v2/team/app/manifests/v1`);
-    expect(Buffer.from(await got.arrayBuffer()).equals(image.manifest)).toBe(true);
-    expect((await push(`${base}/team/app:v1`)).slice(3, 5)).toEqual(ids.map((id) => `${id}: Layer already exists`));
-    await images.tagImage({ source: 'pushed:v1', target: `${base}/team/copy:v1` });
-    expect((await push(`${base}/team/copy`)).slice(3, 5)).toEqual(ids.map((id) => `${id}: Mounted from team/app`));
-    expect((await resolve('pushed:v1'))?.repoDigests).toContain(`${base}/team/app@${image.manifestDigest}`);
-  });
-
-  test('what is not there', async () => {
-    expect(await failure(push('nosuch'))).toBe('An image does not exist locally with the tag: nosuch');
-    await pushImage(own.http, 'there', 'v1', await makeImage());
-    expect(await failure(push('there:v2'))).toBe('tag does not exist: there:v2');
-  });
-
-  test('a registry that refuses', async () => {
-    play = (_request, response) =>
-      respond(response, 403, JSON.stringify({ errors: [{ code: 'DENIED', message: 'not for you' }] }));
-    await images.tagImage({ source: (await resolve('there:v1'))?.id ?? '', target: 'fake.example/no:1' });
-    expect(await failure(push('fake.example/no:1'))).toBe('denied: not for you');
-  });
-});
-
-describe("the cluster's own registry", () => {
-  test('push and pull of its name stay in the store', async () => {
-    const image = await makeImage({ layers: [{ o: 'own' }] });
-    await pushImage(own.http, 'app', 'v1', image);
-    const said = await pull('localhost:5000/app:v1');
-    expect(said).toContain(`${short(image.layers[0]?.digest)}: Already exists`);
-    expect((await resolve('localhost:5000/app:v1'))?.id).toBe(image.configDigest);
-    await images.tagImage({ source: 'app:v1', target: 'localhost:5000/team/new:v2' });
-    await push('localhost:5000/team/new:v2');
-    const got = await fetch(`${own.http}/v2/team/new/manifests/v2`);
-    expect(got.headers.get('docker-content-digest')).toBe(image.manifestDigest);
-    expect(await failure(pull('localhost:5000/app:v9'))).toMatch(/^manifest for localhost:5000\/app:v9 not found/);
   });
 });
