@@ -18,7 +18,8 @@ export const BUS = Symbol('Bus');
 export const SCHEDULER = Symbol('Scheduler');
 
 const HEARTBEAT_MS = 1_000;
-const TAKEOVER_GRACE_MS = 6_000;
+/** After a start or takeover hosts may be starting as well: nothing is placed anew before they had time to come. */
+const TAKEOVER_GRACE_MS = 26_000;
 
 /** The composition root of the scheduler. */
 @Module({

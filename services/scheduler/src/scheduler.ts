@@ -84,6 +84,7 @@ export class Scheduler {
     const desired = new NatsDesiredStore(bus, { replicas });
     const observed = new NatsObservedStore(bus, { replicas });
     await ensureDesiredState(desired, this.#options.stateDir, clusterId);
+    await observed.ensure();
     this.#events = new NatsEventBus(bus, { replicas });
     const desiredFeed = new Feed(desired.source(), { name: 'desired', onRegress: 'keep', log });
     const observedFeed = new Feed(observed.source(), { name: 'observed', onRegress: 'rebuilt', log });

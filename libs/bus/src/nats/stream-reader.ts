@@ -13,7 +13,9 @@ export type ReaderItem =
   | { readonly kind: 'live' };
 
 const HEARTBEAT_MS = 1_000;
-const SILENCE_MS = 3_500;
+/** Silence is counted in ticks, so a process that was starved itself does not take a queued heartbeat for a missing one. */
+const TICK_MS = 500;
+const SILENT_TICKS = 14;
 const INACTIVE_MS = 10_000;
 /** Header fields of JetStream's control messages (NATS ADR-15, push consumers). */
 const LAST_CONSUMER_SEQUENCE = 'Nats-Last-Consumer';
@@ -129,19 +131,19 @@ function answerControl(bus: Bus, message: Msg, delivered: number): void {
 /** Ends the subscription when the server was silent for too long while nobody was busy with its last message. */
 class Watchdog {
   busy = false;
-  #last = performance.now();
+  #ticks = 0;
   readonly #timer: NodeJS.Timeout;
 
   constructor(subscription: Subscription) {
     this.#timer = setInterval(() => {
-      if (!this.busy && performance.now() - this.#last > SILENCE_MS) subscription.unsubscribe();
-    }, HEARTBEAT_MS / 2);
+      if (!this.busy && ++this.#ticks > SILENT_TICKS) subscription.unsubscribe();
+    }, TICK_MS);
     this.#timer.unref();
   }
 
   alive(): void {
     this.busy = false;
-    this.#last = performance.now();
+    this.#ticks = 0;
   }
 
   stop(): void {
