@@ -37,11 +37,13 @@ export class AgentDelegate implements SessionDelegate {
 
   async welcomed(node: nodeV1.NodeRecord): Promise<void> {
     if (node.containerSubnet === '') return;
-    this.#network.configure(node.containerSubnet);
-    // A host whose bridge cannot be made still runs containers that need none; those that do say why they cannot start.
-    await this.#network.ready().catch((error: unknown) => {
+    try {
+      this.#network.configure(node.containerSubnet);
+      await this.#network.ready();
+    } catch (error) {
+      // A host whose bridge cannot be made still runs containers that need none; those that do say why they cannot start.
       this.#logger.error({ err: error }, 'the bridge network cannot be made');
-    });
+    }
   }
 
   obey(order: nodeV1.Order): Promise<nodeV1.OrderResult> {

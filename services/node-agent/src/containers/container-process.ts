@@ -1,4 +1,4 @@
-import { asAtollError } from '@atoll/errors';
+import { asAtollError, hasReason } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { LayerLease } from '../images/layer-store.ts';
@@ -7,6 +7,7 @@ import { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
 import { type ExitRecord, endOf, unknownExit } from './exit-record.ts';
 import type { Launcher } from './launcher.ts';
+import { recognised } from './recognised.ts';
 import { FIRST_DELAY_MS, restartDelay } from './restart-policy.ts';
 import { RestartTimer } from './restart-timer.ts';
 import { startExitCode, startFailure } from './start-failure.ts';
@@ -124,6 +125,12 @@ export class ContainerProcess {
     await this.#launcher.settle(id, ipAddress);
   }
 
+  detach(): void {
+    this.#timer.cancel();
+    this.#run.over = true;
+    this.#run.client?.close();
+  }
+
   releaseLayers(): void {
     this.#lease?.release();
     this.#lease = undefined;
@@ -131,33 +138,9 @@ export class ContainerProcess {
 
   /** The agent has started again: finds what runs, learns what ended meanwhile, clears what is half made. */
   async recover(): Promise<void> {
-    const record = this.#options.record();
     const before = this.#book.status;
-    const run = new ContainerRun();
-    this.#lease = this.#launcher.options.layers.retain(record.spec?.image?.layers ?? []);
-    try {
-      const observe = (state: ShimState): void => this.#observe(run, state);
-      const client = await this.#launcher.reconnect(record, before, observe, this.#options.life);
-      run.client = client;
-      this.#run = run;
-      this.#watch(run);
-      await this.#recognise(await client.state(AbortSignal.timeout(REQUEST_MS)));
-    } catch (error) {
-      this.#options.logger.debug({ err: error }, 'no supervisor found');
-      await this.#recoverEnded(before);
-    }
-  }
-
-  async #recognise(state: ShimState): Promise<void> {
-    const now = { pid: state.pid, startedAtNs: state.startedAt };
-    if (state.status === 'running' && this.#book.state !== S.RUNNING)
-      await this.#book.change({ ...now, state: S.RUNNING });
-    if (state.status === 'paused') {
-      if (this.#book.state !== S.RUNNING && this.#book.state !== S.PAUSED)
-        await this.#book.change({ ...now, state: S.RUNNING });
-      await this.#book.change({ ...now, state: S.PAUSED });
-    }
-    if (state.status === 'created' && this.#book.state === S.CREATING) await this.#book.change({ state: S.CREATED });
+    this.#lease = this.#launcher.options.layers.retain(this.#options.record().spec?.image?.layers ?? []);
+    if (!(await this.#connect(new ContainerRun()))) await this.#recoverEnded(before);
   }
 
   async #recoverEnded(before: containerV1.ContainerStatus): Promise<void> {
@@ -243,16 +226,35 @@ export class ContainerProcess {
     if (state.status === 'exited') this.#options.enqueue(() => this.#end(run, { ...state, lost: false }));
   }
 
-  /** A supervisor that goes without a word: what it, or the clean-up after it, has written down counts. */
+  /** A supervisor that hangs up: it may be there still; else what it, or the clean-up after it, has written down counts. */
   #watch(run: ContainerRun): void {
     void run.client?.closed.then(() =>
       this.#options.enqueue(async () => {
         if (run.over || run !== this.#run) return;
         const { id, startedAtNs } = this.#book.status;
+        if (await this.#connect(run)) return;
         await this.#launcher.cleanUp(id);
         await this.#end(run, (await this.#launcher.exitRecord(id)) ?? unknownExit(startedAtNs));
       }),
     );
+  }
+
+  /** False when no supervisor answers. */
+  async #connect(run: ContainerRun): Promise<boolean> {
+    const observe = (state: ShimState): void => this.#observe(run, state);
+    const { life } = this.#options;
+    try {
+      const client = await this.#launcher.reconnect(this.#options.record(), this.#book.status, observe, life);
+      run.client = client;
+      this.#run = run;
+      this.#watch(run);
+      const found = await client.state(AbortSignal.timeout(REQUEST_MS));
+      for (const change of recognised(found, this.#book.state)) await this.#book.change(change);
+      return true;
+    } catch (error) {
+      if (!hasReason(error, 'unavailable')) throw error;
+      return false;
+    }
   }
 
   async #end(run: ContainerRun, exit: ExitRecord): Promise<void> {

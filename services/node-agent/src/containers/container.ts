@@ -204,8 +204,7 @@ export class Container {
 
   /** Lets go of the container without touching it: the agent ends, the container goes on. */
   detach(): void {
-    this.#process.cancelRestart();
-    this.#process.run.client?.close();
+    this.#process.detach();
   }
 
   async #stop(signal: string, seconds: number | undefined, final: boolean): Promise<boolean> {

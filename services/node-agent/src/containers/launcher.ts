@@ -1,5 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
-import { cancelled } from '@atoll/errors';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cancelled, hasReason } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
@@ -41,6 +42,8 @@ export interface Launched {
 }
 
 const PARALLEL_LAUNCHES = 8;
+const CLEAN_UP_MS = 30_000;
+const CLEAN_UP_PAUSE_MS = 20;
 
 /** Makes what a container needs on this host, and takes it down. Knows no states. */
 export class Launcher {
@@ -103,7 +106,17 @@ export class Launcher {
 
   /** Takes down what a supervisor has left that was killed; afterwards the exit record says how the run ended. */
   async cleanUp(id: string): Promise<void> {
-    await this.options.tools.cleanup(this.options.files.directory(id), AbortSignal.timeout(30_000));
+    const { tools, files } = this.options;
+    const deadline = AbortSignal.timeout(CLEAN_UP_MS);
+    for (;;) {
+      try {
+        return await tools.cleanup(files.directory(id), deadline);
+      } catch (error) {
+        // It lives, taking things down itself: let it.
+        if (!hasReason(error, 'conflict') || deadline.aborted) throw error;
+        await sleep(CLEAN_UP_PAUSE_MS);
+      }
+    }
   }
 
   /** How the last run ended, if its end was written down. */

@@ -4,8 +4,12 @@ import { DEFAULT_LOG_LIMITS, type LogPlan } from '../runtime/plan.ts';
 
 const UNITS: Readonly<Record<string, bigint>> = { '': 1n, b: 1n, k: 1024n, m: 1024n ** 2n, g: 1024n ** 3n };
 
+/** The shim always has a log; of a container without one it keeps next to nothing. */
+const UNREAD = { maxBytes: 65_536n, maxFiles: 1 } as const;
+
 /** Docker's log options `max-size` and `max-file`; bounded also when none is given. Throws invalid-argument. */
 export function logPlan(log: containerV1.LogConfig | undefined, directory: string): LogPlan {
+  if (log?.type === 'none') return { directory, ...UNREAD };
   const options = log?.config ?? {};
   const size = options['max-size'];
   const files = options['max-file'];

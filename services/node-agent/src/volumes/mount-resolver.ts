@@ -50,7 +50,7 @@ export class MountResolver {
         volumePaths[mount.source] = path;
         plans.push(bind(mount, path));
       } else if (mount.type === 'bind') {
-        plans.push(bind(mount, await bindSource(mount.source, false, this.#dataRoot)));
+        plans.push(bind(mount, await bindSource(mount.source, this.#dataRoot)));
       } else {
         throw invalidArgument(`mount type "${mount.type}" is unknown: bind, volume and tmpfs are there`);
       }

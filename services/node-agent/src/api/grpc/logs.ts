@@ -1,3 +1,4 @@
+import { unimplemented } from '@atoll/errors';
 import { runtimeV1 } from '@atoll/proto';
 import type { CallContext } from '@atoll/rpc';
 import type { ContainerManager } from '../../containers/container-manager.ts';
@@ -10,6 +11,9 @@ export async function* logs(
   context: CallContext,
 ): AsyncIterable<runtimeV1.LogsResponse> {
   const container = containers.get(request.containerId);
+  if (container.record.spec?.log?.type === 'none') {
+    throw unimplemented('configured logging driver does not support reading');
+  }
   const lines = readLog(container.logDirectory, {
     stdout: request.stdout,
     stderr: request.stderr,
