@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { invalidArgument } from '@atoll/errors';
 import type { Command } from 'commander';
 import { terminalStyle } from '../progress/terminal-style.ts';
 import { foreignMarks } from '../testing/foreign-clusters.ts';
@@ -27,6 +28,8 @@ export function addTest(program: Command): void {
     .option('--only <parts>', `comma-separated parts: ${PARTS.join(', ')}`)
     .action(async (filters: readonly string[], flags: TestFlags) => {
       const wanted = flags.only?.split(',') ?? PARTS;
+      const unknown = wanted.filter((part) => !PARTS.some((known) => known === part));
+      if (unknown.length > 0) throw invalidArgument(`no part ${unknown.join(', ')}: there are ${PARTS.join(', ')}`);
       const before = new Set(await kernelObjects());
       const counts: TestCounts[] = [];
       for (const part of PARTS) if (wanted.includes(part)) counts.push(await runPart(part, filters));

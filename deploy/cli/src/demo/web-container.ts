@@ -56,7 +56,7 @@ export async function inspectWebContainer(docker: DockerApi, name: string): Prom
 
 /** Its page's text. Errors: internal when it is not the page of this container on this host. */
 export async function requestPage(container: WebContainer): Promise<string> {
-  const url = `http://127.0.0.1:${container.port}/cgi-bin/page.cgi`;
+  const url = `http://127.0.0.1:${container.port}/`;
   const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_MS), headers: { connection: 'close' } });
   const text = await response.text();
   const sentence = /<p>(.*)<\/p>/.exec(text)?.[1]?.replace(/<\/?b>/g, '') ?? '';

@@ -47,7 +47,8 @@ async function namespaces(): Promise<readonly string[]> {
 
 /** Shims and services of this checkout, by their executables; not whatever else mentions them. */
 async function processes(): Promise<readonly string[]> {
-  const programs = /(\/atoll-shim|\/supervisor-main\.js|\/(services\/[a-z-]+\/dist\/main|\.tools\/bundles\/[a-z-]+)\.js)$/;
+  const programs =
+    /(\/atoll-shim|\/supervisor-main\.js|\/(services\/[a-z-]+\/dist\/main|\.tools\/bundles\/[a-z-]+)\.js)$/;
   const found: string[] = [];
   for (const pid of (await names('/proc')).filter((name) => /^\d+$/.test(name))) {
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
