@@ -6,6 +6,7 @@ import { FakeProcess } from './fake-process.ts';
 
 const { ContainerState } = containerV1;
 const { StdStream } = runtimeV1;
+const ENDED: readonly containerV1.ContainerState[] = [ContainerState.EXITED, ContainerState.REMOVED];
 
 interface Held {
   readonly record: containerV1.ContainerRecord;
@@ -182,7 +183,7 @@ export class FakeAgent {
     await this.#until(held, () => {
       const { state, seq } = held.status;
       if (condition === 'removed') return state === ContainerState.REMOVED;
-      if (condition === 'next-exit') return seq > begin && state === ContainerState.EXITED;
+      if (condition === 'next-exit') return seq > begin && ENDED.includes(state);
       return state !== ContainerState.RUNNING;
     });
     yield runtimeV1.WaitResponse.fromPartial({ exitCode: held.status.exitCode, status: held.status });

@@ -111,7 +111,7 @@ export class FakeStore {
       if (message?.$case === 'options') options = message.value;
       else if (message?.$case === 'context') this.received += message.value.length;
     }
-    yield { message: { $case: 'stream', value: 'Step 1/1 : FROM busybox\n' } };
+    if (!options.quiet) yield { message: { $case: 'stream', value: 'Step 1/1 : FROM busybox\n' } };
     if (options.target === 'broken') {
       yield { message: { $case: 'failure', value: { message: 'it failed', code: 3, line: 1 } } };
       return;
