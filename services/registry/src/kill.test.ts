@@ -106,7 +106,7 @@ describe('kill -9', { timeout: LONG_MS }, () => {
 
   test('at any moment of pushes: every blob on the disk is whole, what was acknowledged is there', async () => {
     const acknowledged: string[] = [];
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       const pushing = Promise.allSettled(
         Array.from({ length: 12 }, async (_, i) => {
           const bytes = randomBytes(50_000 + i * 20_000);
