@@ -1,4 +1,5 @@
 import { eventV1 } from '@atoll/proto';
+import { nowNs } from '../processes/clock.ts';
 import type { Container } from './container.ts';
 
 /** A Docker event about a container that only this host sees. */
@@ -13,7 +14,7 @@ export function containerEvent(
     action,
     actorId: id,
     attributes: { ...spec?.labels, name: spec?.name ?? '', image: spec?.image?.reference ?? '', ...extra },
-    timeNs: BigInt(Date.now()) * 1_000_000n,
+    timeNs: nowNs(),
     nodeId,
   });
 }

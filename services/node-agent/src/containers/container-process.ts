@@ -2,6 +2,7 @@ import { asAtollError, hasReason } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { LayerLease } from '../images/layer-store.ts';
+import { nowNs } from '../processes/clock.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
@@ -253,6 +254,7 @@ export class ContainerProcess {
       return true;
     } catch (error) {
       if (!hasReason(error, 'unavailable')) throw error;
+      run.client = undefined;
       return false;
     }
   }
@@ -297,8 +299,4 @@ export class ContainerProcess {
   get #bundle(): string {
     return this.#launcher.options.files.directory(this.#book.status.id);
   }
-}
-
-function nowNs(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
 }

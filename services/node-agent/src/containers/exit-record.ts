@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nowNs } from '../processes/clock.ts';
 import type { ProcessExit } from '../runtime/shim-state.ts';
 import type { StatusChange } from './status-book.ts';
 
@@ -27,8 +28,7 @@ export function parseExitRecord(text: string): ExitRecord | undefined {
 
 /** For a run of which not even that is known. Docker's code. */
 export function unknownExit(startedAt: bigint): ExitRecord {
-  const finishedAt = BigInt(Date.now()) * 1_000_000n;
-  return { code: 255, signal: 0, oomKilled: false, startedAt, finishedAt, lost: true };
+  return { code: 255, signal: 0, oomKilled: false, startedAt, finishedAt: nowNs(), lost: true };
 }
 
 /** What a status says after the end of a run, but for the state. */

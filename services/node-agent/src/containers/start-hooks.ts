@@ -11,10 +11,10 @@ export class StartHooks {
     return () => this.#waiting.delete(hook);
   }
 
-  /** Calls each once. Rejects when one does. */
+  /** Calls each once. One that fails has to tell its own party: the container starts without it. */
   async fire(bundle: string): Promise<void> {
     const hooks = [...this.#waiting];
     this.#waiting.clear();
-    await Promise.all(hooks.map((hook) => hook(bundle)));
+    await Promise.allSettled(hooks.map((hook) => hook(bundle)));
   }
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { isActive } from '../containers/container-states.ts';
+import { nowNs } from '../processes/clock.ts';
 import type { CgroupReader } from './cgroup-reader.ts';
 import { networkCounters } from './network-counters.ts';
 
@@ -42,7 +43,7 @@ export class StatsSampler {
   }
 
   async #sample(container: Container, before: runtimeV1.StatsResponse | undefined): Promise<runtimeV1.StatsResponse> {
-    const readNs = BigInt(Date.now()) * 1_000_000n;
+    const readNs = nowNs();
     if (!isActive(container.status.state)) return runtimeV1.StatsResponse.fromPartial({ readNs: 0n });
     const [group, networks, systemUsage] = await Promise.all([
       this.#reader.sample(this.#cgroupPath(container.id)),

@@ -94,8 +94,18 @@ export class TestScheduler {
   async *#session(requests: AsyncIterable<nodeV1.SessionRequest>): AsyncIterable<nodeV1.SessionResponse> {
     const orders = new AsyncQueue<nodeV1.SessionResponse>(1_024);
     const reading = this.#read(requests, orders);
-    reading.catch(() => undefined).finally(() => orders.end());
+    reading.catch(() => undefined).finally(() => this.#ended(orders));
     yield* orders;
+  }
+
+  /** Orders without an answer by now will never get one. */
+  #ended(orders: AsyncQueue<nodeV1.SessionResponse>): void {
+    orders.end();
+    if (this.#orders !== undefined && this.#orders !== orders) return;
+    for (const [orderId, answer] of this.#results) {
+      answer(nodeV1.OrderResult.fromPartial({ orderId, code: 14, message: 'the session ended', reason: 'unavailable' }));
+    }
+    this.#results.clear();
   }
 
   async #read(
@@ -119,7 +129,7 @@ export class TestScheduler {
     this.hello = hello;
     this.hellos++;
     const node = { id: this.nodeId, index: 1, containerSubnet: this.subnet };
-    const value = { node, epoch: this.epoch, heartbeatIntervalMs: 200, clusterId: 'test-cluster' };
+    const value = { node, epoch: this.epoch, heartbeatIntervalMs: 10_000, clusterId: 'test-cluster' };
     orders.push({ message: { $case: 'welcome', value: nodeV1.Welcome.fromPartial(value) } });
     for (const status of hello.containers) this.#observe(status);
     this.#orders = orders;

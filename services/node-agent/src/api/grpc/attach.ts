@@ -82,9 +82,13 @@ class Attachment {
     this.registered = container
       .whenPrepared(async (bundle) => {
         const { stdin, stdout, stderr } = start;
-        const session = await attachShim(bundle, { stdin, stdout, stderr }, signal);
-        this.#session = session;
-        resolve(session);
+        try {
+          this.#session = await attachShim(bundle, { stdin, stdout, stderr }, signal);
+          resolve(this.#session);
+        } catch (error) {
+          reject(error);
+          throw error;
+        }
       })
       .then((withdraw) => {
         this.#withdraw = withdraw;

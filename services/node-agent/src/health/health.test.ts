@@ -1,0 +1,86 @@
+import { containerV1 } from '@atoll/proto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TestHost } from '../testing/test-host.ts';
+import { afterProbe, type HealthState, healthRules, probeDelay } from './health-rules.ts';
+
+const SECOND = 1_000_000_000n;
+const check = (more: object) => containerV1.Healthcheck.fromPartial({ test: ['CMD', 'true'], ...more });
+
+describe('rules', () => {
+  test.each([
+    ['none given', undefined],
+    ['switched off', check({ test: ['NONE'] })],
+    ['empty', check({ test: [] })],
+  ])('%s', (_name, given) => {
+    expect(healthRules(given)).toBeUndefined();
+  });
+
+  test("docker's defaults, and its shell", () => {
+    expect(healthRules(check({ test: ['CMD-SHELL', 'a | b'] }))).toEqual({
+      argv: ['/bin/sh', '-c', 'a | b'],
+      intervalMs: 30_000,
+      timeoutMs: 30_000,
+      startPeriodMs: 0,
+      startIntervalMs: 5_000,
+      retries: 3,
+    });
+  });
+
+  test.each([
+    ['one success', [true], 'healthy'],
+    ['two failures are not enough', [false, false], 'starting'],
+    ['three are', [false, false, false], 'unhealthy'],
+    ['a success in between counts anew', [false, false, true, false, false], 'healthy'],
+    ['back to health', [false, false, false, true], 'healthy'],
+  ])('%s', (_name, probes, want) => {
+    const rules = healthRules(check({}));
+    if (!rules) throw new Error('no rules');
+    const start: HealthState = { health: 'starting', failures: 0 };
+    expect(probes.reduce((state, ok) => afterProbe(rules, state, ok, 0), start).health).toBe(want);
+  });
+
+  test('failures of the start period do not count, and it is probed more often', () => {
+    const rules = healthRules(check({ startPeriod: 10n * SECOND, startInterval: SECOND }));
+    if (!rules) throw new Error('no rules');
+    const start: HealthState = { health: 'starting', failures: 0 };
+    expect(afterProbe(rules, start, false, 9_999)).toEqual(start);
+    expect(afterProbe(rules, start, false, 10_000)).toEqual({ health: 'starting', failures: 1 });
+    expect(probeDelay(rules, start, 0)).toBe(1_000);
+    expect(probeDelay(rules, start, 10_000)).toBe(30_000);
+  });
+});
+
+describe('a container with a check', { timeout: 120_000 }, () => {
+  let host: TestHost;
+  beforeAll(async () => {
+    host = await TestHost.create();
+  });
+  afterAll(async () => {
+    await host?.dispose();
+  });
+
+  test('becomes healthy, then not, and says so', async () => {
+    const healthcheck = { test: ['CMD', 'test', '-e', '/tmp/well'], interval: SECOND / 10n, retries: 2n };
+    const record = host.record(['sh', '-c', 'touch /tmp/well; sleep 1; rm /tmp/well; sleep 1000'], { healthcheck });
+    await host.ensure(record);
+    await host.start(record);
+    const seen = (health: string) =>
+      host.scheduler.status((status) => status.id === record.id && status.health === health);
+    await seen('starting');
+    await seen('healthy');
+    await seen('unhealthy');
+    expect(host.scheduler.events).toEqual(
+      expect.arrayContaining(['health_status: healthy', 'health_status: unhealthy']),
+    );
+    await host.remove(record);
+  });
+
+  test('a probe that hangs is ended', async () => {
+    const healthcheck = { test: ['CMD', 'sleep', '987'], interval: SECOND / 10n, timeout: SECOND / 5n, retries: 1n };
+    const record = host.record(['sleep', '1000'], { healthcheck });
+    await host.ensure(record);
+    await host.start(record);
+    await host.scheduler.status(({ id, health }) => id === record.id && health === 'unhealthy');
+    await host.remove(record);
+  });
+});
