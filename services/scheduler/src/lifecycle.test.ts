@@ -1,4 +1,3 @@
-import { connectBus, NatsEventBus } from '@atoll/bus';
 import { failedPrecondition } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -269,32 +268,5 @@ describe('rename and update', () => {
     await expect(
       api().updateContainer({ id, resources: resources({ memory: 1024n ** 4n }), restartPolicy: undefined }),
     ).rejects.toMatchObject({ reason: 'conflict' });
-  });
-});
-
-describe('events', () => {
-  test("a container's life, with the attributes of docker, in order", async () => {
-    const bus = await connectBus({ servers: [cluster.nats.url], name: 'events' });
-    const events = new NatsEventBus(bus);
-    const record = await create({ labels: { tier: 'web', name: 'spoofed' } });
-    const { id } = record;
-    await api().startContainer({ id });
-    await api().stopContainer({ id, ...stopped });
-    await api().removeContainer({ id, force: false, volumes: false });
-    const found: string[] = [];
-    for await (const event of events.subscribe({ sinceNs: 0n, signal: AbortSignal.timeout(10_000) })) {
-      if (event.actorId !== id) continue;
-      found.push(event.action + (event.attributes['exitCode'] === undefined ? '' : ` ${event.attributes['exitCode']}`));
-      expect(event.attributes).toMatchObject({
-        image: 'busybox',
-        name: record.spec?.name,
-        tier: 'web',
-        'atoll.node': record.nodeId,
-      });
-      if (event.action === 'destroy') break;
-    }
-    expect(found).toEqual(['create', 'start', 'kill', 'die 143', 'stop', 'destroy']);
-    await events.close();
-    await bus.close();
   });
 });

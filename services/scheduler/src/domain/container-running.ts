@@ -119,18 +119,24 @@ export class ContainerRunning {
       const ran = isActive(this.#status(id));
       const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
       if (ran) this.#tellKill(record, request.signal || record.spec.stopSignal || 'TERM');
-      const [stored, outcome] = await Promise.all([
-        wanted === record ? record : this.#parts.writes.putContainer(wanted),
-        this.#parts.orders.send(nodeV1.Action.RESTART, wanted, {
-          signal,
-          signalName: request.signal,
-          timeoutSeconds: seconds,
-          waitMs: seconds < 0n ? undefined : Number(seconds) * 1_000 + START_SLACK_MS,
-        }),
-      ]);
-      if (ran) this.#parts.events.container(stored, 'stop');
-      this.#parts.events.container(stored, 'restart');
-      return { record: stored, status: outcome.status ?? this.#status(id), unchanged: false };
+      const stopEnds = ran ? this.#parts.observations.expectStop(wanted) : undefined;
+      try {
+        const [stored, outcome] = await Promise.all([
+          wanted === record ? record : this.#parts.writes.putContainer(wanted),
+          this.#parts.orders.send(nodeV1.Action.RESTART, wanted, {
+            signal,
+            signalName: request.signal,
+            timeoutSeconds: seconds,
+            waitMs: seconds < 0n ? undefined : Number(seconds) * 1_000 + START_SLACK_MS,
+          }),
+        ]);
+        stopEnds?.(true);
+        this.#parts.events.container(stored, 'restart');
+        return { record: stored, status: outcome.status ?? this.#status(id), unchanged: false };
+      } catch (error) {
+        stopEnds?.(false);
+        throw error;
+      }
     });
   }
 

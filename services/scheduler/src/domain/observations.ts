@@ -7,6 +7,7 @@ import { eventsBetween } from './status-events.ts';
 export class Observations {
   readonly #writer: ObservedWriter;
   readonly #events: ClusterEvents;
+  readonly #stopping = new Set<string>();
   readonly #statuses = new Map<string, containerV1.ContainerStatus>();
 
   constructor(writer: ObservedWriter, events: ClusterEvents, known: Iterable<containerV1.ContainerStatus>) {
@@ -34,8 +35,20 @@ export class Observations {
     if (previous === undefined && quiet) return true;
     for (const event of eventsBetween(comparable(previous, status), status)) {
       this.#events.container(record, event.action, event.attributes);
+      if (event.action === 'die' && this.#stopping.delete(record.id)) this.#events.container(record, 'stop');
     }
     return true;
+  }
+
+  /**
+   * The next end of this container is a stop: told right after it, before a new start. The answer ends the expectation; a stop
+   * that was `done` and not seen to end anything is told then.
+   */
+  expectStop(record: containerV1.ContainerRecord): (done: boolean) => void {
+    this.#stopping.add(record.id);
+    return (done) => {
+      if (this.#stopping.delete(record.id) && done) this.#events.container(record, 'stop');
+    };
   }
 
   /** Its host is gone: what was last seen, with the reason. */

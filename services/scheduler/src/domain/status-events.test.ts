@@ -16,6 +16,12 @@ test.each([
   ['made', undefined, status(S.CREATED), []],
   ['started', status(S.CREATED), status(S.RUNNING, 1n), ['start']],
   ['ended', status(S.RUNNING, 1n), status(S.EXITED, 1n, 4n, 3), ['die 3 3s']],
+  [
+    'killed for its memory',
+    status(S.RUNNING, 1n),
+    { ...status(S.EXITED, 1n, 2n, 137), oomKilled: true },
+    ['oom', 'die 137 1s'],
+  ],
   ['started and ended unseen', status(S.CREATED), status(S.EXITED, 1n, 2n, 1), ['start', 'die 1 1s']],
   ['first seen when it had ended', undefined, status(S.EXITED, 1n, 2n, 1), ['start', 'die 1 1s']],
   ['ended, to be restarted', status(S.RUNNING, 1n), status(S.RESTARTING, 1n, 2n, 1), ['die 1 1s']],

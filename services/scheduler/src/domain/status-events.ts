@@ -1,7 +1,7 @@
 import { containerV1 } from '@atoll/proto';
 
 export interface StatusEvent {
-  readonly action: 'start' | 'die' | 'pause' | 'unpause';
+  readonly action: 'start' | 'oom' | 'die' | 'pause' | 'unpause';
   readonly attributes: Readonly<Record<string, string>>;
 }
 
@@ -21,6 +21,7 @@ export function eventsBetween(
   const active = next.state === ContainerState.RUNNING || next.state === ContainerState.PAUSED;
   const startFirst = started && finished && next.finishedAtNs >= next.startedAtNs;
   if (startFirst) events.push({ action: 'start', attributes: {} });
+  if (finished && next.oomKilled) events.push({ action: 'oom', attributes: {} });
   if (finished) events.push({ action: 'die', attributes: dieAttributes(next) });
   if (started && !startFirst) events.push({ action: 'start', attributes: {} });
   if (previous && !started && active) {

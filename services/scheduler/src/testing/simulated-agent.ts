@@ -172,7 +172,7 @@ export class SimulatedAgent {
       }
       this.#epoch = order.epoch;
       await this.#options.onOrder?.(order);
-      result = { code: 0, ...this.containers.obey(order) };
+      result = { code: 0, ...this.containers.obey(order, (status) => this.report(status)) };
     } catch (error) {
       const refusal = asAtollError(error);
       result = { code: grpcCodeOf(refusal.reason), reason: refusal.reason, message: refusal.message };

@@ -12,6 +12,7 @@ export interface SimulatedOutcome {
 export class SimulatedContainers {
   readonly #nodeId: string;
   readonly #containers = new Map<string, containerV1.ContainerStatus>();
+  #tell: ((status: containerV1.ContainerStatus) => void) | undefined;
   /** Orders carried out, `START <id>` and so on, oldest first. */
   readonly journal: string[] = [];
 
@@ -45,7 +46,17 @@ export class SimulatedContainers {
     return this.#change(id, { state: ContainerState.EXITED, exitCode, finishedAtNs: nowNs(), pid: 0 });
   }
 
-  obey(order: nodeV1.Order): SimulatedOutcome {
+  /** Carries an order out and tells each status on the way, as an agent does. */
+  obey(order: nodeV1.Order, tell: (status: containerV1.ContainerStatus) => void): SimulatedOutcome {
+    this.#tell = tell;
+    try {
+      return this.#carryOut(order);
+    } finally {
+      this.#tell = undefined;
+    }
+  }
+
+  #carryOut(order: nodeV1.Order): SimulatedOutcome {
     const record = order.record;
     if (!record) throw conflict('an order without a record');
     const { id } = record;
@@ -122,6 +133,7 @@ export class SimulatedContainers {
     const status = this.#get(id);
     const next = { ...status, ...change, seq: status.seq + 1n };
     this.#containers.set(id, next);
+    this.#tell?.(next);
     return next;
   }
 

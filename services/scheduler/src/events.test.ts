@@ -1,0 +1,81 @@
+import { type Bus, connectBus, NatsEventBus } from '@atoll/bus';
+import { eventV1 } from '@atoll/proto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createContainer, startTestCluster, type TestCluster } from './testing/index.ts';
+
+let cluster: TestCluster;
+let bus: Bus;
+let events: NatsEventBus;
+beforeAll(async () => {
+  cluster = await startTestCluster({ agents: 1 });
+  bus = await connectBus({ servers: [cluster.nats.url], name: 'events' });
+  events = new NatsEventBus(bus);
+});
+afterAll(async () => {
+  await events.close();
+  await bus.close();
+  await cluster.stop();
+});
+
+/** All events of a container up to its end. */
+async function lifeOf(id: string): Promise<eventV1.Event[]> {
+  const found: eventV1.Event[] = [];
+  for await (const event of events.subscribe({ sinceNs: 0n, signal: AbortSignal.timeout(10_000) })) {
+    if (event.actorId !== id) continue;
+    found.push(event);
+    if (event.action === 'destroy') break;
+  }
+  return found;
+}
+
+const spoken = (event: eventV1.Event): string =>
+  [event.action, event.attributes['exitCode'], event.attributes['signal']].filter(Boolean).join(' ');
+
+test("a container's life, with the words, order and attributes of docker", async () => {
+  const { containers } = cluster.leader;
+  const record = await createContainer(cluster.leader, { labels: { tier: 'web', name: 'spoofed' } });
+  const { id } = record;
+  await containers.startContainer({ id });
+  await containers.pauseContainer({ id });
+  await containers.unpauseContainer({ id });
+  await containers.restartContainer({ id, signal: '' });
+  await containers.stopContainer({ id, signal: '' });
+  await containers.startContainer({ id });
+  await containers.removeContainer({ id, force: true, volumes: false });
+  const life = await lifeOf(id);
+  expect(life.map(spoken)).toEqual([
+    'create',
+    'start',
+    'pause',
+    'unpause',
+    ...['kill 15', 'die 143', 'stop', 'start', 'restart'],
+    ...['kill 15', 'die 143', 'stop'],
+    'start',
+    ...['kill 9', 'die 137', 'destroy'],
+  ]);
+  for (const event of life) {
+    expect(event).toMatchObject({
+      type: 'container',
+      nodeId: record.nodeId,
+      attributes: { image: 'busybox', name: record.spec?.name, tier: 'web', 'atoll.node': 'h1' },
+    });
+  }
+  const times = life.map((event) => event.timeNs);
+  expect(times).toEqual([...times].sort((a, b) => (a < b ? -1 : 1)));
+});
+
+test("an agent tells what only it sees, of its own containers, and nothing that is the leader's to tell", async () => {
+  const { id } = await createContainer(cluster.leader);
+  const tell = (action: string, actorId: string): void =>
+    cluster.agents[0]?.tell(
+      eventV1.Event.fromPartial({ type: 'container', action, actorId, attributes: { execID: 'e1' } }),
+    );
+  tell('exec_create: sh', id);
+  tell('destroy', id);
+  tell('exec_create: sh', 'f00');
+  await cluster.leader.containers.startContainer({ id });
+  await cluster.leader.containers.removeContainer({ id, force: true, volumes: false });
+  const life = await lifeOf(id);
+  expect(life.map((event) => event.action)).toEqual(['create', 'exec_create: sh', 'start', 'kill', 'die', 'destroy']);
+  expect(life[1]?.attributes).toMatchObject({ execID: 'e1', image: 'busybox' });
+});
