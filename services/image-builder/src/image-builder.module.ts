@@ -15,6 +15,7 @@ import { BUILD_SERVICE_ROLES, BuildService } from './api/grpc/build-service.ts';
 import { BuildQueue } from './builder/build-queue.ts';
 import { Builder } from './builder/builder.ts';
 import { configSchema, type ImageBuilderConfig } from './config.ts';
+import { MemoryBudget } from './context/memory-budget.ts';
 import { hostPlatform } from './image/host-platform.ts';
 
 const CONFIG = Symbol('config');
@@ -22,8 +23,10 @@ const IDENTITY = Symbol('identity');
 const CHANNELS = Symbol('channels');
 const SERVER = Symbol('server');
 
-const CACHE_BYTES = 64 << 20;
+const CACHE_BYTES = 16 << 20;
 const OUTPUT_BUFFER = 1 << 20;
+/** Of the heap of 256 MiB the launcher gives a service. */
+const INDEX_BYTES = 128 << 20;
 
 /** Composition root: from the environment to a listening BuildService. */
 @Module({
@@ -66,6 +69,7 @@ async function createServer(config: ImageBuilderConfig, tls: TlsIdentity, channe
       directory: spool,
       maxBytes: config.ATOLL_BUILD_CONTEXT_BYTES,
       maxEntries: config.ATOLL_BUILD_CONTEXT_ENTRIES,
+      memory: new MemoryBudget(INDEX_BYTES),
     },
     stageConcurrency: config.ATOLL_BUILD_STAGES,
     outputBuffer: OUTPUT_BUFFER,

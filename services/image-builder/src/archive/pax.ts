@@ -51,7 +51,7 @@ export function applyPax(
     uid: Math.trunc(number('uid', entry.uid)),
     gid: Math.trunc(number('gid', entry.gid)),
     mtime: number('mtime', entry.mtime),
-    xattrs,
+    xattrs: xattrs.size === 0 ? entry.xattrs : xattrs,
   };
 }
 

@@ -2,6 +2,8 @@ import { invalidArgument } from '@atoll/errors';
 import type { TarEntry, TarType } from './tar-entry.ts';
 
 export const BLOCK = 512;
+/** Shared by all entries without attributes: a context has many. */
+const NO_XATTRS: ReadonlyMap<string, string> = new Map();
 
 /** Type flags (POSIX ustar, pax 1003.1-2001 and GNU's). */
 const TYPES: Readonly<Record<string, TarType>> = {
@@ -69,7 +71,7 @@ export function decodeHeader(block: Buffer): HeaderBlock {
       linkname: text(block, 157, 100),
       devmajor: number(block, 329, 8),
       devminor: number(block, 337, 8),
-      xattrs: new Map(),
+      xattrs: NO_XATTRS,
     },
   };
 }
@@ -111,7 +113,7 @@ const PAX_HEADER: TarEntry = {
   linkname: '',
   devmajor: 0,
   devminor: 0,
-  xattrs: new Map(),
+  xattrs: NO_XATTRS,
 };
 
 function ustarBlock(entry: TarEntry, name: string): Buffer {

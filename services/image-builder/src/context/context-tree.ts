@@ -2,9 +2,12 @@ import { hash } from 'node:crypto';
 import { invalidArgument, resourceExhausted } from '@atoll/errors';
 import type { TarEntry } from '../archive/tar-entry.ts';
 import { type ContextNode, isDirectory } from './context-node.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 
 const MAX_NAME_BYTES = 4096;
 const MAX_LINKS = 40;
+/** Measured: what an entry with a short name costs. */
+const ENTRY_BYTES = 400;
 
 /**
  * A build context as a tree in memory, made from tar entries as if they had been unpacked into an empty directory: the last
@@ -13,10 +16,13 @@ const MAX_LINKS = 40;
 export class ContextTree {
   readonly root: ContextNode & { children: Map<string, ContextNode> };
   readonly #maxEntries: number;
+  readonly #budget: MemoryBudget;
   #entries = 0;
+  #bytes = 0;
 
-  constructor(maxEntries: number) {
+  constructor(maxEntries: number, budget: MemoryBudget) {
     this.#maxEntries = maxEntries;
+    this.#budget = budget;
     this.root = directoryNode('');
   }
 
@@ -29,6 +35,7 @@ export class ContextTree {
     if (++this.#entries > this.#maxEntries) {
       throw resourceExhausted(`the build context has more than ${this.#maxEntries} entries`);
     }
+    this.#take(entry);
     const parts = pathParts(entry.name);
     const name = parts.pop();
     if (name === undefined) return;
@@ -69,6 +76,19 @@ export class ContextTree {
     };
     const names = walk(path.split('/'));
     return names?.reduce<ContextNode | undefined>((node, name) => node?.children?.get(name), this.root);
+  }
+
+  /** Gives back what the tree took of the budget. */
+  release(): void {
+    this.#budget.give(this.#bytes);
+    this.#bytes = 0;
+  }
+
+  #take({ name, linkname, xattrs }: TarEntry): void {
+    let bytes = ENTRY_BYTES + 2 * (name.length + linkname.length);
+    for (const [key, value] of xattrs) bytes += ENTRY_BYTES + key.length + value.length;
+    this.#budget.take(bytes);
+    this.#bytes += bytes;
   }
 
   #parentOf(parts: readonly string[], name: string): ContextNode & { children: Map<string, ContextNode> } {

@@ -7,9 +7,11 @@ import { readTar } from '../archive/tar-reader.ts';
 import { type Described, tarOf } from '../testing/tar-of.ts';
 import { DockerIgnore } from './docker-ignore.ts';
 import { type BuildContext, loadContext } from './load-context.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { packSources } from './pack-sources.ts';
 import { selectSources } from './select-sources.ts';
 
+const memory = new MemoryBudget(1 << 20);
 let directory = '';
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'atoll-context-test-'));
@@ -21,7 +23,7 @@ async function* pieces(bytes: Buffer, size = 1000): AsyncGenerator<Buffer> {
 }
 
 function load(entries: Readonly<Record<string, Described>>, limits = {}): Promise<BuildContext> {
-  return loadContext(pieces(tarOf(entries)), { directory, maxBytes: 1 << 20, maxEntries: 100, ...limits });
+  return loadContext(pieces(tarOf(entries)), { directory, maxBytes: 1 << 20, maxEntries: 100, memory, ...limits });
 }
 
 async function packed(
@@ -56,7 +58,7 @@ describe('loading', () => {
     ['zstd', zstdCompressSync(tar)],
     ['cut into single bytes', tar],
   ])('%s', async (name, bytes) => {
-    const limits = { directory, maxBytes: 1 << 20, maxEntries: 10 };
+    const limits = { directory, maxBytes: 1 << 20, maxEntries: 10, memory };
     await using context = await loadContext(pieces(bytes, name.startsWith('cut') ? 1 : 1000), limits);
     const node = context.tree.find('a/b');
     expect(node?.entry.size).toBe(7);
@@ -83,14 +85,26 @@ describe('loading', () => {
   });
 
   test('refuses what is no tar, and nothing', async () => {
-    const limits = { directory, maxBytes: 1 << 20, maxEntries: 10 };
+    const limits = { directory, maxBytes: 1 << 20, maxEntries: 10, memory };
     await expect(loadContext(pieces(Buffer.alloc(2000, 'x')), limits)).rejects.toThrow('not a tar archive');
     await expect(loadContext(pieces(Buffer.alloc(0)), limits)).rejects.toThrow('the build context is empty');
   });
 
+  test('keeps no more names in memory than there is room for, and gives the room back', async () => {
+    const tight = new MemoryBudget(3000);
+    const long = { ['n'.repeat(900)]: '' };
+    {
+      await using context = await load(long, { memory: tight });
+      expect(context.tree.entries).toBe(1);
+      await expect(load(long, { memory: tight })).rejects.toThrow('indexed in memory');
+    }
+    await using again = await load(long, { memory: tight });
+    expect(again.tree.entries).toBe(1);
+  });
+
   test('counts a compressed context by what it unpacks to', async () => {
     const bomb = gzipSync(tarOf({ a: Buffer.alloc(4 << 20) }));
-    const limits = { directory, maxBytes: 1 << 20, maxEntries: 10 };
+    const limits = { directory, maxBytes: 1 << 20, maxEntries: 10, memory };
     await expect(loadContext(pieces(bomb), limits)).rejects.toThrow('larger than');
   });
 });

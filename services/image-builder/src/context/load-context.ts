@@ -3,6 +3,7 @@ import { invalidArgument } from '@atoll/errors';
 import { archiveFormat, decompress } from '../archive/compression.ts';
 import { readTar } from '../archive/tar-reader.ts';
 import { ContextTree } from './context-tree.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import { Spool } from './spool.ts';
 
 export interface ContextLimits {
@@ -11,6 +12,8 @@ export interface ContextLimits {
   /** Bytes of the context, decompressed. */
   readonly maxBytes: number;
   readonly maxEntries: number;
+  /** Shared by all builds of the process. */
+  readonly memory: MemoryBudget;
 }
 
 /** A build context: its tree, and its bytes on disk as one uncompressed tar. */
@@ -22,15 +25,19 @@ export interface BuildContext extends AsyncDisposable {
 /** Takes a context as the client sends it, plain or compressed, in one pass: spooled, indexed and digested as it arrives. */
 export async function loadContext(source: AsyncIterable<Buffer>, limits: ContextLimits): Promise<BuildContext> {
   const spool = await Spool.create(limits.directory, limits.maxBytes, 'the build context');
+  const tree = new ContextTree(limits.maxEntries, limits.memory);
+  const dispose = async (): Promise<void> => {
+    tree.release();
+    await spool[Symbol.asyncDispose]();
+  };
   try {
-    const tree = new ContextTree(limits.maxEntries);
     for await (const { entry, offset, content } of readTar(tee(plain(source), spool))) {
       tree.add(entry, offset, entry.size === 0 ? '' : await digest(content()));
     }
     await spool.flush();
-    return { tree, spool, [Symbol.asyncDispose]: () => spool[Symbol.asyncDispose]() };
+    return { tree, spool, [Symbol.asyncDispose]: dispose };
   } catch (error) {
-    await spool[Symbol.asyncDispose]();
+    await dispose();
     throw error;
   }
 }

@@ -13,10 +13,6 @@ export function runWords(instruction: RunInstruction, config: RunConfig): readon
   return words;
 }
 
-export function shownCommand(words: readonly string[]): string {
-  return words.join(' ');
-}
-
 /** @param args build args the RUN sees as variables */
 export function runRequest(
   session: BuildSession,

@@ -15,7 +15,7 @@ import { type BuildSession, timestamp } from './build-session.ts';
 import { prepareCopy } from './copy-step.ts';
 import { absolutePath } from './paths.ts';
 import { RunOutput } from './run-output.ts';
-import { runRequest, runWords, shownCommand } from './run-request.ts';
+import { runRequest, runWords } from './run-request.ts';
 import { StageHost } from './stage-host.ts';
 import type { StageResult } from './stage-result.ts';
 import type { StepRecord } from './step-cache.ts';
@@ -170,7 +170,7 @@ export class StageRunner {
         return done;
       });
       if (result.exitCode !== 0) {
-        throw invalidArgument(`The command '${shownCommand(words)}' returned a non-zero code: ${result.exitCode}`, {
+        throw invalidArgument(`The command '${words.join(' ')}' returned a non-zero code: ${result.exitCode}`, {
           details: { code: String(result.exitCode) },
         });
       }

@@ -11,6 +11,7 @@ import { StepCacheIndex } from '../adapters/step-cache-index.ts';
 import { BUILD_SERVICE_ROLES, BuildService } from '../api/grpc/build-service.ts';
 import { BuildQueue } from '../builder/build-queue.ts';
 import { Builder } from '../builder/builder.ts';
+import { MemoryBudget } from '../context/memory-budget.ts';
 import { TestAgent } from './test-agent.ts';
 import { everyone, TestRegistry } from './test-registry.ts';
 
@@ -114,7 +115,7 @@ export class TestCluster {
     const scheduler = await this.#startScheduler();
     const index = new StepCacheIndex(this.cache, images, Buffer.from('secret of the test'));
     const builder = new Builder({
-      context: { directory: this.#root, maxBytes: 64 << 20, maxEntries: 20_000 },
+      context: { directory: this.#root, maxBytes: 64 << 20, maxEntries: 20_000, memory: new MemoryBudget(16 << 20) },
       stageConcurrency: stages,
       outputBuffer: 1 << 16,
       platform: { os: 'linux', architecture: 'amd64' },
