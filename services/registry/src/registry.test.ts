@@ -1,3 +1,4 @@
+import { get } from 'node:https';
 import { connectBus, NatsEventBus } from '@atoll/bus';
 import { startRedis, type TestRedis } from '@atoll/cache/testing';
 import { hasReason } from '@atoll/errors';
@@ -104,6 +105,20 @@ describe('one registry', () => {
     ]);
     await events.close();
     await bus.close();
+  });
+
+  test('serves the distribution API over TLS when asked to', async () => {
+    registry = await startRegistry({ ATOLL_HTTP_TLS: 'true' });
+    const url = registry.http.replace('http:', 'https:');
+    const ca = registry.pki.authority.certificatePem;
+    const status = await new Promise((resolve, reject) => {
+      get(`${url}/v2/`, { ca }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+    expect(status).toBe(200);
+    await expect(fetch(`${registry.http}/v2/`)).rejects.toThrow();
   });
 
   test('deletes no blob when the names are lost', async () => {

@@ -14,7 +14,8 @@ import type { Liveness } from '../manifests/liveness.ts';
 import type { NameOfImage } from '../records/image-references.ts';
 import type { Names } from '../records/names.ts';
 import type { ImageEvents } from './image-events.ts';
-import { type ImageView, layersOf, viewImage } from './image-view.ts';
+import { type ImageView, layersOf } from './image-view.ts';
+import { ImageViews } from './image-views.ts';
 
 export interface ImageStoreOptions {
   readonly blobs: BlobStore;
@@ -27,24 +28,25 @@ export interface ImageStoreOptions {
 /** The images of the cluster: Docker's image store on top of blobs and names. */
 export class ImageStore {
   readonly #options: ImageStoreOptions;
+  readonly #views: ImageViews;
 
   constructor(options: ImageStoreOptions) {
     this.#options = options;
+    this.#views = new ImageViews(options.documents);
   }
 
   /** Errors: not-found. */
   async get(id: Digest): Promise<ImageView> {
     const record = await this.#options.names.image(id);
     if (record === undefined) throw notFound(`No such image: ${id}`);
-    return await viewImage(this.#options.documents, id, record);
+    return await this.#views.get(id, record);
   }
 
   /** All images; one whose files are damaged is told to `onDamage` and left out. */
   async list(onDamage: (error: unknown) => void): Promise<ImageView[]> {
-    const { names, documents } = this.#options;
     const views: ImageView[] = [];
-    for (const [id, record] of [...names.images]) {
-      const view = await viewImage(documents, id, record).catch(onDamage);
+    for (const [id, record] of [...this.#options.names.images]) {
+      const view = await this.#views.get(id, record).catch(onDamage);
       if (view !== undefined) views.push(view);
     }
     return views;

@@ -1,4 +1,4 @@
-import { notFound } from '@atoll/errors';
+import { invalidArgument, notFound } from '@atoll/errors';
 import { MEDIA_TYPES } from '@atoll/oci';
 import {
   type Digest,
@@ -39,6 +39,7 @@ export async function pushImage(
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
+  if (reference.digest !== undefined) throw invalidArgument('cannot push a digest reference');
   const tags = await tagsToPush(reference, options);
   await report({ status: `The push refers to repository [${repositoryOf(reference)}]` });
   try {

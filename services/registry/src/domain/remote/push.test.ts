@@ -64,6 +64,7 @@ describe('push', () => {
   test('what is not there', async () => {
     expect(await failureOf(push('nosuch'))).toBe('An image does not exist locally with the tag: nosuch');
     await pushImage(own.http, 'there', 'v1', await makeImage());
+    expect(await failureOf(push(`there@sha256:${'0'.repeat(64)}`))).toBe('cannot push a digest reference');
     expect(await failureOf(push('there:v2'))).toBe('tag does not exist: there:v2');
   });
 
