@@ -88,6 +88,18 @@ describe('create', () => {
     });
   });
 
+  test('who uses a named volume goes where it is', async () => {
+    const mounts = [{ type: 'volume', source: 'data', target: '/data' }];
+    const records = [await create({ mounts }), await create({ mounts }), await create({ mounts })];
+    expect(new Set(records.map((record) => record.nodeId)).size).toBe(1);
+    const elsewhere = records[0]?.nodeId === 'h1' ? 'h2' : 'h1';
+    await expect(create({ mounts, constraints: [`node.id==${elsewhere}`] })).rejects.toMatchObject({
+      message: expect.stringContaining(`1 does not match volume data, which is on ${records[0]?.nodeId}`),
+    });
+    for (const { id } of records) await api().removeContainer({ id, force: false, volumes: false });
+    expect((await create({ mounts, constraints: [`node.id==${elsewhere}`] })).nodeId).toBe(elsewhere);
+  });
+
   test('host ports: 0 becomes a port nobody has, a wanted one is kept apart on its host', async () => {
     const network = (hostPort: number) => ({ ports: [{ containerPort: 80, protocol: 'tcp', hostPort }] });
     const records = await Promise.all(Array.from({ length: 5 }, () => create({ network: network(0) })));

@@ -2,11 +2,13 @@ import type { Mirror, MirrorChange } from '@atoll/bus';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
+import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
 
 interface Hold {
   readonly name: string;
   readonly nodeId: string;
   readonly claim: Claim;
+  readonly volumes: readonly string[];
 }
 
 /**
@@ -17,6 +19,7 @@ export class ClusterState {
   readonly records: Mirror<containerV1.ContainerRecord>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
   readonly infos = new Map<string, NodeInfo>();
+  readonly volumes = new VolumeHosts();
   readonly #names = new Map<string, string>();
   readonly #holds = new Map<string, Hold>();
   readonly #ports = new Map<string, number>();
@@ -58,17 +61,12 @@ export class ClusterState {
   /** Takes name, host, ports and reservations of a record, in place of what the container held before. */
   hold(record: containerV1.ContainerRecord): void {
     this.#drop(record.id);
-    if (!record.spec || record.desired === containerV1.DesiredState.REMOVED) {
-      this.#place(record.nodeId, record.id);
-      this.#holds.set(record.id, { name: '', nodeId: record.nodeId, claim: { memory: 0, nanoCpus: 0, ports: [] } });
-      this.infos.get(record.nodeId)?.add({ memory: 0, nanoCpus: 0, ports: [] });
-      return;
-    }
-    const hold: Hold = { name: record.spec.name, nodeId: record.nodeId, claim: claimOf(record.spec, record.ports) };
+    const hold = holdOf(record);
     this.#holds.set(record.id, hold);
-    this.#names.set(hold.name, record.id);
+    if (hold.name !== '') this.#names.set(hold.name, record.id);
     this.#place(record.nodeId, record.id);
     for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, 1);
+    this.volumes.add(hold.volumes, hold.nodeId);
     this.infos.get(hold.nodeId)?.add(hold.claim);
   }
 
@@ -122,6 +120,7 @@ export class ClusterState {
     placed?.delete(id);
     if (placed?.size === 0) this.#onNode.delete(hold.nodeId);
     for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, -1);
+    this.volumes.remove(hold.volumes, hold.nodeId);
     this.infos.get(hold.nodeId)?.remove(hold.claim);
   }
 
@@ -136,6 +135,15 @@ export class ClusterState {
     if (count > 0) this.#ports.set(key, count);
     else this.#ports.delete(key);
   }
+}
+
+/** What is being removed keeps its place on the host, and nothing else. */
+function holdOf(record: containerV1.ContainerRecord): Hold {
+  const { spec, nodeId, ports } = record;
+  if (!spec || record.desired === containerV1.DesiredState.REMOVED) {
+    return { name: '', nodeId, claim: { memory: 0, nanoCpus: 0, ports: [] }, volumes: [] };
+  }
+  return { name: spec.name, nodeId, claim: claimOf(spec, ports), volumes: namedVolumes(spec) };
 }
 
 function availabilityOf(record: nodeV1.NodeRecord): Availability {

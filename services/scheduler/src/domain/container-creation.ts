@@ -15,6 +15,7 @@ import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { PortAllocator } from './port-allocator.ts';
 import { place, type TermParts } from './term-parts.ts';
+import { namedVolumes } from './volume-hosts.ts';
 
 /** A host that is slow to answer does not hold the create up: only a quick refusal counts. */
 const ENSURE_WAIT_MS = 2_000;
@@ -120,9 +121,23 @@ export class ContainerCreation {
     ports: readonly containerV1.PortBinding[],
     constraints: readonly Constraint[],
   ): string {
-    const placement = place(this.#parts, { claim: claimOf(spec, ports), constraints });
+    const placement = place(this.#parts, {
+      claim: claimOf(spec, ports),
+      constraints: [...constraints, ...this.#nearVolumes(spec)],
+    });
     if (!placement.node) throw failedPrecondition(placement.reason);
     return placement.node.facts.id;
+  }
+
+  /** A named volume is on the host of its first use: who uses it goes there. */
+  #nearVolumes(spec: containerV1.ContainerSpec): Constraint[] {
+    const { volumes, nodes } = this.#parts.state;
+    return namedVolumes(spec).flatMap((volume) => {
+      const host = volumes.hostOf(volume);
+      if (host === undefined) return [];
+      const text = `volume ${volume}, which is on ${nodes.get(host)?.facts?.hostname ?? host}`;
+      return [{ text, soft: false, matches: (node) => node.id === host }];
+    });
   }
 }
 
