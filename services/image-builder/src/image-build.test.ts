@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { asAtollError } from '@atoll/errors';
+import { buildV1 } from '@atoll/proto';
 import { testPki } from '@atoll/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { baseImage } from './testing/busybox-image.ts';
@@ -538,6 +539,29 @@ describe('a client that goes away', () => {
     for (const agent of cluster.agents) agent.beforeRun = async () => undefined;
     while (readdirSync(cluster.spool).length > 0) await once(AbortSignal.timeout(20), 'abort');
   });
+});
+
+test('a client that goes away while it sends its context frees its turn', async () => {
+  const small = await TestCluster.start(pki.identity, { hosts: 1, builds: 1 });
+  small.registry.createImage(baseImage(small.registry, { tag: 'busybox' }));
+  const abort = new AbortController();
+  const context = tarOf({ Dockerfile: 'FROM busybox', large: Buffer.alloc(100_000) });
+  let sent = (): void => undefined;
+  const half = new Promise<void>((resolve) => {
+    sent = resolve;
+  });
+  const stuck = small.send(async function* () {
+    yield { message: { $case: 'options', value: buildV1.BuildOptions.fromPartial({}) } };
+    yield { message: { $case: 'context', value: context.subarray(0, 50_000) } };
+    sent();
+    await once(abort.signal, 'abort');
+  }, abort.signal);
+  await half;
+  const next = small.build(context, { tags: ['next'] });
+  abort.abort();
+  await expect(stuck).rejects.toThrow();
+  expect((await next).failure).toBeUndefined();
+  await small.stop();
 });
 
 test('too many builds at once are told so', async () => {

@@ -81,6 +81,12 @@ export class TestCluster {
     return { text, id, failure, progress };
   }
 
+  /** A build of hand-made messages; resolves when the stream ends. */
+  async send(source: () => AsyncIterable<buildV1.BuildRequest>, signal: AbortSignal): Promise<void> {
+    const client = (this.#client as Channel).client(buildV1.BuildServiceService);
+    for await (const _ of client.build(source(), { signal }));
+  }
+
   stream(options: buildV1.BuildOptions, context: Buffer, signal?: AbortSignal): AsyncIterable<buildV1.BuildResponse> {
     const client = (this.#client as Channel).client(buildV1.BuildServiceService);
     return client.build(requests(options, context), signal ? { signal } : {});
