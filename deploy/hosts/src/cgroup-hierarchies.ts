@@ -6,19 +6,18 @@ export interface CgroupHierarchy {
   readonly version: 1 | 2;
   /** v1: the controllers mounted here. v2: none (see cgroup.controllers). */
   readonly controllers: readonly string[];
+  /** v1 without controllers (`name=systemd`): others' tree, in which a container's init may still make groups of its own. */
+  readonly named: boolean;
 }
 
-/**
- * All hierarchies that have controllers, and the v2 tree wherever it is mounted (hybrid machines have it empty beside v1).
- * Named v1 hierarchies (`name=systemd`) belong to the init system and are left out.
- */
+/** All hierarchies of this machine. Hybrid machines have an empty v2 tree beside those of v1. */
 export async function listCgroupHierarchies(): Promise<readonly CgroupHierarchy[]> {
   return parseHierarchies(await readFile('/proc/self/mountinfo', 'utf8'));
 }
 
 /** `v1`, `hybrid` or `v2`, as Atoll's facts name them. */
 export function cgroupMode(hierarchies: readonly CgroupHierarchy[]): 'v1' | 'hybrid' | 'v2' | 'none' {
-  const one = hierarchies.some((hierarchy) => hierarchy.version === 1);
+  const one = hierarchies.some((hierarchy) => hierarchy.version === 1 && !hierarchy.named);
   const two = hierarchies.some((hierarchy) => hierarchy.version === 2);
   if (one) return two ? 'hybrid' : 'v1';
   return two ? 'v2' : 'none';
@@ -33,9 +32,9 @@ export function parseHierarchies(mountinfo: string): readonly CgroupHierarchy[] 
     if (!mountPoint || (type !== 'cgroup' && type !== 'cgroup2')) continue;
     const words = (options ?? '').split(',');
     const controllers = type === 'cgroup2' ? [] : words.filter((word) => !['rw', 'ro', 'none', 'xattr'].includes(word));
-    if (controllers.some((word) => word.startsWith('name='))) continue;
+    const named = controllers.some((word) => word.startsWith('name='));
     const key = controllers.join(',');
-    if (!found.has(key)) found.set(key, { mountPoint, version: type === 'cgroup2' ? 2 : 1, controllers });
+    if (!found.has(key)) found.set(key, { mountPoint, version: type === 'cgroup2' ? 2 : 1, controllers, named });
   }
   return [...found.values()];
 }

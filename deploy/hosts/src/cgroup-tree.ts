@@ -24,7 +24,7 @@ export class CgroupTree {
 
   /** Makes the subtree and its parents, with controllers and cpusets passed down. */
   async create(): Promise<void> {
-    await Promise.all(this.#hierarchies.map((hierarchy) => createPath(hierarchy, this.path)));
+    await Promise.all(this.#own().map((hierarchy) => createPath(hierarchy, this.path)));
   }
 
   /**
@@ -32,7 +32,8 @@ export class CgroupTree {
    * Synchronous, so that a program just spawned is moved before it can fork.
    */
   add(pid: number): void {
-    for (const folder of this.#folders()) {
+    for (const { mountPoint } of this.#own()) {
+      const folder = join(mountPoint, this.path);
       try {
         writeFileSync(join(folder, 'cgroup.procs'), String(pid));
       } catch (error) {
@@ -90,6 +91,11 @@ export class CgroupTree {
         await writeFile(join(group, 'cgroup.freeze'), '0', { flag: 'r+' }).catch(() => undefined);
       }
     }
+  }
+
+  /** Where we make groups ourselves; looking and removing goes through all hierarchies. */
+  #own(): readonly CgroupHierarchy[] {
+    return this.#hierarchies.filter((hierarchy) => !hierarchy.named);
   }
 
   #folders(): readonly string[] {

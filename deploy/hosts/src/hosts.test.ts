@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cgroupMode, parseHierarchies } from './cgroup-hierarchies.ts';
+import { cgroupMode, listCgroupHierarchies, parseHierarchies } from './cgroup-hierarchies.ts';
 import {
   CgroupTree,
   claimFreeBlock,
@@ -49,7 +49,7 @@ describe('cgroup hierarchies of a machine', () => {
       'v1',
       [line('/c/cpu', 'cgroup', 'rw,cpu,cpuacct'), line('/c/systemd', 'cgroup', 'rw,xattr,name=systemd')],
       'v1',
-      1,
+      2,
     ],
     ['hybrid', [line('/c/memory', 'cgroup', 'rw,memory'), line('/c/unified', 'cgroup2', 'rw')], 'hybrid', 2],
     ['none', ['30 25 0:26 / /tmp rw - tmpfs tmpfs rw'], 'none', 0],
@@ -99,6 +99,10 @@ describe.runIf(process.getuid?.() === 0)('two hosts on this machine', () => {
       (index) => new NamespaceHost({ underlay, name: `h${index}`, index, cgroup: `${cluster}/h${index}` }),
     );
     for (const host of hosts) await host.start();
+    // Containers may have groups in hierarchies we make none in; they have to go too.
+    for (const { mountPoint } of await listCgroupHierarchies()) {
+      await mkdir(join(mountPoint, cluster, 'h1/container'), { recursive: true });
+    }
   });
 
   afterAll(async () => {
