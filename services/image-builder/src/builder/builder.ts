@@ -19,6 +19,7 @@ import { BuildArgs } from '../steps/build-args.ts';
 import type { HostPlacer } from '../steps/build-host.ts';
 import type { BuildSession } from '../steps/build-session.ts';
 import type { ImageSource } from '../steps/image-source.ts';
+import { LayerKeeper } from '../steps/layer-keeper.ts';
 import { OneAtATime } from '../steps/one-at-a-time.ts';
 import type { StageResult } from '../steps/stage-result.ts';
 import { StageRunner } from '../steps/stage-runner.ts';
@@ -68,6 +69,7 @@ export class Builder {
       options.target,
     );
     const abort = new AbortController();
+    using layers = new LayerKeeper((digest) => this.#options.images.hasBlob(digest, signal));
     const session: BuildSession = {
       id: randomBytes(16).toString('hex'),
       options,
@@ -83,6 +85,7 @@ export class Builder {
       placing: new OneAtATime(),
       images: this.#options.images,
       cache: this.#options.cache,
+      layers,
       signal: AbortSignal.any([signal, abort.signal]),
     };
     for (const warning of warningsOf(dockerfile)) await output.text(`${warning}\n`);

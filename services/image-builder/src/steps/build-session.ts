@@ -6,6 +6,7 @@ import type { PlatformFields } from '../image/stage-state.ts';
 import type { BuildArgs } from './build-args.ts';
 import type { HostPlacer } from './build-host.ts';
 import type { ImageSource } from './image-source.ts';
+import type { LayerKeeper } from './layer-keeper.ts';
 import type { OneAtATime } from './one-at-a-time.ts';
 import type { StepCache } from './step-cache.ts';
 
@@ -27,6 +28,7 @@ export interface BuildSession {
   readonly placing: OneAtATime;
   readonly images: ImageSource;
   readonly cache: StepCache;
+  readonly layers: LayerKeeper;
   readonly signal: AbortSignal;
 }
 

@@ -13,6 +13,8 @@ export interface ImageSource {
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void>;
   /** Stores the image and points the tags to it. */
   create(image: NewImage, signal: AbortSignal): Promise<void>;
+  /** Asks for a blob, which keeps it from being collected for the registry's grace time. */
+  hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
   tag(id: string, tag: string, signal: AbortSignal): Promise<void>;
 }
 

@@ -194,7 +194,7 @@ export class StageRunner {
   }
 
   async #step(step: Step): Promise<void> {
-    const { cache, options, sourceDateEpoch } = this.#session;
+    const { cache, layers, options, sourceDateEpoch } = this.#session;
     const probe = probeKey(this.#state.key, step.createdBy);
     const hit = options.noCache ? undefined : await this.#cached(probe);
     let layer = hit?.layer;
@@ -203,6 +203,7 @@ export class StageRunner {
     else layer = await step.execute();
     if (!hit || sourceDateEpoch > 0) created = timestamp(this.#session);
     if (!hit) await cache.save(probe, { created, layer });
+    if (layer) layers.add(layer.digest);
     const outcome = { probe, createdBy: step.createdBy, created, layer, imported: hit?.imported === true };
     this.#state = withStep(this.#state, outcome, step.config, step.author);
     // The last line before "Successfully built" names the image itself.

@@ -6,6 +6,7 @@ import { parseDockerfile } from '../dockerfile/parser.ts';
 import { envOf, type RunConfig } from '../image/run-config.ts';
 import { applyMetadata, type MetadataInstruction } from './apply-metadata.ts';
 import { BuildArgs } from './build-args.ts';
+import { LayerKeeper } from './layer-keeper.ts';
 import { absolutePath, destinationPath } from './paths.ts';
 import { exposedPorts } from './ports.ts';
 import { isSignal } from './signals.ts';
@@ -176,6 +177,23 @@ test.each([
 test('ports of a range', () => {
   expect(exposedPorts('1-3/udp')).toEqual(['1/udp', '2/udp', '3/udp']);
   expect(() => exposedPorts('3-1')).toThrow('invalid containerPort');
+});
+
+test('layers are asked for again and again while a build runs, whatever the answers', async () => {
+  const asked: string[] = [];
+  let enough = (): void => undefined;
+  const several = new Promise<void>((resolve) => {
+    enough = resolve;
+  });
+  using keeper = new LayerKeeper(async (digest) => {
+    if (asked.push(digest) >= 4) enough();
+    throw new Error('not now');
+  }, 1);
+  keeper.add('a');
+  keeper.add('b');
+  keeper.add('a');
+  await several;
+  expect(asked.slice(0, 4)).toEqual(['a', 'b', 'a', 'b']);
 });
 
 test('lists are quoted like Go does', () => {
