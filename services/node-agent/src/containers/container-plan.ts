@@ -39,6 +39,8 @@ export interface PlanParts {
 }
 
 const DEFAULT_SHM = 64 * 1024 * 1024;
+/** Asked once: the answer costs milliseconds and does not change. */
+const MASKED_PATHS = maskedPaths(cpus().length);
 const PRIVATE: NamespaceMode = { mode: 'private' };
 
 /** A spec as the complete list of what the shim does. Throws invalid-argument for what no kernel would take. */
@@ -65,7 +67,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     mounts: allMounts(spec, privileged, parts),
     devices: privileged ? [...DEFAULT_DEVICES, ...extraDevices(host.devices)] : DEFAULT_DEVICES,
     devLinks: DEFAULT_DEV_LINKS,
-    maskedPaths: security.pathsGiven ? security.maskedPaths : privileged ? [] : maskedPaths(cpus().length),
+    maskedPaths: security.pathsGiven ? security.maskedPaths : privileged ? [] : MASKED_PATHS,
     readonlyPaths: security.pathsGiven ? security.readonlyPaths : privileged ? [] : READONLY_PATHS,
     sysctls: checkedSysctls(spec.sysctls, { network: !hostNetwork, ipc: ownIpc.mode === 'private' }),
     cgroup: {

@@ -69,9 +69,9 @@ describe('a container with a check', { timeout: 120_000 }, () => {
     await seen('starting');
     await seen('healthy');
     await seen('unhealthy');
-    expect(host.scheduler.events).toEqual(
-      expect.arrayContaining(['health_status: healthy', 'health_status: unhealthy']),
-    );
+    const told = (): readonly string[] => host.scheduler.events.filter((event) => event.startsWith('health_status'));
+    while (told().length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(told()).toEqual(['health_status: healthy', 'health_status: unhealthy']);
     await host.remove(record);
   });
 

@@ -103,7 +103,9 @@ export class TestScheduler {
     orders.end();
     if (this.#orders !== undefined && this.#orders !== orders) return;
     for (const [orderId, answer] of this.#results) {
-      answer(nodeV1.OrderResult.fromPartial({ orderId, code: 14, message: 'the session ended', reason: 'unavailable' }));
+      answer(
+        nodeV1.OrderResult.fromPartial({ orderId, code: 14, message: 'the session ended', reason: 'unavailable' }),
+      );
     }
     this.#results.clear();
   }
