@@ -24,7 +24,7 @@ import { pushImage } from '../../domain/remote/push-image.ts';
 import type { RegistryCredentials, RemoteRegistries } from '../../domain/remote/remote-repository.ts';
 import { progressStream } from './progress-stream.ts';
 import { rechunk } from './rechunk.ts';
-import { toImage } from './to-image.ts';
+import { toImage, toImages } from './to-image.ts';
 
 const GATEWAY = ['gateway', 'operator'] as const;
 const BUILD = ['gateway', 'image-builder', 'operator'] as const;
@@ -73,7 +73,7 @@ export function imageHandlers(options: ImageServiceOptions): Handlers<imageV1.Im
     },
     listImages: async ({ all, filters }) => {
       const listed = await listImages(images, names, all, toFilters(filters), options.onDamage);
-      return { images: listed.map((entry) => toImage(entry.image, entry.names)) };
+      return { images: toImages(listed) };
     },
     tagImage: async ({ source, target }) => {
       const { image } = await resolve(source);
@@ -127,7 +127,8 @@ export function imageHandlers(options: ImageServiceOptions): Handlers<imageV1.Im
       let bytes = 0n;
       for await (const { size } of blobs.list()) bytes += BigInt(size);
       const views = await images.list(options.onDamage);
-      return { blobBytes: bytes, images: views.map((image) => toImage(image, images.references(image.id))) };
+      const listed = views.map((image) => ({ image, names: images.references(image.id) }));
+      return { blobBytes: bytes, images: toImages(listed) };
     },
     createImage: async (request) => {
       const tags = request.tags.map(parseTarget);

@@ -42,7 +42,7 @@ export interface Image {
   createdAt: bigint;
   /** bytes of all layers, unpacked where known */
   size: bigint;
-  /** The config blob as stored (OCI image config JSON). */
+  /** The config blob as stored (OCI image config JSON); in long lists empty for the later ones: resolve them one by one. */
   config: Buffer;
   layers: Layer[];
   labels: { [key: string]: string };
