@@ -186,6 +186,19 @@ describe('a host that is lost', () => {
     expect(record).toMatchObject({ nodeId: 'h2', placements: 1, desired: DesiredState.RUNNING });
   });
 
+  test('what had ended keeps its exit code and can be removed without force', async () => {
+    await begin({ agents: 1 });
+    const { id } = await createContainer(cluster.leader);
+    await start(id);
+    agent('h1').exit(id, 7);
+    const stop = () => cluster.leader.containers.stopContainer({ id, signal: '' });
+    await until(async () => (await stop()).status?.state === ContainerState.EXITED);
+    await away(agent('h1'));
+    expect((await stop()).status).toMatchObject({ state: ContainerState.EXITED, exitCode: 7 });
+    await cluster.leader.containers.removeContainer({ id, force: false, volumes: false });
+    await expect(start(id)).rejects.toMatchObject({ reason: 'not-found' });
+  });
+
   test('files tie a container to its host', async () => {
     await begin({ agents: 2 });
     const mounts = [{ type: 'volume', source: 'data', target: '/data' }];

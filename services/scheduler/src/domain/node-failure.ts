@@ -2,6 +2,7 @@ import { containerV1, nodeV1 } from '@atoll/proto';
 import { planNodeLoss } from '@atoll/reconcile';
 import { parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
+import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
 import { place, type TermParts } from './term-parts.ts';
 
@@ -31,7 +32,7 @@ export class NodeFailure {
       const record = state.records.get(step.id);
       if (!record) continue;
       const why = step.kind === 'lose' && step.why !== '' ? `; ${step.why}` : '';
-      this.#parts.observations.lose(record, `host ${hostname} is down${why}`);
+      if (this.#mayRun(record)) this.#parts.observations.lose(record, `host ${hostname} is down${why}`);
       if (step.kind === 'replace') void this.#replace(step.id);
     }
   }
@@ -105,6 +106,12 @@ export class NodeFailure {
     if (planNodeLoss([desiredOf(record)])[0]?.kind !== 'replace') return false;
     if (health.isAwaited(record.nodeId)) return false;
     return !health.isReady(record.nodeId) || state.infos.get(record.nodeId)?.availability === 'drain';
+  }
+
+  /** What had ended, or was never started, is known as that still: its exit code is worth more than the word "lost". */
+  #mayRun(record: containerV1.ContainerRecord): boolean {
+    const status = this.#parts.observations.status(record.id);
+    return status ? isActive(status) : record.desired === containerV1.DesiredState.RUNNING;
   }
 
   #hostname(nodeId: string): string {
