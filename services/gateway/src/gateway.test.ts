@@ -232,6 +232,20 @@ describe('published ports', () => {
   });
 });
 
+test('a host port that was chosen and is taken here is chosen anew', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(cluster.scheduler.nextPort, '127.0.0.1', resolve));
+  const id = await run({
+    Cmd: ['sleep'],
+    HostConfig: { PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] } },
+  });
+  const { ports } = cluster.scheduler.records.get(id) ?? { ports: [] };
+  expect(ports[0]?.hostPort).toBe((taken.address() as { port: number }).port + 1);
+  expect((await get('/containers/json?all=1')).json).toHaveLength(cluster.scheduler.records.size);
+  await ask(cluster.socketPath, 'DELETE', `/containers/${id}?force=1`);
+  await new Promise((resolve) => taken.close(resolve));
+});
+
 function read(host: string, port: number): Promise<string> {
   return new Promise((resolve) => {
     let text = '';

@@ -1,4 +1,4 @@
-import { failedPrecondition, hasReason } from '@atoll/errors';
+import { conflict, failedPrecondition, hasReason } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ContainerLifecycle, ResourceUpdate, StopOptions } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
@@ -33,6 +33,13 @@ export class LifecycleBackend implements ContainerLifecycle {
   async create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]> {
     const request = { id, spec: this.#ports.hostsAreHere() ? spec : keepAddressesHere(spec) };
     const { record, warnings } = await this.#leader.call((client, how) => client.createContainer(request, how), signal);
+    const chosen = (record?.ports ?? []).filter((_, at) => (spec.network?.ports[at]?.hostPort ?? 0) === 0);
+    if (chosen.length > 0 && !(await this.#ports.areFree(id, chosen))) {
+      await this.#leader.call((client, how) => client.removeContainer({ id, force: true, volumes: true }, how), signal);
+      throw conflict(`the host ports chosen for ${spec.name} are in use on this machine`, {
+        details: { retry: 'yes' },
+      });
+    }
     this.#state.applyRecord(record);
     return warnings;
   }

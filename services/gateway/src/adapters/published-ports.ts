@@ -37,6 +37,19 @@ export class PublishedPorts {
     await this.#forwarder.closeAll();
   }
 
+  /** Whether ports nobody asked for by number can be listened on here: the scheduler does not know what else this machine runs. */
+  async areFree(owner: string, ports: readonly ForwardedPort[]): Promise<boolean> {
+    const probe = `probe ${owner}`;
+    try {
+      await this.#forwarder.open(probe, ports);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await this.#forwarder.close(probe);
+    }
+  }
+
   /** Whether every host is this machine: then hosts publish on the addresses asked for themselves. */
   hostsAreHere(): boolean {
     return this.#state.nodes().every(({ record }) => this.#isOwnAddress(record.facts?.hostIp ?? ''));

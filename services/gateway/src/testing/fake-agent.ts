@@ -49,7 +49,7 @@ export class FakeAgent {
     const { entrypoint = [], cmd = [] } = held.record.spec?.process ?? {};
     const process = new FakeProcess([...entrypoint, ...cmd]);
     held.process = process;
-    process.exited.then((exitCode) =>
+    void process.exited.then((exitCode) =>
       this.#change(held, { state: ContainerState.EXITED, exitCode, pid: 0, finishedAtNs: now() }),
     );
     const network = { ipAddress: '127.0.0.1', ipPrefixLen: 16, gateway: '172.31.0.1', macAddress: '02:42:ac:1f:00:02' };
@@ -149,7 +149,7 @@ export class FakeAgent {
     }
     const process = new FakeProcess(exec.spec.argv);
     exec.process = process;
-    process.exited.then((code) => {
+    void process.exited.then((code) => {
       exec.code = code;
     });
     yield { message: { $case: 'started', value: { pid: 77 } } };

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { alreadyExists, conflict, notFound } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { Handlers } from '@atoll/rpc';
@@ -11,7 +12,8 @@ export class FakeScheduler {
   readonly #agent: FakeAgent;
   readonly #nodeId: string;
   #revision = 0n;
-  #port = 40_000;
+  /** Host port of the next binding that names none. */
+  nextPort = 20_000 + randomInt(5_000);
 
   constructor(nodeId: string, agent: FakeAgent) {
     this.#nodeId = nodeId;
@@ -34,7 +36,7 @@ export class FakeScheduler {
           nodeId: this.#nodeId,
           desired: DesiredState.CREATED,
           createdAtNs: BigInt(Date.now()) * 1_000_000n,
-          ports: (spec.network?.ports ?? []).map((port) => ({ ...port, hostPort: port.hostPort || ++this.#port })),
+          ports: (spec.network?.ports ?? []).map((port) => ({ ...port, hostPort: port.hostPort || this.nextPort++ })),
         }),
       );
       this.#agent.ensure(record);

@@ -30,7 +30,11 @@ export interface ResourceUpdate {
 
 /** Changes of desired state. Each resolves when a following lookup shows the change. */
 export interface ContainerLifecycle {
-  /** @throws already-exists when the name is in use, failed-precondition when no host fits */
+  /**
+   * @returns warnings
+   * @throws already-exists when the name is in use, failed-precondition when no host fits; conflict with the detail `retry` when
+   * host ports were chosen that this machine has no room for: another try, with another id, gets others
+   */
   create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]>;
   /** False: it was running already. Published ports answer when it resolves. */
   start(view: ContainerView, signal: AbortSignal): Promise<boolean>;

@@ -188,7 +188,7 @@ describe('refusals name the field', () => {
       'an unknown restart policy',
       { HostConfig: { RestartPolicy: { Name: 'often' } } },
       'invalid-argument',
-      'HostConfig.RestartPolicy.Name',
+      "unknown policy 'often'",
     ],
     [
       'retries of always',

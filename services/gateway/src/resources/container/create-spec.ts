@@ -9,6 +9,7 @@ import { mergeImage } from './image-merge.ts';
 import { limitsOf } from './limits.ts';
 import { mountsOf } from './mounts.ts';
 import { networkOf } from './network-spec.ts';
+import { restartPolicyOf } from './restart-policy.ts';
 import { securityOf } from './security.ts';
 
 const LOG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
@@ -45,7 +46,7 @@ export function createSpec(
     security: securityOf(host),
     network,
     mounts: mountsOf(host, merged.volumes),
-    restartPolicy: restartPolicyOf(host),
+    restartPolicy: restartPolicyOf(host.RestartPolicy ?? {}, host.AutoRemove ?? false),
     autoRemove: host.AutoRemove ?? false,
     log: logOf(host),
     stopSignal: stopSignal(merged.stopSignal),
@@ -100,19 +101,6 @@ function stopSignal(text: string): string {
 function shmSize(host: HostConfigRequest): number {
   if ((host.ShmSize ?? 0) < 0) throw invalidArgument('SHM size can not be less than 0');
   return host.ShmSize ?? 0;
-}
-
-function restartPolicyOf(host: HostConfigRequest): containerV1.RestartPolicy {
-  const name = host.RestartPolicy?.Name ?? '';
-  const count = host.RestartPolicy?.MaximumRetryCount ?? 0;
-  if (count < 0) throw invalidArgument('invalid restart policy: maximum retry count cannot be negative');
-  if (count > 0 && name !== 'on-failure') {
-    throw invalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'");
-  }
-  if (host.AutoRemove === true && name !== '' && name !== 'no') {
-    throw invalidArgument("can't create 'AutoRemove' container with restart policy");
-  }
-  return { name, maximumRetryCount: count };
 }
 
 function logOf(host: HostConfigRequest): containerV1.LogConfig {

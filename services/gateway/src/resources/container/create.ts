@@ -1,7 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { isContainerName, randomContainerName } from '@atoll/docker-api';
-import { hasReason, invalidArgument, notFound } from '@atoll/errors';
-import type { containerV1 } from '@atoll/proto';
+import { AtollError, hasReason, invalidArgument } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
@@ -14,7 +13,7 @@ import { placeMounts } from './place-mounts.ts';
 import { checkPlatform } from './platform.ts';
 
 const QUERY = z.object({ name: queryText(), platform: queryText() });
-const NAME_ATTEMPTS = 6;
+const ATTEMPTS = 8;
 
 type Backend = ContainerLookup & ContainerLifecycle & ContainerImages;
 
@@ -31,33 +30,28 @@ export function createContainer(backend: Backend): Handler {
     }
     const resolved = await backend.resolveImage(request.Image, context.signal);
     checkPlatform(query.platform, request.Image, resolved.config);
-    const id = randomBytes(32).toString('hex');
-    const spec = createSpec(id, query.name.replace(/^\//, ''), request, resolved);
-    spec.constraints.push(...placeMounts(spec, backend));
-    const warnings = await createNamed(backend, id, spec, context.signal);
-    sendJson(context.response, 201, { Id: id, Warnings: warnings });
+    const name = query.name.replace(/^\//, '');
+    for (let attempt = 0; ; attempt++) {
+      const id = randomBytes(32).toString('hex');
+      const spec = createSpec(id, name || randomName(attempt), request, resolved);
+      spec.constraints.push(...placeMounts(spec, backend));
+      try {
+        const warnings = await backend.create(id, spec, context.signal);
+        sendJson(context.response, 201, { Id: id, Warnings: warnings });
+        return;
+      } catch (error) {
+        if (attempt + 1 >= ATTEMPTS || !mayTryAgain(error, name === '')) throw error;
+      }
+    }
   };
 }
 
-/** Without a name of the user's, names are tried until one is free. */
-async function createNamed(
-  backend: Backend,
-  id: string,
-  spec: containerV1.ContainerSpec,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (spec.name !== '') return await backend.create(id, spec, signal);
-  for (let attempt = 0; ; attempt++) {
-    const name = randomContainerName(() => randomInt(2 ** 32) / 2 ** 32, attempt);
-    try {
-      return await backend.create(id, { ...spec, name }, signal);
-    } catch (error) {
-      if (!hasReason(error, 'already-exists', 'conflict') || attempt + 1 >= NAME_ATTEMPTS) throw error;
-    }
-  }
+function randomName(attempt: number): string {
+  return randomContainerName(() => randomInt(2 ** 32) / 2 ** 32, attempt);
 }
 
-/** Docker's answer for an image that is not in the store. */
-export function noSuchImage(reference: string): Error {
-  return notFound(`No such image: ${reference}`);
+/** Names and ports nobody asked for are tried until some are free. */
+function mayTryAgain(error: unknown, nameIsOurs: boolean): boolean {
+  if (error instanceof AtollError && error.details['retry'] !== undefined) return true;
+  return nameIsOurs && hasReason(error, 'already-exists');
 }

@@ -4,7 +4,7 @@ import { absentable, flag, integer, knownFields, text, textMap, texts, unbuilt }
 const PORT_BINDINGS = z.record(z.string(), z.array(knownFields({ HostIp: text, HostPort: text })).nullable());
 
 export const RESTART_POLICY = knownFields({
-  Name: absentable(z.enum(['', 'no', 'always', 'unless-stopped', 'on-failure'])),
+  Name: text,
   MaximumRetryCount: integer,
 });
 

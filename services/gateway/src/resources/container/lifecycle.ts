@@ -10,6 +10,7 @@ import type { ContainerView } from './container-view.ts';
 import { RESOURCE_FIELDS, RESTART_POLICY } from './host-config-request.ts';
 import { absentable, knownFields, unbuilt } from './lenient-object.ts';
 import { limitsOf } from './limits.ts';
+import { restartPolicyOf } from './restart-policy.ts';
 
 type Backend = ContainerLookup & ContainerLifecycle;
 
@@ -119,13 +120,10 @@ const UPDATE_REQUEST = knownFields({
 export function updateContainer(backend: Backend): Handler {
   return async (context) => {
     const request = await readJson(context, UPDATE_REQUEST);
-    const policy = request.RestartPolicy;
+    const policy = restartPolicyOf(request.RestartPolicy ?? {}, false);
     const update = {
       resources: limitsOf({ ...request, MemorySwappiness: undefined, OomKillDisable: undefined }),
-      restartPolicy:
-        policy?.Name === undefined || policy.Name === ''
-          ? undefined
-          : { name: policy.Name, maximumRetryCount: policy.MaximumRetryCount ?? 0 },
+      restartPolicy: policy.name === '' ? undefined : policy,
     };
     await backend.update(viewOf(backend, context), update, context.signal);
     sendJson(context.response, 200, { Warnings: null });
