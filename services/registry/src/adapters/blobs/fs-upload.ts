@@ -26,8 +26,9 @@ export class FsUpload implements Upload {
   readonly #hash: Hash;
   #size: number;
   #busy = false;
-  /** False when the file may have bytes beyond `size`, from a write that failed. */
-  #clean = true;
+  /** A write failed: the file may have bytes beyond `size`. */
+  #torn = false;
+  #writtenAt = Number.NEGATIVE_INFINITY;
   #closed = false;
   #usedAt = performance.now();
 
@@ -90,7 +91,6 @@ export class FsUpload implements Upload {
   }
 
   async commit(expected?: Digest): Promise<BlobInfo> {
-    const { idleMs } = this;
     return await this.#exclusive(async () => {
       const digest = sha256Digest(this.#hash.copy().digest('hex'));
       if (expected !== undefined && digest !== expected) {
@@ -100,7 +100,7 @@ export class FsUpload implements Upload {
         });
       }
       try {
-        await this.#publish(digest, idleMs);
+        await this.#publish(digest);
       } catch (error) {
         // After a failed fsync a second one may answer success for bytes that are lost: the session ends.
         await this.#forget();
@@ -124,9 +124,11 @@ export class FsUpload implements Upload {
       const [chunks, length] = [batch, bytes];
       batch = [];
       bytes = 0;
-      this.#clean = false;
-      await writeAll(file, chunks, length, this.#size);
-      this.#clean = true;
+      await writeAll(file, chunks, length, this.#size).catch((error) => {
+        this.#torn = true;
+        throw error;
+      });
+      this.#writtenAt = performance.now();
       for (const chunk of chunks) this.#hash.update(chunk);
       this.#size += length;
       writeback.wrote(length);
@@ -151,14 +153,14 @@ export class FsUpload implements Upload {
     }
   }
 
-  async #publish(digest: Digest, idleMs: number): Promise<void> {
+  async #publish(digest: Digest): Promise<void> {
     const { layout, path } = this.#options;
     const file = await open(path, 'r+').catch((error) => this.#gone(error));
     try {
-      if (!this.#clean) await file.truncate(this.#size);
+      if (this.#torn) await file.truncate(this.#size);
       await file.sync();
       const now = new Date();
-      if (idleMs > FRESH_MS) await file.utimes(now, now);
+      if (performance.now() - this.#writtenAt > FRESH_MS) await file.utimes(now, now);
     } finally {
       await file.close();
     }

@@ -40,7 +40,7 @@ async function once(request: HttpRequest, signal: AbortSignal): Promise<Response
   try {
     return await fetch(request.url, {
       method: request.method,
-      headers: request.headers,
+      headers: { 'User-Agent': 'atoll', ...request.headers },
       redirect: 'manual',
       signal: AbortSignal.any([signal, late.signal]),
       ...(request.body === undefined ? {} : { body: request.body as never, duplex: 'half' }),

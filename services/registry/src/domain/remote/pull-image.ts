@@ -79,7 +79,7 @@ async function pullOne(
   await report({ status: `Pulling from ${reference.path}`, id: what });
   const found = await source.manifest(what);
   const { manifest, bytes } = await choose(source, found, reference, wanted ?? options.platform);
-  using _hold = liveness.hold([manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)]);
+  using _hold = liveness.hold([found.digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)]);
   await fetchConfig(source, blobs, manifest, reference, wanted);
   await fetchLayers(source, blobs, manifest.layers, report, signal);
   const before = await idOfName(names, reference);
