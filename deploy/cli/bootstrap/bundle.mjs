@@ -12,7 +12,10 @@ const APART = ['reflect-metadata', /^@peculiar\//];
 
 const [checkout, folder] = process.argv.slice(2);
 const bundle = await rolldown({
-  input: Object.fromEntries(SERVICES.map((name) => [name, join(checkout, 'services', name, 'dist/main.js')])),
+  input: {
+    ...Object.fromEntries(SERVICES.map((name) => [name, join(checkout, 'services', name, 'dist/main.js')])),
+    'join-hosts': join(checkout, 'deploy/cli/dist/identity/join-hosts-main.js'),
+  },
   platform: 'node',
   external: [...ABSENT, ...APART],
   logLevel: 'silent',

@@ -19,7 +19,7 @@ const BACKOFF_FIRST_MS = 200;
 const BACKOFF_LAST_MS = 10_000;
 /** A service that ran so long has recovered: the next failure starts with the short pause again. */
 const STABLE_MS = 30_000;
-const POLL_MS = 15;
+const POLL_MS = 30;
 
 /** One process that is kept running: started again with growing pauses when it dies, until `stop()`. */
 export class SupervisedService {
