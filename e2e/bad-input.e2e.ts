@@ -12,16 +12,20 @@ describe('what the docker CLI shows for bad input', () => {
       /No such image|pull access denied|not found|repository does not exist/i,
     ],
     ['a bad image name', ['create', 'Bad//Name'], /invalid reference format/],
-    ['a memory limit that is too small', ['create', '-m', '1', 'busybox'], /Minimum memory limit allowed is 6MB/],
+    [
+      'a memory limit that is too small',
+      ['create', '-m', '1', 'busybox', 'true'],
+      /Minimum memory limit allowed is 6MB/,
+    ],
     ['an unknown container', ['start', 'no-such-container'], /No such container: no-such-container/],
     ['an unknown signal', ['kill', '-s', 'SIGNOPE', 'no-such-container'], /No such container|Invalid signal/i],
-    ['a bad restart policy', ['create', '--restart', 'sometimes', 'busybox'], /invalid restart policy/i],
+    ['a bad restart policy', ['create', '--restart', 'sometimes', 'busybox', 'true'], /invalid restart policy/i],
     [
       'a constraint no host fits',
-      ['create', '-l', 'atoll.constraints=node.hostname==nowhere', 'busybox'],
+      ['create', '-l', 'atoll.constraints=node.hostname==nowhere', 'busybox', 'true'],
       /no suitable node.*3/s,
     ],
-    ['more memory than any host has', ['create', '-m', '900g', 'busybox'], /no suitable node.*memory/s],
+    ['more memory than any host has', ['create', '-m', '900g', 'busybox', 'true'], /no suitable node.*memory/s],
   ])('%s', async (_name, args, message) => {
     const result = await docker(args);
     expect(result.code).not.toBe(0);
@@ -30,14 +34,14 @@ describe('what the docker CLI shows for bad input', () => {
 
   test('a name in use', async () => {
     await using container = await runOn(h1, [], ['sleep', '600']);
-    const result = await docker(['create', '--name', container.name, 'busybox']);
+    const result = await docker(['create', '--name', container.name, 'busybox', 'true']);
     expect(result.stderr).toContain(`The container name "/${container.name}" is already in use by container`);
   });
 
   test('one name asked for many times at once has one winner', async () => {
     await using container = new TestContainer(unique('race'));
     const tries = await Promise.all(
-      Array.from({ length: 8 }, () => docker(['create', '--name', container.name, 'busybox'])),
+      Array.from({ length: 8 }, () => docker(['create', '--name', container.name, 'busybox', 'true'])),
     );
     expect(tries.filter((result) => result.code === 0).length).toBe(1);
   });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { clusterNames } from '@atoll/hosts';
 import { run } from './run.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -57,15 +58,10 @@ export async function leftovers(cluster: Cluster): Promise<string[]> {
   for (const line of groups.split('\n').filter(Boolean)) found.push(`cgroup ${line}`);
   const { stdout: namespaces } = await run('ip', ['netns', 'list']);
   for (const line of namespaces.split('\n')) if (line.includes(cluster.name)) found.push(`netns ${line}`);
+  const { nftTable } = clusterNames(`${cluster.name} ${cluster.dataRoot}`);
+  const { stdout: links } = await run('ip', ['-o', 'link', 'show']);
+  const { stdout: tables } = await run('nft', ['list', 'tables']);
+  for (const line of [...links.split('\n'), ...tables.split('\n')]) if (line.includes(nftTable)) found.push(line);
   for (const path of [`/run/atoll/${cluster.name}`, cluster.dataRoot]) if (existsSync(path)) found.push(`file ${path}`);
   return found;
-}
-
-/** Names of network links and nft tables with our prefix; compared before and after a run. */
-export async function networkObjects(): Promise<string[]> {
-  const links = await run('ip', ['-o', 'link', 'show']);
-  const tables = await run('nft', ['list', 'tables']);
-  return [...links.stdout.split('\n').map((line) => line.split(':')[1]?.trim() ?? ''), ...tables.stdout.split('\n')]
-    .filter((name) => /atoll|^atl/.test(name))
-    .sort();
 }

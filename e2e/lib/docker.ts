@@ -33,8 +33,13 @@ export class DockerStream implements AsyncDisposable {
   stdout = '';
   stderr = '';
 
-  constructor(args: readonly string[]) {
-    this.child = spawn('docker', args, { env: { ...process.env, ...environment() } });
+  /** With `terminal` the CLI has one of 40 rows and 100 columns, as in a person's shell. */
+  constructor(args: readonly string[], options: { readonly terminal?: boolean } = {}) {
+    const quoted = ['docker', ...args].map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
+    const [program, words] = options.terminal
+      ? ['script', ['-qec', `stty rows 40 cols 100; exec ${quoted}`, '/dev/null']]
+      : ['docker', args];
+    this.child = spawn(program, words, { env: { ...process.env, ...environment() } });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
