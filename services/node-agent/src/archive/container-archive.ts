@@ -1,7 +1,6 @@
 import { conflict } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
-import { isActive } from '../containers/container-states.ts';
 import { firstProcess } from '../execs/launch-exec.ts';
 import { treeSize } from '../files/tree-size.ts';
 import { decompressed } from '../images/decompress.ts';
@@ -60,8 +59,11 @@ export class ContainerArchive {
   }
 }
 
-/** A container that does not run is seen as it would be: its layers and what it has mounted. */
+/**
+ * A container is seen through its first process, which has its mounts, as soon as it is prepared; one without a process as it
+ * would be: its layers and what it mounts.
+ */
 async function rootOf(container: Container): Promise<RootSpec> {
-  if (!isActive(container.status.state)) return { kind: 'bundle', path: container.bundle };
+  if (!(await container.hasProcess())) return { kind: 'bundle', path: container.bundle };
   return { kind: 'process', process: await firstProcess(container.bundle) };
 }
