@@ -5,7 +5,7 @@ import { Semaphore } from '../processes/semaphore.ts';
 import { Container } from './container.ts';
 import type { StoredContainer } from './container-files.ts';
 import type { Launcher } from './launcher.ts';
-import { StatusBook, type StatusListener } from './status-book.ts';
+import { SEQ_GAP, StatusBook, type StatusListener } from './status-book.ts';
 
 const S = containerV1.ContainerState;
 const PARALLEL_RECOVERIES = 16;
@@ -71,7 +71,7 @@ export class ContainerManager {
     try {
       await files.create(record);
       book.follow(record.generation);
-      await book.change({ state: S.CREATING });
+      book.change({ state: S.CREATING });
     } catch (error) {
       this.#containers.delete(record.id);
       throw error;
@@ -129,7 +129,7 @@ export class ContainerManager {
         containerV1.ContainerStatus.fromPartial({
           id,
           nodeId,
-          seq: (status?.seq ?? 0n) + 1n,
+          seq: (status?.seq ?? 0n) + SEQ_GAP,
           state: S.DEAD,
           error: 'the record of the container was lost in a power cut',
         }),
@@ -137,11 +137,11 @@ export class ContainerManager {
       return;
     }
     const book = status
-      ? new StatusBook(launcher.options.files, status)
+      ? StatusBook.resume(launcher.options.files, status)
       : StatusBook.fresh(launcher.options.files, id, nodeId, 0n);
     const container = this.#add(record, book);
     book.follow(record.generation);
-    if (!status) await book.change({ state: S.CREATING });
+    if (!status) book.change({ state: S.CREATING });
     if (book.state === S.REMOVING) {
       await container.remove({ force: true, volumes: false });
       this.#containers.delete(id);

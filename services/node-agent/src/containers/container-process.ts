@@ -6,6 +6,7 @@ import { nowNs } from '../processes/clock.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
+import { endpointStatus } from './endpoint-status.ts';
 import { type ExitRecord, endOf, unknownExit } from './exit-record.ts';
 import type { Launcher } from './launcher.ts';
 import { recognised } from './recognised.ts';
@@ -17,7 +18,6 @@ import type { StatusBook } from './status-book.ts';
 
 const S = containerV1.ContainerState;
 const REQUEST_MS = 30_000;
-const NO_ADDRESS = { ipAddress: '', ipPrefixLen: 0, gateway: '', macAddress: '' } as const;
 
 export interface ContainerProcessOptions {
   readonly book: StatusBook;
@@ -72,7 +72,7 @@ export class ContainerProcess {
 
   async prepare(): Promise<void> {
     await this.#ensureLaunched();
-    if (this.#book.state === S.CREATING) await this.#book.change({ state: S.CREATED, error: '' });
+    if (this.#book.state === S.CREATING) this.#book.change({ state: S.CREATED, error: '' });
   }
 
   /** Starts what is prepared, preparing it first. A failure is thrown and noted. */
@@ -91,12 +91,12 @@ export class ContainerProcess {
 
   async pause(): Promise<void> {
     await this.#run.connection().pause(AbortSignal.timeout(REQUEST_MS));
-    await this.#book.change({ state: S.PAUSED });
+    this.#book.change({ state: S.PAUSED });
   }
 
   async unpause(): Promise<void> {
     await this.#run.connection().unpause(AbortSignal.timeout(REQUEST_MS));
-    await this.#book.change({ state: S.RUNNING });
+    this.#book.change({ state: S.RUNNING });
   }
 
   /** The next end of the process is final, whatever the policy. */
@@ -153,7 +153,7 @@ export class ContainerProcess {
       await this.#end(this.#run, unseen ? exit : unknownExit(before.startedAtNs));
     } else if (unseen && exit.startedAt !== 0n) {
       // It was being started when the agent died: it ran, and nobody had seen it.
-      await this.#book.change({ state: S.RUNNING, startedAtNs: exit.startedAt });
+      this.#book.change({ state: S.RUNNING, startedAtNs: exit.startedAt });
       await this.#end(this.#run, exit);
     } else {
       await this.#launcher.settle(before.id, before.ipAddress);
@@ -170,7 +170,7 @@ export class ContainerProcess {
       await this.#launcher.publish(record, this.#book.status.ipAddress);
       await this.#run.connection().start(this.#options.life);
       const state = await Promise.race([run.running, run.client?.closed]);
-      await this.#book.change({
+      this.#book.change({
         state: S.RUNNING,
         pid: state?.pid ?? 0,
         startedAtNs: state?.startedAt ?? nowNs(),
@@ -187,9 +187,9 @@ export class ContainerProcess {
         this.#options.logger.warn({ err }, 'not all of a failed start could be undone'),
       );
       const state = this.#book.state === S.RESTARTING ? { state: S.EXITED } : {};
-      await this.#book.change({
+      this.#book.change({
         ...state,
-        ...NO_ADDRESS,
+        ...endpointStatus(undefined),
         exitCode: startExitCode(error),
         error: failure.message,
       });
@@ -210,13 +210,9 @@ export class ContainerProcess {
     this.#lease?.release();
     this.#lease = launched.lease;
     this.#watch(run);
-    const { endpoint } = launched;
-    await this.#book.change({
+    this.#book.change({
       ...(this.#book.state === S.CREATING ? { state: S.CREATED, error: '' } : {}),
-      ipAddress: endpoint?.address ?? '',
-      ipPrefixLen: endpoint?.prefixLength ?? 0,
-      gateway: endpoint?.gateway ?? '',
-      macAddress: endpoint?.macAddress ?? '',
+      ...endpointStatus(launched.endpoint),
       volumePaths: { ...launched.volumePaths },
     });
     await this.#hooks.fire(this.#bundle);
@@ -245,12 +241,13 @@ export class ContainerProcess {
     const observe = (state: ShimState): void => this.#observe(run, state);
     const { life } = this.#options;
     try {
-      const client = await this.#launcher.reconnect(this.#options.record(), this.#book.status, observe, life);
+      const { client, endpoint } = await this.#launcher.reconnect(this.#options.record(), observe, life);
       run.client = client;
       this.#run = run;
       this.#watch(run);
       const found = await client.state(AbortSignal.timeout(REQUEST_MS));
-      for (const change of recognised(found, this.#book.state)) await this.#book.change(change);
+      for (const change of recognised(found, this.#book.status)) this.#book.change(change);
+      if (endpoint && endpoint.address !== this.#book.status.ipAddress) this.#book.change(endpointStatus(endpoint));
       return true;
     } catch (error) {
       if (!hasReason(error, 'unavailable')) throw error;
@@ -279,7 +276,7 @@ export class ContainerProcess {
       stoppedByUser: this.#policyRests || record.desired === containerV1.DesiredState.STOPPED,
     };
     const delay = this.#options.life.aborted ? undefined : restartDelay(record.spec?.restartPolicy, ended);
-    await this.#book.change({ state: delay === undefined ? S.EXITED : S.RESTARTING, ...endOf(exit) });
+    this.#book.change({ state: delay === undefined ? S.EXITED : S.RESTARTING, ...endOf(exit) });
     run.settle();
     if (delay !== undefined) this.#restartAfter(delay, restartCount + 1);
   }

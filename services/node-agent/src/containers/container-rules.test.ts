@@ -4,6 +4,7 @@ import { checkTransition, STATE_TRANSITIONS } from './container-states.ts';
 import { parseExitRecord } from './exit-record.ts';
 import { logPlan } from './log-plan.ts';
 import { processEnvironment } from './process-environment.ts';
+import { recognised } from './recognised.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { type EndedRun, restartDelay } from './restart-policy.ts';
 import { signalNumber } from './signals.ts';
@@ -138,5 +139,31 @@ describe('other parts of a plan', () => {
     for (const text of ['', '{', '{}', '[]', '{"code":"x"}']) expect(parseExitRecord(text)).toBeUndefined();
     const text = '{"code":3,"signal":0,"oomKilled":false,"startedAt":"1","finishedAt":"2","lost":false}';
     expect(parseExitRecord(text)).toMatchObject({ code: 3, startedAt: 1n, finishedAt: 2n, lost: false });
+  });
+});
+
+describe('what a supervisor says when it is found again', () => {
+  const S = containerV1.ContainerState;
+  const found = {
+    status: 'running',
+    pid: 7,
+    startedAt: 5n,
+    code: 0,
+    signal: 0,
+    oomKilled: false,
+    finishedAt: 0n,
+  } as const;
+  const status = (more: object) => containerV1.ContainerStatus.fromPartial({ pid: 7, startedAtNs: 5n, ...more });
+  test.each([
+    ['as it was', found, { state: S.RUNNING }, []],
+    ['another run', found, { state: S.RUNNING, pid: 6 }, [S.RUNNING]],
+    ['it ran already', found, { state: S.CREATED, pid: 0 }, [S.RUNNING]],
+    ['paused as it was', { ...found, status: 'paused' }, { state: S.PAUSED }, []],
+    ['paused meanwhile', { ...found, status: 'paused' }, { state: S.RUNNING }, [S.PAUSED]],
+    ['another run, paused', { ...found, status: 'paused' }, { state: S.EXITED, pid: 0 }, [S.RUNNING, S.PAUSED]],
+    ['prepared', { ...found, status: 'created', pid: 7 }, { state: S.CREATING, pid: 0 }, [S.CREATED]],
+    ['prepared anew', { ...found, status: 'created', pid: 7 }, { state: S.EXITED, pid: 0 }, []],
+  ] as const)('%s', (_name, shim, before, want) => {
+    expect(recognised(shim, status(before)).map(({ state }) => state)).toEqual(want);
   });
 });

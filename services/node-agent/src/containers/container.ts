@@ -89,6 +89,11 @@ export class Container {
     return isActive(this.status.state) ? this.#process.run.ended : AbortSignal.abort();
   }
 
+  /** Is there a first process: one that runs, or one that was prepared and waits for the start? Asks after what is under way. */
+  hasProcess(): Promise<boolean> {
+    return this.#queue.run(async () => this.#process.active || this.#process.run.client !== undefined);
+  }
+
   /** Prepares in the background; a failure is in the status, and the start tries again. */
   prepare(): void {
     this.#enqueue(() => this.#process.prepare());
@@ -108,7 +113,7 @@ export class Container {
   /** Tells which record is followed, where no other change will. */
   acknowledge(): void {
     this.#enqueue(async () => {
-      if (this.book.behind) await this.book.change({});
+      if (this.book.behind) this.book.change({});
     });
   }
 
@@ -193,7 +198,7 @@ export class Container {
   /** What the health check says; nothing when the process has ended meanwhile. */
   noteHealth(health: string): Promise<void> {
     return this.#queue.run(async () => {
-      if (this.#process.active && this.status.health !== health) await this.book.change({ health });
+      if (this.#process.active && this.status.health !== health) this.book.change({ health });
     });
   }
 
@@ -215,7 +220,7 @@ export class Container {
       const waited = this.#process.cancelRestart();
       if (final) await this.#restByUser();
       else this.#process.rest();
-      if (waited) await this.book.change({ state: S.EXITED });
+      if (waited) this.book.change({ state: S.EXITED });
       if (!this.#process.active) return undefined;
       await this.#process.signal(number);
       return this.#process.run;
@@ -256,16 +261,16 @@ export class Container {
 
   async #delete(volumes: boolean): Promise<void> {
     if (this.book.state === S.REMOVED) return;
-    await this.book.change({ state: S.REMOVING });
+    this.book.change({ state: S.REMOVING });
     try {
       await this.#process.dismantle();
       const { files, volumes: store } = this.#launcher.options;
       const anonymous = (this.#record.spec?.mounts ?? []).filter((mount) => mount.type === 'volume' && mount.anonymous);
       if (volumes) await Promise.all(anonymous.map(({ source }) => store.remove(source)));
-      await this.#writes.idle();
+      await Promise.all([this.#writes.idle(), this.book.close()]);
       await files.remove(this.id);
     } catch (error) {
-      await this.book.change({ state: S.DEAD, error: asAtollError(error).message });
+      this.book.change({ state: S.DEAD, error: asAtollError(error).message });
       throw error;
     }
     this.#process.releaseLayers();
@@ -278,7 +283,7 @@ export class Container {
       this.#logger.warn({ reason: message }, 'work on the container failed');
       if (this.#life.signal.aborted) return;
       const state = this.book.state === S.CREATING ? { state: S.CREATED } : {};
-      await this.#queue.run(() => this.book.change({ ...state, error: message })).catch(() => undefined);
+      await this.#queue.run(async () => this.book.change({ ...state, error: message })).catch(() => undefined);
     });
   }
 }

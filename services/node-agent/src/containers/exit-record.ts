@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nowNs } from '../processes/clock.ts';
 import type { ProcessExit } from '../runtime/shim-state.ts';
+import { endpointStatus } from './endpoint-status.ts';
 import type { StatusChange } from './status-book.ts';
 
 export interface ExitRecord extends ProcessExit {
@@ -41,10 +42,7 @@ export function endOf(exit: ExitRecord): StatusChange {
     error: exit.lost
       ? 'the host went down or the supervisor of the container was killed: how it ended is not known'
       : '',
-    ipAddress: '',
-    ipPrefixLen: 0,
-    gateway: '',
-    macAddress: '',
+    ...endpointStatus(undefined),
     health: '',
   };
 }

@@ -4,6 +4,7 @@ import { cancelled, hasReason } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
+import { readEndpoint, writeEndpoint } from '../network/endpoint-file.ts';
 import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
 import { writeNetworkFiles } from '../network/network-files.ts';
 import { Semaphore } from '../processes/semaphore.ts';
@@ -78,19 +79,17 @@ export class Launcher {
     }
   }
 
-  /** The connection to a shim that runs already; rejects with unavailable when there is none. */
+  /** The connection to a shim that runs already, and its address; rejects with unavailable when there is none. */
   async reconnect(
     record: containerV1.ContainerRecord,
-    status: containerV1.ContainerStatus,
     onState: (state: ShimState) => void,
     signal: AbortSignal,
-  ): Promise<ShimClient> {
+  ): Promise<{ readonly client: ShimClient; readonly endpoint: Endpoint | undefined }> {
     const { files, network } = this.options;
     const client = await ShimClient.connect(files.directory(record.id), onState, signal);
-    if (status.ipAddress !== '') {
-      network.claim(record.id, status.ipAddress, this.#ports(record, status.ipAddress));
-    }
-    return client;
+    const endpoint = await readEndpoint(files.directory(record.id));
+    if (endpoint) network.claim(record.id, endpoint.address, this.#ports(record, endpoint.address));
+    return { client, endpoint };
   }
 
   /** Publishes the ports of a container that is about to run. Throws conflict when one is taken. */
@@ -145,6 +144,7 @@ export class Launcher {
     const [resolved, networkFiles] = await Promise.all([
       mounts.resolve(spec.mounts, lease.directories, signal),
       writeNetworkFiles(directory, spec.network, identity),
+      writeEndpoint(directory, endpoint),
       rm(bundlePath(directory, 'exit'), { force: true }),
     ]);
     const parts = {

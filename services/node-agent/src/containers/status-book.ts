@@ -7,17 +7,33 @@ export type StatusChange = Partial<Omit<containerV1.ContainerStatus, 'id' | 'nod
 
 export type StatusListener = (status: containerV1.ContainerStatus) => void;
 
-/** The observed status of one container: every change is checked, numbered, written and told, in this order. */
+/**
+ * The sequence a container goes on with after the agent's restart is so much higher than what is on disk: what was told last
+ * may not have been written.
+ */
+export const SEQ_GAP = 1_048_576n;
+
+/**
+ * The observed status of one container: every change is checked, numbered and told at once, and written in the background. Only
+ * the newest is written; what is on disk after a crash may be older than what was told, and the shim knows better then.
+ */
 export class StatusBook {
   readonly #files: ContainerFiles;
   readonly #listeners = new Set<StatusListener>();
   #status: containerV1.ContainerStatus;
   #generation: bigint;
+  #writing: Promise<void> | undefined;
+  #closed = false;
 
   constructor(files: ContainerFiles, status: containerV1.ContainerStatus) {
     this.#files = files;
     this.#status = status;
     this.#generation = status.generation;
+  }
+
+  /** Goes on from what an earlier run of the agent has written. */
+  static resume(files: ContainerFiles, status: containerV1.ContainerStatus): StatusBook {
+    return new StatusBook(files, { ...status, seq: status.seq + SEQ_GAP });
   }
 
   /** `seq` is the last number the container is known to have had. */
@@ -44,13 +60,18 @@ export class StatusBook {
   }
 
   /** Throws conflict when the state machine has no such step. */
-  async change(change: StatusChange): Promise<void> {
+  change(change: StatusChange): void {
     const { id, state, seq } = this.#status;
     checkTransition(id, state, change.state ?? state);
     this.#status = { ...this.#status, ...change, generation: this.#generation, seq: seq + 1n };
-    const written = this.#status;
-    await this.#files.saveStatus(written);
-    for (const listener of [...this.#listeners]) listener(written);
+    this.#writing ??= this.#write();
+    for (const listener of [...this.#listeners]) listener(this.#status);
+  }
+
+  /** Nothing is written any more once this resolves: the files may go. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#writing;
   }
 
   /** The last word of a container whose files are gone. */
@@ -63,5 +84,15 @@ export class StatusBook {
   listen(listener: StatusListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  async #write(): Promise<void> {
+    let written: containerV1.ContainerStatus | undefined;
+    while (written !== this.#status && !this.#closed) {
+      written = this.#status;
+      // What cannot be written is told nevertheless, and is known again from the shim.
+      await this.#files.saveStatus(written).catch(() => undefined);
+    }
+    this.#writing = undefined;
   }
 }

@@ -15,6 +15,7 @@ export interface HostNetworkOptions {
   readonly logger: Logger;
 }
 
+/** A container's place on the bridge. */
 export interface Endpoint {
   readonly address: string;
   readonly prefixLength: number;
