@@ -96,9 +96,8 @@ function limitBody(handle: RequestListener): RequestListener {
     const length = request.headers['content-length'];
     const hasBody = request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
     if (hasBody) {
-      request.socket.setTimeout(BODY_IDLE_MS, () => {
-        if (!request.complete) request.socket.destroy();
-      });
+      // Without a listener node:http destroys a socket that times out. One here would stay for the connection's later requests.
+      request.socket.setTimeout(BODY_IDLE_MS);
       request.once('end', () => request.socket.setTimeout(0));
     }
     handle(request, response);
