@@ -18,6 +18,8 @@ export const BUS = Symbol('Bus');
 export const SCHEDULER = Symbol('Scheduler');
 
 const HEARTBEAT_MS = 1_000;
+/** When all hosts are silent there is none to place anything on: no hurry to call them lost. */
+const ALONE_TIMEOUT_MS = 30_000;
 /** After a start or takeover hosts may be starting as well: nothing is placed anew before they had time to come. */
 const TAKEOVER_GRACE_MS = 26_000;
 
@@ -70,6 +72,7 @@ async function compose(config: SchedulerConfig, log: Logger, bus: Bus): Promise<
     subnets: new NodeSubnets(config.ATOLL_CONTAINER_CIDR),
     pipeline: new Pipeline({ scorer: config.ATOLL_STRATEGY === 'binpack' ? BINPACK : SPREAD }),
     nodeTimeoutMs: config.ATOLL_NODE_TIMEOUT_MS,
+    aloneTimeoutMs: Math.max(ALONE_TIMEOUT_MS, config.ATOLL_NODE_TIMEOUT_MS),
     heartbeatMs: HEARTBEAT_MS,
     takeoverGraceMs: TAKEOVER_GRACE_MS,
     schedulers: config.ATOLL_SCHEDULERS ?? [],

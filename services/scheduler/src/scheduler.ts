@@ -42,6 +42,7 @@ export interface SchedulerOptions {
   readonly subnets: NodeSubnets;
   readonly pipeline: Pipeline;
   readonly nodeTimeoutMs: number;
+  readonly aloneTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly takeoverGraceMs: number;
   /** Told to hosts that join; this replica when empty. */

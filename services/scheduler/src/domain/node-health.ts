@@ -5,6 +5,11 @@ const MAX_TICK_MS = 500;
 export interface HealthOptions {
   /** Silence after which a node is down. */
   readonly timeoutMs: number;
+  /**
+   * Silence after which a node is down while no node is heard at all: then it is rather this scheduler, its network or the whole
+   * machine that is held up, and there is no host to place anything on.
+   */
+  readonly aloneTimeoutMs: number;
   /** How much longer a node may take at the start of a term to find the new leader. */
   readonly graceMs: number;
   readonly onDown: (nodeId: string) => void;
@@ -17,6 +22,7 @@ export class NodeHealth {
   readonly #ready = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #last = 0;
+  #disrupted = false;
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -61,14 +67,22 @@ export class NodeHealth {
     const now = performance.now();
     const step = Math.min(now - this.#last, MAX_TICK_MS);
     this.#last = now;
-    for (const [id, silent] of this.#silentMs) {
-      const silentMs = silent + step;
-      if (silentMs <= this.#options.timeoutMs) {
-        this.#silentMs.set(id, silentMs);
-        continue;
-      }
+    for (const [id, silent] of this.#silentMs) this.#silentMs.set(id, silent + step);
+    this.#judge();
+    const limit = this.#disrupted ? this.#options.aloneTimeoutMs : this.#options.timeoutMs;
+    for (const [id, silent] of [...this.#silentMs]) {
+      if (silent <= (this.#ready.has(id) ? limit : this.#options.timeoutMs)) continue;
       this.forget(id);
       this.#options.onDown(id);
     }
+  }
+
+  /** All nodes silent at once is a disruption; when the first is heard again, the others get their time anew. */
+  #judge(): void {
+    const half = this.#options.timeoutMs / 2;
+    const ready = [...this.#ready];
+    const allSilent = ready.length > 0 && ready.every((id) => (this.#silentMs.get(id) ?? 0) > half);
+    if (this.#disrupted && !allSilent) for (const id of ready) this.#silentMs.set(id, 0);
+    this.#disrupted = allSilent;
   }
 }

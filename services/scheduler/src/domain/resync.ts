@@ -1,9 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { planResync, type ResyncStep } from '@atoll/reconcile';
 import type { ContainerRemoval } from './container-removal.ts';
 import { desiredOf, reportedOf } from './decision-inputs.ts';
 import type { TermParts } from './term-parts.ts';
+
+const { DesiredState } = containerV1;
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 8_000;
 
 /** Brings a host whose session begins to what is desired, by explicit orders. */
 export class Resync {
@@ -35,49 +40,67 @@ export class Resync {
       isTombstoned: (id) => state.records.isTombstoned(id),
     });
     const has = new Set(reported.map((status) => status.id));
+    const plans = new Map<string, ResyncStep[]>();
     for (const step of steps) {
       if (step.kind === 'leave') {
         log.warn({ node: nodeId, container: step.id }, 'the host has a container nobody knows; it is left alone');
         continue;
       }
-      this.#take(nodeId, step, has.has(step.id)).catch((error: unknown) => {
-        if (this.#parts.signal.aborted) return;
-        log.warn(
-          { node: nodeId, container: step.id, step: step.kind, err: error },
-          'a host could not be brought up to date',
-        );
-      });
+      const plan = plans.get(step.id);
+      if (plan) plan.push(step);
+      else plans.set(step.id, [step]);
+    }
+    for (const [id, plan] of plans) void this.#follow(nodeId, id, plan, has.has(id));
+  }
+
+  /** One container's steps, one after the other; what fails for a while is tried again while the session lasts. */
+  async #follow(nodeId: string, id: string, plan: readonly ResyncStep[], hostHasIt: boolean): Promise<void> {
+    const { sessions, signal, log } = this.#parts;
+    const session = sessions.get(nodeId);
+    for (const step of plan) {
+      for (let pause = FIRST_RETRY_MS; ; pause *= 2) {
+        try {
+          await this.#take(nodeId, step, hostHasIt);
+          break;
+        } catch (error) {
+          if (signal.aborted || sessions.get(nodeId) !== session) return;
+          log.warn(
+            { node: nodeId, container: id, step: step.kind, err: error },
+            'a host could not be brought up to date',
+          );
+          if (pause > LAST_RETRY_MS || hasReason(error, 'invalid-argument', 'unimplemented')) return;
+        }
+        await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
+      }
     }
   }
 
+  /** Things may have changed since the plan was made: each step looks again whether it is still wanted. */
   async #take(nodeId: string, step: ResyncStep, hostHasIt: boolean): Promise<void> {
     const { state, orders, observations, writes } = this.#parts;
     const record = state.records.get(step.id);
-    switch (step.kind) {
-      case 'remove':
-        return this.#remove(nodeId, step.id, record);
-      case 'forget':
-        await writes.deleteContainer(step.id);
-        observations.forget(step.id);
-        return;
-      case 'ensure':
-        if (!record) return;
-        if (!hostHasIt) observations.reset(record);
-        await orders.send(nodeV1.Action.ENSURE, record);
-        return;
-      case 'start':
-        if (record) await orders.send(nodeV1.Action.START, record);
-        return;
-      case 'stop':
-        if (record) await orders.send(nodeV1.Action.STOP, record, { waitMs: undefined });
+    if (step.kind === 'remove') return this.#remove(nodeId, step.id, record);
+    if (record?.nodeId !== nodeId) return;
+    const removed = record.desired === DesiredState.REMOVED;
+    if (step.kind === 'forget') {
+      await writes.deleteContainer(step.id);
+      observations.forget(step.id);
+    } else if (step.kind === 'ensure' && !removed) {
+      if (!hostHasIt) observations.reset(record);
+      await orders.send(nodeV1.Action.ENSURE, record);
+    } else if (step.kind === 'start' && record.desired === DesiredState.RUNNING) {
+      await orders.send(nodeV1.Action.START, record);
+    } else if (step.kind === 'stop' && record.desired === DesiredState.STOPPED) {
+      await orders.send(nodeV1.Action.STOP, record, { waitMs: undefined });
     }
   }
 
   async #remove(nodeId: string, id: string, record: containerV1.ContainerRecord | undefined): Promise<void> {
     const { orders, writes, log } = this.#parts;
     const own = record !== undefined && record.nodeId === nodeId;
-    if (own && record.desired !== containerV1.DesiredState.REMOVED) {
-      this.#removal.autoRemove(id);
+    if (own && record.desired !== DesiredState.REMOVED) {
+      // Its own again since the plan was made, or a `--rm` container that has ended.
+      if (record.spec?.autoRemove) this.#removal.autoRemove(id);
       return;
     }
     log.info({ node: nodeId, container: id }, 'the host has a copy that is not wanted there; removing it');

@@ -35,6 +35,8 @@ export interface TermSettings {
   readonly heartbeatMs: number;
   /** Silence after which a node is down. */
   readonly nodeTimeoutMs: number;
+  /** The same while no node is heard at all. */
+  readonly aloneTimeoutMs: number;
   /** How much longer nodes may take to find a new leader. */
   readonly takeoverGraceMs: number;
   readonly subnets: NodeSubnets;
@@ -85,6 +87,7 @@ export class Term {
     const sessions = new NodeSessions(channels.writer.epoch, hostname);
     const health = new NodeHealth({
       timeoutMs: settings.nodeTimeoutMs,
+      aloneTimeoutMs: settings.aloneTimeoutMs,
       graceMs: settings.takeoverGraceMs,
       onDown: (id) => this.#nodeDown(id),
     });

@@ -62,6 +62,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       subnets: new NodeSubnets(options.cidr ?? '10.213.0.0/16'),
       pipeline: new Pipeline(),
       nodeTimeoutMs: options.nodeTimeoutMs ?? 4_000,
+      aloneTimeoutMs: options.nodeTimeoutMs ?? 4_000,
       heartbeatMs: 250,
       takeoverGraceMs: 2_000,
       schedulers: [],
