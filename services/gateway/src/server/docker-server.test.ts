@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '@atoll/errors';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ping } from '../resources/system/handlers.ts';
+import type { RequestContext } from '../routing/request-context.ts';
 import { RouteTable } from '../routing/route-table.ts';
 import { Router } from '../routing/router.ts';
 import { ask } from '../testing/http-client.ts';
@@ -27,7 +29,18 @@ afterEach(async () => {
 function serve(options: Partial<DockerServerOptions> = {}): DockerServer {
   const forever = ({ signal }: { signal: AbortSignal }) =>
     new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-  const table = new RouteTable({ SystemPing: ping(), SystemEvents: forever });
+  const readAll = async ({ request, response }: RequestContext, delayMs: number) => {
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    let length = 0;
+    for await (const chunk of request) length += (chunk as Buffer).length;
+    response.end(String(length));
+  };
+  const table = new RouteTable({
+    SystemPing: ping(),
+    SystemEvents: forever,
+    ImageLoad: (context) => readAll(context, 0),
+    ImageBuild: (context) => readAll(context, 400),
+  });
   const router = new Router({ table, headers: {}, onError: () => undefined });
   const server = new DockerServer({ router, socketPath, ...options });
   started.push(server);
@@ -84,6 +97,25 @@ describe('TCP without TLS', () => {
       .catch((thrown: unknown) => thrown);
     expect(reasonOf(error)).toBe('invalid-argument');
     expect((error as Error).message).toContain('needs TLS');
+  });
+});
+
+describe('a body', () => {
+  test('that stops coming is given up', async () => {
+    await serve({ bodyIdleMs: 100 }).start();
+    const ended = new Promise((resolve) => {
+      const socket = connect(socketPath);
+      socket.on('error', () => undefined);
+      socket.on('close', resolve);
+      socket.write('POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nabc');
+    });
+    await ended;
+  });
+  test('that nobody reads yet is not', async () => {
+    await serve({ bodyIdleMs: 50 }).start();
+    const body = Buffer.alloc(2_000_000, 'x');
+    const { status, text } = await ask(socketPath, 'POST', '/build', body);
+    expect([status, text]).toEqual([200, String(body.length)]);
   });
 });
 

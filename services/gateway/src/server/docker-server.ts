@@ -1,8 +1,9 @@
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { invalidArgument } from '@atoll/errors';
 import type { Router } from '../routing/router.ts';
+import { BodyLimit } from './body-limit.ts';
 import { guardPlainTcp, isLoopback } from './guard-plain-tcp.ts';
 import { listenSocket } from './listen-socket.ts';
 
@@ -15,12 +16,14 @@ export interface ServerTls {
 export interface DockerServerOptions {
   readonly router: Router;
   readonly socketPath: string;
+  /** How long a request's body may stop coming; default two minutes. */
+  readonly bodyIdleMs?: number;
   /** Beside the socket; without TLS on loopback only. */
   readonly tcp?: { readonly host: string; readonly port: number; readonly tls?: ServerTls };
 }
 
 const LIMITS: ServerOptions = {
-  // Slow headers are cut here, slow bodies by `limitBody`; answers may take for ever (wait, events).
+  // Slow headers are cut here, slow bodies by `BodyLimit`; answers may take for ever (wait, events).
   headersTimeout: 10_000,
   requestTimeout: 0,
   connectionsCheckingInterval: 5_000,
@@ -35,15 +38,17 @@ const BODY_IDLE_MS = 120_000;
 export class DockerServer {
   readonly #options: DockerServerOptions;
   readonly #servers: Server[] = [];
+  readonly #limit: BodyLimit;
 
   constructor(options: DockerServerOptions) {
     this.#options = options;
+    this.#limit = new BodyLimit(options.bodyIdleMs ?? BODY_IDLE_MS);
   }
 
   /** @returns the TCP port, when there is one */
   async start(): Promise<number | undefined> {
     const { router, socketPath, tcp } = this.#options;
-    await listenSocket(this.#add(createServer(LIMITS, limitBody(router.handle))), socketPath);
+    await listenSocket(this.#add(createServer(LIMITS, this.#limit.wrap(router.handle))), socketPath);
     if (tcp === undefined) return undefined;
     const { host, port, tls } = tcp;
     if (tls === undefined && !isLoopback(host)) {
@@ -51,7 +56,7 @@ export class DockerServer {
         `the Docker API on ${host} needs TLS: whoever reaches it is root on all hosts; set ATOLL_DOCKER_TLS_DIR or listen on 127.0.0.1`,
       );
     }
-    const handle = limitBody(router.handle);
+    const handle = this.#limit.wrap(router.handle);
     const server = this.#add(
       tls === undefined
         ? createServer(LIMITS, guardPlainTcp(handle))
@@ -83,23 +88,10 @@ export class DockerServer {
   }
 
   #add(server: Server): Server {
+    this.#limit.watch(server);
     server.maxConnections = MAX_CONNECTIONS;
     server.maxHeadersCount = 200;
     this.#servers.push(server);
     return server;
   }
-}
-
-/** A body that stops coming is given up; hijacked connections clear the limit. */
-function limitBody(handle: RequestListener): RequestListener {
-  return (request, response) => {
-    const length = request.headers['content-length'];
-    const hasBody = request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
-    if (hasBody) {
-      // Without a listener node:http destroys a socket that times out. One here would stay for the connection's later requests.
-      request.socket.setTimeout(BODY_IDLE_MS);
-      request.once('end', () => request.socket.setTimeout(0));
-    }
-    handle(request, response);
-  };
 }
