@@ -23,11 +23,6 @@ export async function ensureBridge(name: string, subnet: Subnet, mtu: number): P
   await ensureForwarding();
 }
 
-/** Does nothing when it is gone. */
-export async function removeBridge(name: string): Promise<void> {
-  if ((await addressesOf(name)) !== undefined) await runTool('ip', ['link', 'del', 'dev', name]);
-}
-
 /** IPv4 addresses with prefix length; undefined when there is no such link. */
 async function addressesOf(name: string): Promise<readonly string[] | undefined> {
   const links = JSON.parse((await runTool('ip', ['-json', '-4', 'addr', 'show'])) || '[]') as Link[];

@@ -1,7 +1,7 @@
 import { conflict } from '@atoll/errors';
 import { runTool } from '../processes/run-tool.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
-import { fullRuleset, type PublishedPort, portCommands, tableOf } from './nft-ruleset.ts';
+import { fullRuleset, type PublishedPort, portCommands } from './nft-ruleset.ts';
 import { probePort } from './port-probe.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -57,11 +57,6 @@ export class PortPublisher {
         await nft(fullRuleset(this.#bridge, this.#subnet, [...this.#published.values()].flat()));
       }
     });
-  }
-
-  async removeTable(): Promise<void> {
-    const table = tableOf(this.#bridge);
-    await this.#queue.run(() => nft(`add table ip ${table}\ndelete table ip ${table}\n`));
   }
 
   #checkFree(owner: string, wanted: PublishedPort): void {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
@@ -10,7 +10,9 @@ import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { Channel, type TlsIdentity } from '@atoll/rpc';
 import { type TestPki, testPki } from '@atoll/testing';
 import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
+import { cgroupFolders, childFolders, shimsOf } from './host-traces.ts';
 import { busyboxLayer } from './test-image.ts';
+import { makeNamespace } from './test-namespace.ts';
 import { TestRegistry } from './test-registry.ts';
 import { TestScheduler } from './test-scheduler.ts';
 
@@ -97,7 +99,12 @@ export class TestHost {
       name,
     };
     const host = new TestHost(parts);
-    await host.startAgent();
+    try {
+      await host.startAgent();
+    } catch (error) {
+      await host.#close([]);
+      throw error;
+    }
     return host;
   }
 
@@ -223,14 +230,18 @@ export class TestHost {
       for (const id of new Set(this.scheduler.statuses.map((status) => status.id))) await this.#removeQuietly(id);
       await this.#settled(leaks);
     } finally {
-      await this.killAgent('SIGTERM');
-      await this.scheduler.stop();
-      await this.registry.stop();
-      execFileSync('ip', ['netns', 'del', this.name]);
-      for (const path of await cgroupFolders(this.name)) await rmdir(path).catch(() => leaks.push(path));
-      await rm(this.folder, { recursive: true, force: true });
+      await this.#close(leaks);
     }
     if (leaks.length > 0) throw new Error(`left behind: ${leaks.join(', ')}\n${this.output}`);
+  }
+
+  async #close(leaks: string[]): Promise<void> {
+    await this.killAgent('SIGTERM');
+    await this.scheduler.stop();
+    await this.registry.stop();
+    execFileSync('ip', ['netns', 'del', this.name]);
+    for (const path of await cgroupFolders(this.name)) await rmdir(path).catch(() => leaks.push(path));
+    await rm(this.folder, { recursive: true, force: true });
   }
 
   async #removeQuietly(id: string): Promise<void> {
@@ -259,48 +270,4 @@ export class TestHost {
     const builds = existsSync(join(this.dataRoot, 'builds')) ? await readdir(join(this.dataRoot, 'builds')) : [];
     return [...veths, ...groups, ...mounts, ...files, ...builds, ...(await shimsOf(this.dataRoot))];
   }
-}
-
-function makeNamespace(name: string): { outer: string; inner: string } {
-  const block = `198.${18 + randomInt(2)}.${randomInt(256)}`;
-  const last = randomInt(64) * 4;
-  const [outer, inner] = [`${block}.${last + 1}`, `${block}.${last + 2}`];
-  const link = name.slice(-8);
-  const ip = (...args: string[]): Buffer => execFileSync('ip', args);
-  ip('netns', 'add', name);
-  ip('link', 'add', `at${link}`, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', name);
-  ip('addr', 'add', `${outer}/30`, 'dev', `at${link}`);
-  ip('link', 'set', `at${link}`, 'up');
-  ip('-n', name, 'addr', 'add', `${inner}/30`, 'dev', 'uplink');
-  ip('-n', name, 'link', 'set', 'uplink', 'up');
-  ip('-n', name, 'link', 'set', 'lo', 'up');
-  ip('-n', name, 'route', 'add', 'default', 'via', outer);
-  return { outer, inner };
-}
-
-async function cgroupFolders(name: string): Promise<readonly string[]> {
-  const mounts = await readFile('/proc/self/mounts', 'utf8');
-  const roots = mounts
-    .split('\n')
-    .map((line) => line.split(' '))
-    .filter(([, , type]) => type?.startsWith('cgroup'));
-  return roots.map(([, root]) => join(root ?? '', name)).filter((path) => existsSync(path));
-}
-
-async function childFolders(path: string): Promise<readonly string[]> {
-  const entries = await readdir(path, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(path, name));
-}
-
-async function shimsOf(dataRoot: string): Promise<readonly string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      return command.includes(dataRoot) && command.includes('atoll-shim')
-        ? [`process ${pid}: ${command.replaceAll('\0', ' ')}`]
-        : [];
-    }),
-  );
-  return found.flat();
 }

@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The folders of a name in every cgroup hierarchy. */
+export async function cgroupFolders(name: string): Promise<readonly string[]> {
+  const mounts = await readFile('/proc/self/mounts', 'utf8');
+  const roots = mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, , type]) => type?.startsWith('cgroup'));
+  return roots.map(([, root]) => join(root ?? '', name)).filter((path) => existsSync(path));
+}
+
+export async function childFolders(path: string): Promise<readonly string[]> {
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(path, name));
+}
+
+/** Supervisors with a bundle below a data root. */
+export async function shimsOf(dataRoot: string): Promise<readonly string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return command.includes(dataRoot) && command.includes('atoll-shim')
+        ? [`process ${pid}: ${command.replaceAll('\0', ' ')}`]
+        : [];
+    }),
+  );
+  return found.flat();
+}
