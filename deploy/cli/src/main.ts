@@ -46,9 +46,10 @@ async function buildProgram(asked: string | undefined): Promise<Command> {
 try {
   await (await buildProgram(process.argv[2])).parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = exitCodeOf(error);
   // Commander has printed its own messages already.
   if (!(error instanceof CommanderError)) {
     process.stderr.write(`atoll: ${error instanceof Error ? error.message : String(error)}\n`);
   }
+  // At once: work that was interrupted may still wait for something.
+  process.exit(exitCodeOf(error));
 }

@@ -36,16 +36,18 @@ const SUPERVISOR_FLAGS = [
 
 /**
  * Starts a cluster and waits until all of it is ready; `progress` is told about each step.
+ * An abort of `signal` leaves what was started to the caller's clean-up.
  * Errors: what made the start fail, in the words of the part that failed; everything started is ended then.
  */
 export async function startCluster(
   paths: ClusterPaths,
   options: StartOptions,
   progress: (steps: readonly Step[]) => void,
+  signal: AbortSignal,
 ): Promise<ClusterState> {
   const settings = await prepare(paths, options);
-  const supervisor = await launchSupervisor(paths);
-  return awaitReady(paths, supervisor, progress, settings);
+  const supervisor = await launchSupervisor(paths, signal);
+  return awaitReady(paths, supervisor, progress, settings, signal);
 }
 
 /** Files that have to be there before any process starts: settings, ports, addresses, CA and certificates. */
@@ -93,11 +95,13 @@ interface LaunchedSupervisor {
   ended(): boolean;
 }
 
-async function launchSupervisor(paths: ClusterPaths): Promise<LaunchedSupervisor> {
+async function launchSupervisor(paths: ClusterPaths, signal: AbortSignal): Promise<LaunchedSupervisor> {
   const program = join(import.meta.dirname, '../supervisor/supervisor-main.js');
   const log = join(paths.logDir, 'supervisor.log');
   const group = await CgroupTree.at(`${paths.cgroup}/supervisor`);
   await group.create();
+  // The last moment: one who was interrupted has begun to clean up.
+  signal.throwIfAborted();
   const fd = openSync(log, 'w', 0o600);
   try {
     const child = spawn(process.execPath, [...SUPERVISOR_FLAGS, program, paths.name, paths.dataRoot], {
@@ -119,9 +123,11 @@ async function awaitReady(
   supervisor: LaunchedSupervisor,
   progress: (steps: readonly Step[]) => void,
   settings: ClusterSettings,
+  signal: AbortSignal,
 ): Promise<ClusterState> {
   const end = performance.now() + START_LIMIT_MS + settings.hosts * 2000;
   while (performance.now() < end) {
+    signal.throwIfAborted();
     const state = await readState(paths);
     const ours = state?.supervisor.pid === supervisor.pid ? state : undefined;
     if (ours) progress(ours.steps.filter((step) => !step.id.startsWith('stop ')));

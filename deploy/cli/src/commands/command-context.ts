@@ -1,5 +1,5 @@
-import { failedPrecondition, invalidArgument } from '@atoll/errors';
-import { type Command, Option } from 'commander';
+import { failedPrecondition } from '@atoll/errors';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ClusterPaths, DEFAULT_NAME } from '../cluster/cluster-paths.ts';
 import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 
@@ -39,12 +39,12 @@ export function requireRoot(what: string): void {
 /** Collects `name=value` options given several times. */
 export function collectPairs(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = text.indexOf('=');
-  if (at < 1) throw invalidArgument(`${text}: give name=value`);
+  if (at < 1) throw new InvalidArgumentError('Give name=value.');
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
 export function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw invalidArgument(`${text} is not a whole number`);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('Not a whole number.');
   return value;
 }

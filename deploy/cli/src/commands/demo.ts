@@ -51,9 +51,9 @@ export function addDemo(program: Command): void {
 }
 
 async function demonstrate(paths: ClusterPaths, flags: DemoFlags): Promise<void> {
-  const state = await untilInterrupted(async () => {
+  const state = await untilInterrupted(async (signal) => {
     heading(`${HOSTS} hosts on this machine`);
-    const ready = await showStart(paths, { hosts: HOSTS, strategy: 'spread', registryMirrors: {} });
+    const ready = await showStart(paths, { hosts: HOSTS, strategy: 'spread', registryMirrors: {} }, signal);
     await mainJob(paths);
     return ready;
   });

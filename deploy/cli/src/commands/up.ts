@@ -55,17 +55,21 @@ export function addUp(program: Command): void {
 /** A start that is interrupted ends what it had started. */
 export async function startOrEnd(paths: ClusterPaths, options: StartOptions): Promise<ClusterState> {
   try {
-    return await untilInterrupted(() => showStart(paths, options));
+    return await untilInterrupted((signal) => showStart(paths, options, signal));
   } catch (error) {
     if (hasReason(error, 'cancelled')) await stopCluster(paths, { containerGraceMs: 1000 }, () => undefined);
     throw error;
   }
 }
 
-export async function showStart(paths: ClusterPaths, options: StartOptions): Promise<ClusterState> {
+export async function showStart(
+  paths: ClusterPaths,
+  options: StartOptions,
+  signal: AbortSignal,
+): Promise<ClusterState> {
   const view = new ProgressView();
   try {
-    return await startCluster(paths, options, (steps) => view.show(steps));
+    return await startCluster(paths, options, (steps) => view.show(steps), signal);
   } finally {
     view.close();
   }
