@@ -366,6 +366,20 @@ ONBUILD RUN later`;
     expect(cluster.config(id).config['OnBuild']).toBeUndefined();
   });
 
+  test('triggers may read a stage that nothing else needs, even with one slot', async () => {
+    const small = await TestCluster.start(pki.identity, { hosts: 1, stages: 1 });
+    small.registry.createImage(
+      baseImage(small.registry, { tag: 'busybox', config: { OnBuild: ['COPY --from=extra /x /x', 'RUN cat /x'] } }),
+    );
+    small.registry.createImage(baseImage(small.registry, { tag: 'plain' }));
+    const dockerfile = 'FROM plain AS extra\nARG only\nRUN echo from-extra >/x\nFROM busybox\nCMD x';
+    const { text, failure } = await small.build(tarOf({ Dockerfile: dockerfile }), { buildArgs: { only: '1' } });
+    await small.stop();
+    expect(failure).toBeUndefined();
+    expect(text).toContain('from-extra\n');
+    expect(text).not.toContain('not consumed');
+  });
+
   test('is the same bit for bit with a source date, on whatever host', async () => {
     const dockerfile = 'FROM busybox\nRUN echo x >/made\nCOPY f /f\nWORKDIR /w';
     const options = { noCache: true, buildArgs: { SOURCE_DATE_EPOCH: '1700000000' } };

@@ -129,6 +129,10 @@ export class Builder {
         args.declareMeta(name, value === undefined ? undefined : expandWord(value, args.meta, dockerfile.escapeChar));
       }
     }
+    for (const instruction of dockerfile.stages.flatMap((stage) => stage.instructions)) {
+      // ARGs of stages that are not built consume what was given, too.
+      if (instruction.kind === 'ARG') for (const { name } of instruction.args) args.mention(name);
+    }
     return args;
   }
 
@@ -150,7 +154,8 @@ export class Builder {
       const planned = graph.stages[index] as StageGraph['stages'][number];
       // What a stage needs is waited for without a slot: the others need the slots to get done.
       await Promise.all(planned.needs.map(need));
-      using _slot = await slots.take(index, signal);
+      // One that only a trigger of a base image asks for must not wait for the slot of who asks.
+      using _slot = graph.needed.includes(index) ? await slots.take(index, signal) : undefined;
       const printer = new StepPrinter(ordered.of(index), first.get(index) ?? 1, total, session.options.rm);
       const result = await new StageRunner(session, planned, printer, need).run();
       await ordered.finish(index);

@@ -43,6 +43,11 @@ export class BuildArgs {
     if (effective !== undefined) this.#meta.set(name, effective);
   }
 
+  /** Some ARG of the Dockerfile names it. */
+  mention(name: string): void {
+    this.#used.add(name);
+  }
+
   declare(name: string, value: string | undefined): void {
     this.#used.add(name);
     this.#declared.set(name, value);
