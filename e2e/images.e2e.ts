@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { docker, dockerOk, runOn, unique } from './lib/docker.ts';
 import { run } from './lib/run.ts';
+import { registryAddress } from './lib/services.ts';
 
 const [h1 = '', h2 = '', h3 = ''] = inject('hosts');
 let folder: string;
@@ -198,7 +199,7 @@ describe('in and out', () => {
   });
 
   test('what skopeo pushes comes back bit for bit, and runs', async () => {
-    const registry = await registryAddress();
+    const registry = registryAddress();
     const name = unique('skopeo');
     const file = join(folder, 'skopeo.tar');
     await dockerOk(['save', '-o', file, 'busybox']);
@@ -240,10 +241,3 @@ test('an image with a volume gets one, and rm -v takes it away', async () => {
 });
 
 const idOf = (output: string): string | undefined => /Successfully built ([0-9a-f]{12})/.exec(output)?.[1];
-
-/** The registry's HTTP address, as `docker info` names it for people. */
-async function registryAddress(): Promise<string> {
-  const status = await dockerOk(['info', '--format', '{{json .Labels}}']);
-  const label = (JSON.parse(status) as string[]).find((text) => text.startsWith('atoll.registry='));
-  return label?.slice('atoll.registry='.length) ?? 'no label atoll.registry in docker info';
-}

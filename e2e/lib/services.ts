@@ -12,11 +12,15 @@ interface ServiceState {
 interface ClusterState {
   readonly supervisor: { readonly pid: number };
   readonly services: readonly ServiceState[];
+  readonly endpoints: { readonly registry: string };
 }
 
 const state = (): ClusterState =>
   JSON.parse(readFileSync(`/run/atoll/${inject('clusterName')}/state.json`, 'utf8')) as ClusterState;
 const services = (): readonly ServiceState[] => state().services;
+
+/** Where the cluster's registry answers HTTP, `host:port`. */
+export const registryAddress = (): string => state().endpoints.registry;
 
 /** Pid of a service of the cluster, by its name or, for agents, its host. */
 export function pidOf(name: string): number {
