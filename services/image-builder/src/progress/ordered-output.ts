@@ -31,7 +31,8 @@ export class OrderedOutput {
     this.#order = options.order;
     this.#onLive = options.onLive;
     for (const stage of options.order) this.#stages.set(stage, new StageOutput(options.limit, options.signal));
-    this.#current()?.open(this.#sink);
+    // Nothing is buffered yet, so this only opens it.
+    void this.#current()?.open(this.#sink);
   }
 
   of(stage: number): BuildOutput {

@@ -54,9 +54,8 @@ async function fromContext(request: CopyRequest, context: CopyContext): Promise<
   const many = sources.length > 1;
   if (many && !request.destination.endsWith('/')) throw tooManySources(request.kind);
   const execute = async (): Promise<containerV1.Layer | undefined> => {
-    const archives = await Promise.all(
-      sources.map((source) => (request.kind === 'ADD' ? isArchive(source, spool) : false)),
-    );
+    const archives: boolean[] = [];
+    if (request.kind === 'ADD') for (const source of sources) archives.push(await isArchive(source, spool));
     const into = many || request.destination.endsWith('/') || archives.includes(true);
     const start = startOf(request, context, {
       into: into || sources.some(({ node }) => isDirectory(node)),
