@@ -61,7 +61,9 @@ const handlers = {
     for await (const _ of requests) count++;
     for (let i = 0; i < count; i++) {
       await sleep(5);
-      yield runtimeV1.StartExecResponse.fromPartial({ message: { $case: 'output', value: { data: Buffer.from([i]) } } });
+      yield runtimeV1.StartExecResponse.fromPartial({
+        message: { $case: 'output', value: { data: Buffer.from([i]) } },
+      });
     }
   },
 } satisfies Handlers<Definition>;
