@@ -519,7 +519,8 @@ describe('stages on several hosts', () => {
       { noCache: true },
     );
     expect(failure?.code).toBe(3);
-    expect(cluster.agents.map(({ running }) => running)).toEqual([0, 0, 0]);
+    // The other stage would sleep for longer than any test may take.
+    while (cluster.agents.some(({ running }) => running > 0)) await once(AbortSignal.timeout(20), 'abort');
   });
 });
 
