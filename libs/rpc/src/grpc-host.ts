@@ -11,12 +11,13 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { CallContext } from './call-context.ts';
+import { callerOf } from './caller.ts';
 import { CHANNEL_OPTIONS } from './channel-options.ts';
 import type { AllowTable, AnyMethod, Handlers, ServiceDefinition } from './definition.ts';
 import { pump } from './pump.ts';
 import { serverCredentials } from './server-credentials.ts';
 import { toStatus } from './status.ts';
-import { type CertificateSubject, type Peer, peerOf, type Role, type TlsIdentity } from './tls-identity.ts';
+import type { Role, TlsIdentity } from './tls-identity.ts';
 
 /** One reason for all calls that end: making one for each costs more than the rest of the bookkeeping. */
 const OVER = new DOMException('the call is over', 'AbortError');
@@ -148,8 +149,7 @@ export class GrpcHost {
 
   /** The caller's identity checked against the method's roles, and the call's life as one signal. */
   #admit(roles: Roles, method: AnyMethod, call: AnyCall, life: AbortController): CallContext {
-    const subject = call.getAuthContext().sslPeerCertificate?.subject as CertificateSubject | undefined;
-    const peer: Peer | undefined = subject && peerOf(subject);
+    const peer = callerOf(call);
     if (!roles.includes(peer?.role ?? 'anonymous') && !roles.includes('anonymous')) {
       if (!peer) throw unauthenticated(`${method.path} needs a certificate of the cluster`);
       throw permissionDenied(`role ${peer.role} may not call ${method.path}; it is for ${roles.join(', ')}`);
