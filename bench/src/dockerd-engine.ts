@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CpuGroup } from './cpu-group.ts';
 import type { Engine } from './engine.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -25,7 +24,6 @@ export async function startDockerd(): Promise<Engine> {
   const packages = unpack();
   const work = mkdtempSync(join(tmpdir(), 'atoll-bench-dockerd-'));
   const group = `atoll-bench-dockerd-${process.pid}`;
-  const cpu = new CpuGroup(group);
   const logFile = join(work, 'dockerd.log');
   const log = openSync(logFile, 'a');
   const child = spawn(
@@ -47,7 +45,7 @@ export async function startDockerd(): Promise<Engine> {
   return {
     name: 'dockerd',
     dockerHost,
-    cpu: () => cpu.usage(),
+    cpu: () => Number(readFileSync(`/sys/fs/cgroup/cpuacct/${group}/cpuacct.usage`, 'utf8')),
     stop: async () => {
       const exited = once(child, 'exit');
       child.kill('SIGTERM');
