@@ -165,7 +165,8 @@ export class FsUpload implements Upload {
       await file.close();
     }
     const folder = await layout.ensureFolder(digest);
-    await rename(path, layout.pathOf(digest));
+    // The purge of old uploads may have taken it until this very moment.
+    await rename(path, layout.pathOf(digest)).catch((error) => this.#gone(error));
     await syncFolder(folder);
   }
 
