@@ -30,6 +30,18 @@ export async function measureMemory(): Promise<string> {
   }
 }
 
+/** In the order they are looked for: a service's command line may name others, its own comes first. */
+const PARTS = [
+  'nats-server',
+  'scheduler',
+  'registry',
+  'image-builder',
+  'gateway',
+  'node-agent',
+  'atoll-shim',
+  'supervis',
+];
+
 /** Services, supervisor, nats-server and shims of a cluster: every process whose command line or environment names its data root. */
 function processesOf(engine: AtollEngine): Map<number, string> {
   const found = new Map<number, string>();
@@ -39,12 +51,8 @@ function processesOf(engine: AtollEngine): Map<number, string> {
     try {
       const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8') + readFileSync(`/proc/${pid}/environ`, 'utf8');
       if (!text.includes(engine.dataRoot)) continue;
-      const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      const script = args
-        .find((arg) => arg.endsWith('.js'))
-        ?.split('/')
-        .slice(-3, -2)[0];
-      found.set(pid, script ?? program.split('/').at(-1) ?? entry);
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      found.set(pid, PARTS.find((part) => command.includes(part)) ?? 'other');
     } catch {
       // it ended while we looked
     }
