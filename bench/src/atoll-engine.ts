@@ -9,11 +9,13 @@ const ROOT = join(import.meta.dirname, '../..');
 
 export interface AtollEngine extends Engine {
   readonly dataRoot: string;
+  readonly runDir: string;
 }
 
 /** A cluster of this checkout, brought up with the `atoll` command. */
 export function startAtoll(hosts: number): AtollEngine {
   const cluster = `bench${randomBytes(3).toString('hex')}`;
+  const runDir = `/run/atoll/${cluster}`;
   const dataRoot = mkdtempSync(join(tmpdir(), 'atoll-bench-'));
   const command = (name: string, ...args: string[]): void => {
     execFileSync(join(ROOT, 'atoll'), [name, '--name', cluster, '--data-root', dataRoot, ...args], {
@@ -24,7 +26,8 @@ export function startAtoll(hosts: number): AtollEngine {
   return {
     name: 'atoll',
     dataRoot,
-    dockerHost: `unix:///run/atoll/${cluster}/docker.sock`,
+    runDir,
+    dockerHost: `unix://${runDir}/docker.sock`,
     // Supervisor, services, agents, shims and containers all live below the cluster's group.
     cpu: () => Number(readFileSync(`/sys/fs/cgroup/cpuacct/atoll/${cluster}/cpuacct.usage`, 'utf8')),
     stop: async () => command('down', '--purge'),

@@ -42,7 +42,7 @@ const PARTS = [
   'supervis',
 ];
 
-/** Services, supervisor, nats-server and shims of a cluster: every process whose command line or environment names its data root. */
+/** Services, supervisor, nats-server and shims of a cluster: every process whose command line or environment names its folders. */
 function processesOf(engine: AtollEngine): Map<number, string> {
   const found = new Map<number, string>();
   for (const entry of readdirSync('/proc')) {
@@ -50,7 +50,7 @@ function processesOf(engine: AtollEngine): Map<number, string> {
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     try {
       const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8') + readFileSync(`/proc/${pid}/environ`, 'utf8');
-      if (!text.includes(engine.dataRoot)) continue;
+      if (!text.includes(engine.dataRoot) && !text.includes(engine.runDir)) continue;
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
       found.set(pid, PARTS.find((part) => command.includes(part)) ?? 'other');
     } catch {
