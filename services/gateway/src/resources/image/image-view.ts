@@ -2,8 +2,8 @@ import { formatRfc3339Nano } from '@atoll/docker-api';
 import type { imageV1 } from '@atoll/proto';
 import type { ResolvedImage } from './resolved-image.ts';
 
-/** One entry of GET /images/json. */
-export function imageSummary(image: imageV1.Image, containers: number): Record<string, unknown> {
+/** One entry of GET /images/json; a `sharedSize` of -1 is docker's "not counted". */
+export function imageSummary(image: imageV1.Image, containers: number, sharedSize = -1): Record<string, unknown> {
   return {
     Containers: containers,
     Created: Number(image.createdAt),
@@ -12,7 +12,7 @@ export function imageSummary(image: imageV1.Image, containers: number): Record<s
     ParentId: image.parent,
     RepoDigests: image.repoDigests,
     RepoTags: image.repoTags,
-    SharedSize: -1,
+    SharedSize: sharedSize,
     Size: Number(image.size),
   };
 }

@@ -8,6 +8,7 @@ import type { Handler } from '../../routing/request-context.ts';
 import { checkPlatform } from '../container/platform.ts';
 import type { ImageStore } from './backend.ts';
 import { historyObject, imageObject, imageSummary, removedObject } from './image-view.ts';
+import { sharedSizes } from './shared-sizes.ts';
 
 const LIST_QUERY = z.object({
   all: queryFlag(),
@@ -29,22 +30,13 @@ export function listImages(backend: ImageStore): Handler {
     if (asked.filter !== '') filters.set('reference', [asked.filter]);
     const images = await backend.listImages({ all: asked.all, filters }, signal);
     const counts = backend.containerCounts();
-    const answer = images.map((image) => imageSummary(image, counts.get(image.id) ?? 0));
+    const shared = asked['shared-size'] ? sharedSizes(images) : new Map<string, number>();
     sendJson(
       response,
       200,
-      asked['shared-size'] ? answer.map((image, at) => ({ ...image, SharedSize: sharedSize(images, at) })) : answer,
+      images.map((image) => imageSummary(image, counts.get(image.id) ?? 0, shared.get(image.id))),
     );
   };
-}
-
-/** Bytes of an image's layers that another image has too. */
-function sharedSize(images: Awaited<ReturnType<ImageStore['listImages']>>, at: number): number {
-  const others = new Set(
-    images.flatMap((image, other) => (other === at ? [] : image.layers.map((layer) => layer.diffId))),
-  );
-  const own = images[at]?.layers ?? [];
-  return own.reduce((sum, layer) => sum + (others.has(layer.diffId) ? Number(layer.size) : 0), 0);
 }
 
 const INSPECT_QUERY = z.object({ manifests: queryFlag(), platform: queryText() });

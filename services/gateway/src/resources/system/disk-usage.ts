@@ -3,6 +3,7 @@ import { sendJson } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import { summaryObject } from '../container/list-view.ts';
 import { imageSummary } from '../image/image-view.ts';
+import { sharedSizes } from '../image/shared-sizes.ts';
 import { usedVolumes } from '../volume/handlers.ts';
 import type { SystemBackend } from './backend.ts';
 
@@ -25,13 +26,14 @@ export function diskUsage(backend: SystemBackend): Handler {
       const id = spec.image?.imageId ?? '';
       counts.set(id, (counts.get(id) ?? 0) + 1);
     }
+    const shared = sharedSizes(usage?.images ?? []);
     const now = Date.now();
     sendJson(response, 200, {
       ...(usage === undefined
         ? {}
         : {
             LayersSize: usage.blobBytes,
-            Images: usage.images.map((image) => imageSummary(image, counts.get(image.id) ?? 0)),
+            Images: usage.images.map((image) => imageSummary(image, counts.get(image.id) ?? 0, shared.get(image.id))),
           }),
       ...(sizes === undefined
         ? {}
