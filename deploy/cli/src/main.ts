@@ -1,8 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf } from './exit-code.ts';
 
-const EXAMPLES = `
-Examples:
+const EXAMPLES = `Examples:
   ./atoll demo                       see it work on three hosts made of namespaces
   ./atoll up --hosts 3 --detach      start a cluster in the background
   ./atoll status                     its processes and hosts
@@ -34,7 +33,7 @@ async function buildProgram(asked: string | undefined): Promise<Command> {
   const program = new Command('atoll')
     .description('One Docker API for many machines')
     .showSuggestionAfterError()
-    .addHelpText('after', EXAMPLES);
+    .addHelpText('before', EXAMPLES);
   const one = asked === undefined ? undefined : COMMANDS[asked];
   for (const load of one ? [one] : Object.values(COMMANDS)) (await load())(program);
   // Failures come back here as exceptions, from subcommands too.

@@ -57,8 +57,9 @@ async function demonstrate(paths: ClusterPaths, flags: DemoFlags): Promise<void>
     await mainJob(paths);
     return ready;
   });
+  if (flags.exit) return inviteAgain();
   goOn(state);
-  if (!flags.exit) await stayUntilInterrupted(paths, state, CONTAINER_GRACE_MS);
+  await stayUntilInterrupted(paths, state, CONTAINER_GRACE_MS);
 }
 
 async function mainJob(paths: ClusterPaths): Promise<void> {
@@ -113,6 +114,12 @@ function goOn(state: ClusterState): void {
   process.stdout.write(`export DOCKER_HOST=${state.endpoints['docker']}\n`);
   process.stdout.write("docker ps --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'\n");
   process.stdout.write('docker exec -it web-1 sh\n');
+}
+
+/** The demo's cluster ends with the command: what it would have said to go on with is gone then. */
+function inviteAgain(): void {
+  heading('All of it worked; the cluster of this demo ends now. One that stays:');
+  process.stdout.write('./atoll up --hosts 3 --detach\n');
 }
 
 /** The demo's cluster leaves nothing, whatever happened. */

@@ -35,7 +35,7 @@ describe('progress without a terminal', () => {
     view.show([step({ state: 'done', detail: '10.0.0.1:7', startedAt: 1000, endedAt: 2500 })]);
     view.show([step({ state: 'done', detail: '10.0.0.1:7', startedAt: 1000, endedAt: 2500 })]);
     view.close();
-    expect(text()).toBe(`✔ scheduler${' '.repeat(18)}10.0.0.1:7 1.5 s\n`);
+    expect(text()).toBe(`✔ scheduler${' '.repeat(18)}10.0.0.1:7 (1.5 s)\n`);
   });
 
   test('a step that drags on says what it waits for', () => {

@@ -69,7 +69,7 @@ export class ProgressView {
       done: green('✔'),
       failed: red('✘'),
     }[step.state];
-    const time = step.startedAt ? `${(((step.endedAt ?? Date.now()) - step.startedAt) / 1000).toFixed(1)} s` : '';
+    const time = step.startedAt ? `(${(((step.endedAt ?? Date.now()) - step.startedAt) / 1000).toFixed(1)} s)` : '';
     const label = `${'  '.repeat(step.depth)}${sign} ${step.label}`;
     const plain = 2 * step.depth + 2 + step.label.length;
     const room = Math.max(0, this.#style.width - Math.max(plain, 28) - time.length - 4);
