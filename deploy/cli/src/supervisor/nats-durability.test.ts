@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '@atoll/hosts';
@@ -19,6 +19,19 @@ async function serverOf(version: string): Promise<string> {
   return path;
 }
 
+/** Tried on a folder of its own: the one under test must not have them yet. */
+async function takesFlags(parent: string): Promise<boolean> {
+  const probe = await mkdtemp(join(parent, 'probe-'));
+  return runCommand('chattr', ['+S', '+D', probe]).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function flagsOf(path: string): Promise<string> {
+  return (await runCommand('lsattr', ['-d', path])).split(' ')[0] ?? '';
+}
+
 describe('durability of the state store', () => {
   test.each([
     ['2.9.10', false],
@@ -34,19 +47,22 @@ describe('durability of the state store', () => {
     expect((await ensureDurable(await serverOf('2.10.27'), dir)).mode).toBe('sync');
   });
 
-  test.runIf(process.getuid?.() === 0)(
-    'an older one gets the flags, or is refused where they do not hold',
-    async () => {
-      const server = await serverOf('2.9.10');
-      const flags = await runCommand('chattr', ['+S', '+D', dir]).then(() => true, () => false); // biome-ignore format: short
-      if (flags) {
-        expect((await ensureDurable(server, dir)).mode).toBe('flags');
-        expect((await runCommand('lsattr', ['-d', dir])).split(' ')[0]).toMatch(/S.*D/);
-      } else {
-        await expect(ensureDurable(server, dir)).rejects.toMatchObject({ reason: 'failed-precondition' });
-      }
-    },
-  );
+  test('an older one gets the flags before its store is made, or is refused where they do not hold', async () => {
+    const server = await serverOf('2.9.10');
+    const old = join(dir, 'left-of-a-newer-server');
+    await writeFile(old, '');
+    if (await takesFlags(dir)) {
+      expect((await ensureDurable(server, dir)).mode).toBe('flags');
+      await mkdir(join(dir, 'stream'));
+      await writeFile(join(dir, 'stream/1.blk'), '');
+      expect(await flagsOf(dir)).toMatch(/S.*D/);
+      expect(await flagsOf(join(dir, 'stream'))).toMatch(/S.*D/);
+      expect(await flagsOf(join(dir, 'stream/1.blk'))).toContain('S');
+      expect(await flagsOf(old)).toContain('S');
+    } else {
+      await expect(ensureDurable(server, dir)).rejects.toMatchObject({ reason: 'failed-precondition' });
+    }
+  });
 
   test('a folder that takes no flags is refused with the way out', async () => {
     await expect(ensureDurable(await serverOf('2.9.10'), '/proc')).rejects.toThrow(/install nats-server 2.10 or newer/);

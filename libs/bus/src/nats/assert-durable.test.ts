@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { assertDurable } from './assert-durable.ts';
 
@@ -30,4 +32,19 @@ test('a folder without the flags is refused with the command that sets them', as
     message: expect.stringMatching(/chattr|inode flags/),
   });
   await rm(storeDir, { recursive: true });
+});
+
+test('a folder with the flags is durable; a file system that takes none is refused', async () => {
+  const storeDir = await mkdtemp(join(tmpdir(), 'atoll-flags-'));
+  try {
+    const set = await promisify(execFile)('chattr', ['+S', '+D', storeDir]).then(
+      () => true,
+      () => false,
+    );
+    const asserted = assertDurable(server('2.9.10'), { mode: 'flags', storeDir });
+    if (set) await expect(asserted).resolves.toBeUndefined();
+    else await expect(asserted).rejects.toMatchObject({ reason: 'failed-precondition' });
+  } finally {
+    await rm(storeDir, { recursive: true });
+  }
 });
