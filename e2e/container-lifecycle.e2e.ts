@@ -193,6 +193,11 @@ describe.each(hosts)('verbs on a container of %s', (host) => {
       expect(await dockerOk(['exec', container.name, 'cat', '/tmp/there'])).toBe('payload');
       await dockerOk(['cp', `${container.name}:/etc/passwd`, `${folder}/out`]);
       expect(readFileSync(`${folder}/out`, 'utf8')).toContain('www:x:33');
+      const missing = await docker(['cp', `${container.name}:/nosuch`, folder]);
+      expect(missing).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('Could not find the file /nosuch in container'),
+      });
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -1,4 +1,4 @@
-import { conflict } from '@atoll/errors';
+import { AtollError, conflict, notFound } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { firstProcess } from '../execs/launch-exec.ts';
@@ -21,7 +21,8 @@ export class ContainerArchive {
   }
 
   async stat(container: Container, path: string, signal: AbortSignal): Promise<runtimeV1.PathStat> {
-    return await this.#filesystem.stat(await rootOf(container), path, signal);
+    const root = await rootOf(container);
+    return await this.#filesystem.stat(root, path, signal).catch(missingPath(container, path));
   }
 
   async *read(container: Container, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -43,7 +44,7 @@ export class ContainerArchive {
     const user = options.copyUidGid ? (container.record.spec?.process?.user ?? '') : '';
     const owner = user === '' ? undefined : await this.#filesystem.user(root, user, signal);
     const write = { keepKinds: options.noOverwriteDirNonDir, owner };
-    await this.#filesystem.write(root, path, decompressed(archive), write, signal);
+    await this.#filesystem.write(root, path, decompressed(archive), write, signal).catch(missingPath(container, path));
   }
 
   changes(container: Container, signal: AbortSignal): Promise<readonly runtimeV1.Change[]> {
@@ -57,6 +58,15 @@ export class ContainerArchive {
     ]);
     return { sizeRw, logBytes };
   }
+}
+
+/** Docker's words for a path that is not there, in place of the shim's. */
+function missingPath(container: Container, path: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof AtollError) || error.reason !== 'not-found' || error.details['step'] !== 'find path')
+      throw error;
+    throw notFound(`Could not find the file ${path} in container ${container.record.id}`, { cause: error });
+  };
 }
 
 /**
