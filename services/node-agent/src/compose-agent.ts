@@ -32,6 +32,7 @@ import { LayerDirectory } from './images/layer-directory.ts';
 import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
 import { HostNetwork } from './network/host-network.ts';
+import { ExecShims } from './runtime/exec-shims.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
 import { ShimTools } from './runtime/shim-tools.ts';
 import { CgroupV1Reader } from './stats/cgroup-v1.ts';
@@ -98,15 +99,16 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     logger,
   });
   const registry = new ExecRegistry();
+  const shims = new ExecShims(shim);
   const starter = new ExecStarter({
-    shim,
+    shims,
     containers,
     registry,
     host,
     onEvent: (event) => session.event(event),
   });
   const health = new HealthMonitor({
-    shim,
+    shims,
     host,
     containers,
     onEvent: (event) => session.event(event),
@@ -149,5 +151,5 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       }),
     )
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
-  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, health, logger });
+  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, health, shims, logger });
 }

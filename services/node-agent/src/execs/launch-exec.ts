@@ -3,19 +3,20 @@ import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { cgroupPathOf, hostnames, type PlanHost } from '../containers/container-plan.ts';
 import { bundlePath } from '../runtime/bundle.ts';
-import { execShim, type StartedExec } from '../runtime/exec-shim.ts';
+import type { StartedExec } from '../runtime/exec-shim.ts';
+import type { ExecShims } from '../runtime/exec-shims.ts';
 import type { ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
 import { execPlan } from './exec-plan.ts';
 
 /** What runs programs in containers of this host. */
 export interface ExecHost {
-  readonly shim: string;
+  readonly shims: ExecShims;
   readonly host: PlanHost;
 }
 
 /** Runs a program in a running container; resolves once it runs. Throws with `details.exitCode` when it cannot. */
 export async function launchExec(
-  { shim, host }: ExecHost,
+  { shims, host }: ExecHost,
   container: Container,
   exec: { readonly id: string; readonly spec: runtimeV1.ExecSpec; readonly console: TerminalSize },
   signal: AbortSignal,
@@ -30,7 +31,7 @@ export async function launchExec(
     },
     host,
   );
-  return await execShim(shim, plan, signal);
+  return await shims.start(plan, signal);
 }
 
 /** The first process of a bundle's container, as its shim has noted it. */

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { internal } from '@atoll/errors';
 import { FrameSession } from './frame-session.ts';
@@ -18,8 +19,17 @@ export interface StartedExec {
  * `details.exitCode` 126 or 127 when it cannot. Its shim speaks frames on its own standard streams:
  * when this agent dies, the process goes on without readers.
  */
-export async function execShim(shim: string, plan: ExecPlan, signal: AbortSignal): Promise<StartedExec> {
-  const child = spawnShim(shim, ['exec'], ['pipe', 'pipe', 'ignore'], true);
+export function execShim(shim: string, plan: ExecPlan, signal: AbortSignal): Promise<StartedExec> {
+  return startExec(spawnExecShim(shim), plan, signal);
+}
+
+/** A shim that waits for the plan of its exec; it ends when its input does. */
+export function spawnExecShim(shim: string): ChildProcess {
+  return spawnShim(shim, ['exec'], ['pipe', 'pipe', 'ignore'], true);
+}
+
+/** Gives a waiting shim its plan; see `execShim`. */
+export async function startExec(child: ChildProcess, plan: ExecPlan, signal: AbortSignal): Promise<StartedExec> {
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw internal('the shim was started without streams');
   child.on('error', (error) => stdout.destroy(error));
