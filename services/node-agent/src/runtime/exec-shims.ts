@@ -40,6 +40,8 @@ export class ExecShims {
   }
 
   #makeSpare(): void {
+    // Of execs that overlap, an earlier one may have made it already.
+    if (this.#spare) return;
     const spare = spawnExecShim(this.#shim);
     this.#spare = spare;
     const gone = (): void => {

@@ -33,15 +33,16 @@ afterAll(async () => {
 const exec = (argv: readonly string[], process: Partial<ProcessPlan> = {}): Promise<Finished> =>
   host.exec(plan, container, argv, process);
 
+/** Shims of this process that wait for the plan of an exec. */
+const waitingShims = (): number[] => {
+  const children = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'pid=,args='], { encoding: 'utf8' });
+  return children
+    .split('\n')
+    .filter((line) => line.endsWith('exec'))
+    .map((line) => Number.parseInt(line, 10));
+};
+
 describe('with a shim that waits ready', () => {
-  /** Shims of this process that wait for the plan of an exec. */
-  const waiting = (): number[] => {
-    const children = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'pid=,args='], { encoding: 'utf8' });
-    return children
-      .split('\n')
-      .filter((line) => line.endsWith('exec'))
-      .map((line) => Number.parseInt(line, 10));
-  };
   const codeOf = async (shims: ExecShims, code: number): Promise<number> => {
     const process = testProcess(['sh', '-c', `exit ${code}`]);
     const started = await shims.start(
@@ -56,17 +57,49 @@ describe('with a shim that waits ready', () => {
     const shims = new ExecShims(host.shim);
     try {
       expect(await codeOf(shims, 1)).toBe(1);
-      await expect.poll(waiting).toHaveLength(1);
+      await expect.poll(waitingShims).toHaveLength(1);
       expect(await codeOf(shims, 2)).toBe(2);
-      await expect.poll(waiting).toHaveLength(1);
-      for (const pid of waiting()) process.kill(pid, 'SIGKILL');
+      await expect.poll(waitingShims).toHaveLength(1);
+      for (const pid of waitingShims()) process.kill(pid, 'SIGKILL');
       await sleep(200); // the end of a child is told by the event loop
       expect(await codeOf(shims, 3)).toBe(3);
-      await expect.poll(waiting).toHaveLength(1);
+      await expect.poll(waitingShims).toHaveLength(1);
     } finally {
       shims.close();
     }
-    await expect.poll(waiting).toHaveLength(0);
+    await expect.poll(waitingShims).toHaveLength(0);
+  });
+});
+
+describe('with execs that overlap', () => {
+  it('one shim waits, however late the others ask', async () => {
+    const shims = new ExecShims(host.shim);
+    const run = async (id: string): Promise<void> => {
+      const started = await shims.start(
+        { id, process: testProcess(['true']), target: container.init, cgroupPath: plan.cgroup.path },
+        host.signal,
+      );
+      for await (const _ of started.session.output());
+    };
+    const refuse = (): Promise<unknown> =>
+      shims.start(
+        { id: 'none', process: testProcess(['/none']), target: container.init, cgroupPath: plan.cgroup.path },
+        AbortSignal.abort(),
+      );
+    try {
+      // In a frozen container an exec waits to join, so another one is over before it.
+      await client.pause(host.signal);
+      const late = run('late');
+      await expect(refuse()).rejects.toThrow();
+      await sleep(200);
+      await client.unpause(host.signal);
+      await late;
+      await sleep(200);
+      expect(waitingShims()).toHaveLength(1);
+    } finally {
+      shims.close();
+    }
+    await expect.poll(waitingShims).toHaveLength(0);
   });
 });
 
