@@ -5,7 +5,8 @@ set -eu
 packages=$1 work=$2 group=$3
 PATH=$packages/usr/bin:$packages/usr/sbin:$PATH
 LD_LIBRARY_PATH=$packages/usr/lib/x86_64-linux-gnu
-export PATH LD_LIBRARY_PATH
+XTABLES_LIBDIR=$LD_LIBRARY_PATH/xtables
+export PATH LD_LIBRARY_PATH XTABLES_LIBDIR
 ip link set lo up
 for controller in /sys/fs/cgroup/*/cgroup.procs; do
   case $controller in */unified/*) continue ;; esac

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +12,9 @@ const PACKAGES = [
   'containerd',
   'runc',
   'iptables',
+  'libip4tc2',
   'libip6tc2',
+  'libmnl0',
   'libxtables12',
   'libnftnl11',
   'libnetfilter-conntrack3',
@@ -67,6 +69,8 @@ function unpack(): string {
     });
     mkdirSync(target, { recursive: true });
     for (const file of readdirSync(downloads)) execFileSync('dpkg', ['-x', join(downloads, file), target]);
+    // What an installation would choose as Debian's alternative.
+    for (const name of ['iptables', 'ip6tables']) symlinkSync('xtables-nft-multi', join(target, 'usr/sbin', name));
     return target;
   } finally {
     rmSync(downloads, { recursive: true, force: true });
