@@ -199,17 +199,22 @@ int cgroup_create(struct cgroup *cgroup, struct err *err)
 	return 0;
 }
 
-int cgroup_attach(struct cgroup *cgroup, pid_t pid, struct err *err)
+int cgroup_v2_group(const struct cgroup *cgroup)
 {
-	char text[16];
+	for (int index = 0; index < cgroup->count; index++)
+		if (cgroup->hierarchies[index].is_v2)
+			return cgroup->hierarchies[index].group;
+	return -1;
+}
 
-	snprintf(text, sizeof(text), "%d", (int)pid);
+int cgroup_join(struct cgroup *cgroup, struct err *err)
+{
 	for (int index = 0; index < cgroup->count; index++) {
 		struct hierarchy *hierarchy = &cgroup->hierarchies[index];
 
 		if (hierarchy->group < 0)
 			return err_set(err, ENOENT, "join cgroup", "%s%s does not exist", hierarchy->mount_point, cgroup->path);
-		if (write_file_at(hierarchy->group, "cgroup.procs", text) < 0)
+		if (!hierarchy->is_v2 && write_file_at(hierarchy->group, "tasks", "0") < 0)
 			return err_sys(err, "join cgroup", "%s%s", hierarchy->mount_point, cgroup->path);
 	}
 	return 0;

@@ -36,7 +36,13 @@ int cgroup_create(struct cgroup *cgroup, struct err *err);
 int cgroup_limits(struct cgroup *cgroup, const struct limits_plan *limits, struct warnings *warnings, struct err *err);
 /* Deny all, then the rules: v1 devices controller, or a BPF program on the v2 group. */
 int cgroup_devices(struct cgroup *cgroup, const struct device_rule *rules, size_t count, struct err *err);
-int cgroup_attach(struct cgroup *cgroup, pid_t pid, struct err *err);
+/*
+ * Moves the calling process, which must have one thread, into the v1 groups. A process that moves itself by "tasks" spares the
+ * kernel's wait for all processors that moving another one costs (7 ms; cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+ */
+int cgroup_join(struct cgroup *cgroup, struct err *err);
+/* The v2 group, for a process to be cloned into; -1 without a v2 tree. */
+int cgroup_v2_group(const struct cgroup *cgroup);
 int cgroup_freeze(struct cgroup *cgroup, int frozen, struct err *err);
 /* Sends `sig` to every process of the group and the groups below it. */
 void cgroup_signal(struct cgroup *cgroup, int sig);

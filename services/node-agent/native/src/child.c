@@ -18,10 +18,11 @@
 #include "program.h"
 #include "user.h"
 
-pid_t child_clone(uint64_t flags, int *pidfd, struct err *err)
+pid_t child_clone(uint64_t flags, int group, int *pidfd, struct err *err)
 {
 	struct clone_args args = {
-		.flags = flags | CLONE_PIDFD,
+		.flags = flags | CLONE_PIDFD | (group >= 0 ? CLONE_INTO_CGROUP : 0),
+		.cgroup = group >= 0 ? (uint64_t)group : 0,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};

@@ -5,8 +5,8 @@
 
 #include "shim.h"
 
-/* clone3 with a pidfd; gives the child's pid in the parent, 0 in the child. */
-pid_t child_clone(uint64_t flags, int *pidfd, struct err *err);
+/* clone3 with a pidfd, into the v2 group unless it is -1; gives the child's pid in the parent, 0 in the child. */
+pid_t child_clone(uint64_t flags, int group, int *pidfd, struct err *err);
 
 /* First things in a child: default signals, death with the shim, not dumpable. */
 int child_begin(struct err *err);

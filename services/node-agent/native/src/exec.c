@@ -47,9 +47,8 @@ static int open_terminal(int self_fds, int *master, struct err *err)
 	return 0;
 }
 
-static int join(int target, int sync, int *master, struct err *err)
+static int join(int target, int *master, struct err *err)
 {
-	struct sync_message message;
 	CLEANUP_CLOSE int self_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (child_begin(err) < 0)
@@ -64,8 +63,8 @@ static int join(int target, int sync, int *master, struct err *err)
 			return err_sys(err, "set oom score", "%s", text);
 	}
 	/* The cgroup comes first: from here on all that is opened counts for, and is limited as, the container. */
-	if (sync_receive(sync, &message, NULL) != 1 || message.kind != SYNC_JOINED)
-		return err_set(err, 0, "start child", "the shim is gone");
+	if (cgroup_join(&shim.cgroup, err) < 0)
+		return -1;
 	if (setns(target, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
 		return err_sys(err, "join namespaces", "setns");
 	if (chdir("/") < 0)
@@ -81,14 +80,14 @@ static int clone_process(int target, struct err *err)
 		return err_sys(err, "join namespaces", "setns pid");
 	if (sync_pair(&shim.sync, &inner, err) < 0)
 		return -1;
-	shim.pid = child_clone(0, &shim.pidfd, err);
+	shim.pid = child_clone(0, cgroup_v2_group(&shim.cgroup), &shim.pidfd, err);
 	if (shim.pid == 0) {
 		struct err failure = { 0 };
 		int master = -1;
 
 		close(shim.sync);
 		stdio_close_shim(&shim.stdio);
-		if (join(target, inner, &master, &failure) == 0)
+		if (join(target, &master, &failure) == 0)
 			child_finish(&shim.plan, &shim.stdio, master, inner, &failure);
 		child_fail(inner, &failure);
 	}
@@ -117,11 +116,8 @@ static int start(struct err *err)
 	CLEANUP_CLOSE int target = process_open(&shim.plan.target, err);
 
 	if (target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ||
-	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || clone_process(target, err) < 0 ||
-	    cgroup_attach(&shim.cgroup, shim.pid, err) < 0)
+	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || clone_process(target, err) < 0)
 		return -1;
-	/* When this fails, the reason is on its way. */
-	sync_send(shim.sync, SYNC_JOINED, NULL, -1);
 	if (expect(SYNC_READY, &master, err) < 0)
 		return -1;
 	if (shim.stdio.tty) {

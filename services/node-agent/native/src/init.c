@@ -108,7 +108,8 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	struct plan *plan = &shim->plan;
 	int is_private_net = plan->namespaces[NS_NET].mode == NS_PRIVATE;
 
-	if (child_begin(err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
+	/* The cgroup comes first: all that is made from here on counts for, and is limited as, the container. */
+	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
 		return -1;
 	int *sources = mounts_open_sources(plan, err);
 	if (!sources)

@@ -79,7 +79,7 @@ static int clone_init(struct err *err)
 		return err_sys(err, "join namespace", "pid");
 	if (sync_pair(&shim.sync, &inner, err) < 0)
 		return -1;
-	shim.pid = child_clone(clone_flags(&shim.plan), &shim.pidfd, err);
+	shim.pid = child_clone(clone_flags(&shim.plan), cgroup_v2_group(&shim.cgroup), &shim.pidfd, err);
 	if (shim.pid == 0) {
 		close(shim.sync);
 		stdio_close_shim(&shim.stdio);
@@ -142,7 +142,7 @@ static int prepare(struct warnings *warnings, struct err *err)
 	    cgroup_devices(&shim.cgroup, shim.plan.device_rules, shim.plan.device_rule_count, err) < 0 ||
 	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || clone_init(err) < 0)
 		return -1;
-	if (cgroup_attach(&shim.cgroup, shim.pid, err) < 0 || connect_network(err) < 0)
+	if (connect_network(err) < 0)
 		return -1;
 	if (sync_send(shim.sync, SYNC_JOINED, NULL, -1) < 0)
 		return wait_ready(err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");

@@ -5,7 +5,7 @@
 
 /*
  * Messages between shim and child over a SOCK_SEQPACKET pair.
- * Shim: JOINED (cgroup and network are there), START. Child: READY (with the terminal's master),
+ * Shim: JOINED (the network is there), START. Child: READY (with the terminal's master),
  * FAILED (with an err). The pair's close by exec is the sign that exec worked.
  */
 enum sync_kind { SYNC_JOINED = 1, SYNC_START, SYNC_READY, SYNC_FAILED };
