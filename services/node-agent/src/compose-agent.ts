@@ -32,8 +32,8 @@ import { LayerDirectory } from './images/layer-directory.ts';
 import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
 import { HostNetwork } from './network/host-network.ts';
-import { ExecShims } from './runtime/exec-shims.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
+import { ShimSpawner } from './runtime/shim-spawner.ts';
 import { ShimTools } from './runtime/shim-tools.ts';
 import { CgroupV1Reader } from './stats/cgroup-v1.ts';
 import { CgroupV2Reader } from './stats/cgroup-v2.ts';
@@ -54,6 +54,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const memory = await NodeMemory.open(root);
   const channels = new ChannelPool(tls);
   const blobs = new RegistryBlobs(() => channels.get(config.ATOLL_REGISTRY, 'registry'));
+  const spawner = await ShimSpawner.start(shim, join(root, 'spawner'));
   const tools = new ShimTools(shim);
   const filesystem = new ShimFilesystem(tools);
   const layers = new FsLayerStore({
@@ -80,7 +81,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   });
   const volumes = new VolumeStore(join(root, 'volumes'));
   const launcher = new Launcher({
-    shim,
+    spawner,
     tools,
     files: await ContainerFiles.open(join(root, 'containers')),
     layers,
@@ -99,16 +100,15 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     logger,
   });
   const registry = new ExecRegistry();
-  const shims = new ExecShims(shim);
   const starter = new ExecStarter({
-    shims,
+    spawner,
     containers,
     registry,
     host,
     onEvent: (event) => session.event(event),
   });
   const health = new HealthMonitor({
-    shims,
+    spawner,
     host,
     containers,
     onEvent: (event) => session.event(event),
@@ -125,7 +125,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     layers,
     filesystem,
     tools,
-    shim,
+    spawner,
     network,
     host,
     initLayer,
@@ -151,5 +151,5 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       }),
     )
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
-  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, health, shims, logger });
+  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, health, spawner, logger });
 }

@@ -1,6 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { listCgroupHierarchies, runCommand } from '@atoll/hosts';
-import { CHECKOUT } from '../cluster/checkout.ts';
+import { CHECKOUT, SHIM } from '../cluster/checkout.ts';
 
 /** Every kernel object of this machine that carries our prefix, one line each: what a test run must not add to. */
 export async function kernelObjects(): Promise<readonly string[]> {
@@ -47,12 +47,15 @@ async function namespaces(): Promise<readonly string[]> {
 
 /** Shims and services of this checkout, by their executables; not whatever else mentions them. */
 async function processes(): Promise<readonly string[]> {
-  const programs =
-    /(\/atoll-shim|\/supervisor-main\.js|\/(services\/[a-z-]+\/dist\/main|\.tools\/bundles\/[a-z-]+)\.js)$/;
+  const programs = /\/(supervisor-main|services\/[a-z-]+\/dist\/main|\.tools\/bundles\/[a-z-]+)\.js$/;
+  const shim = await stat(SHIM).catch(() => undefined);
   const found: string[] = [];
   for (const pid of (await names('/proc')).filter((name) => /^\d+$/.test(name))) {
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    const ours = argv.some((word) => word.startsWith(`${CHECKOUT}/`) && programs.test(word));
+    // A shim runs from a mount of its own, so its path says nothing.
+    const program = await stat(`/proc/${pid}/exe`).catch(() => undefined);
+    const isShim = program !== undefined && program.ino === shim?.ino && program.dev === shim.dev;
+    const ours = isShim || argv.some((word) => word.startsWith(`${CHECKOUT}/`) && programs.test(word));
     if (ours) found.push(`process ${pid} ${argv.join(' ').trim()}`);
   }
   return found;

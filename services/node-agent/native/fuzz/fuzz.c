@@ -272,7 +272,7 @@ static void fuzz_frames(const uint8_t *bytes, size_t length)
 	if (write(pair[1], bytes, length) < 0)
 		abort();
 	close(pair[1]);
-	client_open(&client, pair[0], pair[0]);
+	client_open(&client, pair[0]);
 	for (int result = 0; result >= 0;) {
 		size = 0;
 		result = client_read(&client, &size);

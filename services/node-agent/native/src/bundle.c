@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
+#include "socket.h"
 
 int bundle_enter(const char *path, struct err *err)
 {
@@ -31,7 +29,7 @@ int bundle_enter(const char *path, struct err *err)
 	return bundle;
 }
 
-int bundle_lock(int bundle, unsigned milliseconds, struct err *err)
+int bundle_lock(int bundle, unsigned milliseconds, int client, struct err *err)
 {
 	uint64_t deadline = now_monotonic_ms() + milliseconds;
 	struct stat held, named;
@@ -54,7 +52,8 @@ int bundle_lock(int bundle, unsigned milliseconds, struct err *err)
 		close(lock);
 		if (now_monotonic_ms() > deadline)
 			return err_set(err, EBUSY, "lock bundle", "another shim has this bundle");
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		if (socket_wait_hang_up(client, 1))
+			return err_set(err, ECANCELED, "lock bundle", "who wanted it has left");
 	}
 }
 
@@ -67,22 +66,4 @@ int bundle_write_pid(int bundle, const char *name, pid_t pid, struct err *err)
 	if (file < 0 || write_all(file, text, (size_t)length) < 0)
 		return err_sys(err, "write bundle", "%s", name);
 	return 0;
-}
-
-int bundle_listen(struct err *err)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "control.sock" };
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	/* The name is relative, so the folder's own path may be of any length. */
-	unlink(address.sun_path);
-	mode_t before = umask(0177);
-	int failed = listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 16) < 0;
-	umask(before);
-	if (!failed)
-		return listener;
-	err_sys(err, "control socket", "control.sock");
-	if (listener >= 0)
-		close(listener);
-	return -1;
 }

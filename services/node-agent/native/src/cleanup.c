@@ -47,7 +47,7 @@ static int clean(const char *path, struct err *err)
 	uint64_t had_init = 0;
 	size_t length;
 	CLEANUP_CLOSE int bundle = bundle_enter(path, err);
-	CLEANUP_CLOSE int lock = bundle < 0 ? -1 : bundle_lock(bundle, 0, err);
+	CLEANUP_CLOSE int lock = bundle < 0 ? -1 : bundle_lock(bundle, 0, -1, err);
 
 	if (lock < 0)
 		return -1;

@@ -9,26 +9,22 @@
 
 #include "io.h"
 
-void client_open(struct client *client, int in, int out)
+void client_open(struct client *client, int fd)
 {
 	memset(client, 0, sizeof(*client));
-	client->in = in;
-	client->out = out;
+	client->fd = fd;
 	client->progress_ms = now_monotonic_ms();
-	fcntl(in, F_SETFL, O_NONBLOCK);
-	fcntl(out, F_SETFL, O_NONBLOCK);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
 void client_close(struct client *client)
 {
-	if (client->out >= 0)
-		close(client->out);
-	if (client->in >= 0 && client->in != client->out)
-		close(client->in);
+	if (client->fd >= 0)
+		close(client->fd);
 	free(client->payload);
 	free(client->pending);
 	memset(client, 0, sizeof(*client));
-	client->in = client->out = -1;
+	client->fd = -1;
 }
 
 static ssize_t read_some(int fd, void *at, size_t size)
@@ -48,7 +44,7 @@ int client_read(struct client *client, size_t *length)
 	ssize_t count;
 
 	if (client->header_used < FRAME_HEADER) {
-		count = read_some(client->in, client->header + client->header_used, FRAME_HEADER - client->header_used);
+		count = read_some(client->fd, client->header + client->header_used, FRAME_HEADER - client->header_used);
 		if (count <= 0)
 			return count < 0 && errno == EAGAIN ? 0 : -1;
 		client->header_used += (size_t)count;
@@ -62,7 +58,7 @@ int client_read(struct client *client, size_t *length)
 	if (!client->payload && *length > 0 && !(client->payload = malloc(*length)))
 		return -1;
 	if (client->payload_used < *length) {
-		count = read_some(client->in, client->payload + client->payload_used, *length - client->payload_used);
+		count = read_some(client->fd, client->payload + client->payload_used, *length - client->payload_used);
 		if (count <= 0)
 			return count < 0 && errno == EAGAIN ? 0 : -1;
 		client->payload_used += (size_t)count;
@@ -83,7 +79,7 @@ void client_forget_payload(struct client *client)
 int client_flush(struct client *client)
 {
 	while (client_pending(client) > 0) {
-		ssize_t count = write(client->out, client->pending + client->pending_at, client_pending(client));
+		ssize_t count = write(client->fd, client->pending + client->pending_at, client_pending(client));
 
 		if (count < 0 && errno == EINTR)
 			continue;
@@ -130,7 +126,7 @@ int client_send(struct client *client, uint8_t type, const void *payload, size_t
 	frame_header(header, type, (uint32_t)length);
 	if (client_pending(client) == 0) {
 		struct iovec parts[] = { { header, sizeof(header) }, { (void *)(uintptr_t)payload, length } };
-		ssize_t count = writev(client->out, parts, 2);
+		ssize_t count = writev(client->fd, parts, 2);
 
 		if (count < 0 && errno != EAGAIN && errno != EINTR)
 			return -1;

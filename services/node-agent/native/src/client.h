@@ -12,11 +12,12 @@ enum { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4 };
 enum { CLIENT_OUT_LIMIT = 256 * 1024 };
 
 struct client {
-	int in, out;          /* one socket, or the two standard streams of an exec */
+	int fd;               /* -1: this place is free */
 	int subscribed;
 	int attached;         /* ATTACH_* */
 	uint32_t stall_ms;    /* 0: dropped as soon as the limit is passed */
 	uint64_t progress_ms; /* monotonic time of the last byte taken */
+	int hung_up;          /* its side has ended; not read any more, told until the end */
 	int leaving;          /* everything was queued: flush, then wait for the other side's end */
 	uint64_t leaving_until_ms;
 	uint8_t header[FRAME_HEADER];
@@ -27,11 +28,11 @@ struct client {
 	size_t pending_at, pending_end, pending_room;
 };
 
-void client_open(struct client *client, int in, int out);
+void client_open(struct client *client, int fd);
 void client_close(struct client *client);
 static inline int client_is_open(const struct client *client)
 {
-	return client->out >= 0;
+	return client->fd >= 0;
 }
 static inline size_t client_pending(const struct client *client)
 {

@@ -2,11 +2,10 @@
 #define ATOLL_COMMANDS_H
 
 /*
- * Sub-commands: argc and argv after the name; the result is the exit code. Failures are one JSON line: of `run` on standard
- * output, of `exec` a REPLY frame, of all others on standard error.
+ * Sub-commands: argc and argv after the name; the result is the exit code. Failures are one JSON line: of `spawner` on standard
+ * output, of all others on standard error.
  */
-int command_run(int argc, char **argv);
-int command_exec(int argc, char **argv);
+int command_spawner(int argc, char **argv);
 int command_cleanup(int argc, char **argv);
 int command_layer_apply(int argc, char **argv);
 int command_layer_diff(int argc, char **argv);

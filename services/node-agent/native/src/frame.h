@@ -4,14 +4,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "err.h"
+
 /* The control protocol: [u8 type][u32 length, little endian][payload]. The table is also in src/runtime/frames.ts. */
 enum frame_type {
 	FRAME_SUBSCRIBE = 1, FRAME_START, FRAME_KILL, FRAME_ATTACH, FRAME_STDIN, FRAME_STDIN_END, FRAME_RESIZE,
-	FRAME_STATE, FRAME_PAUSE, FRAME_UNPAUSE, FRAME_UPDATE, FRAME_SHUTDOWN, FRAME_PLAN,
-	FRAME_REPLY = 128, FRAME_STATE_IS, FRAME_STDOUT, FRAME_STDERR, FRAME_EXIT,
+	FRAME_STATE, FRAME_PAUSE, FRAME_UNPAUSE, FRAME_UPDATE, FRAME_SHUTDOWN, FRAME_PLAN, FRAME_RUN, FRAME_FILE, FRAME_REMOVE,
+	FRAME_REPLY = 128, FRAME_STATE_IS, FRAME_STDOUT, FRAME_STDERR, FRAME_EXIT, FRAME_PREPARED,
 };
 
 enum { FRAME_HEADER = 5, FRAME_MAX = 64 * 1024 };
+
+struct frame {
+	uint8_t type;
+	uint8_t *payload; /* `length` bytes and a zero; to be freed */
+	size_t length;
+};
+
+/* Reads a whole frame from a blocking connection. */
+int frame_read(int connection, struct frame *frame, size_t limit, struct err *err);
 
 static inline void frame_header(uint8_t *out, uint8_t type, uint32_t length)
 {

@@ -9,8 +9,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	int enters_containers; /* then it must run from a read-only mount */
 } commands[] = {
-	{ "run", command_run, 1 },
-	{ "exec", command_exec, 1 },
+	{ "spawner", command_spawner, 1 },
 	{ "cleanup", command_cleanup, 0 },
 	{ "layer-apply", command_layer_apply, 0 },
 	{ "layer-diff", command_layer_diff, 0 },

@@ -52,7 +52,8 @@ int network_connect(const struct network_plan *network, int netns, struct err *e
 	nl_end(&request, peer);
 	nl_end(&request, data);
 	nl_end(&request, link);
-	if (nl_ask(socket, &request) < 0)
+	/* The interface of the run before may still be on its way out. */
+	if (nl_ask(socket, &request) < 0 && (errno != EEXIST || network_delete(network->host_interface, err) < 0 || nl_ask(socket, &request) < 0))
 		return err_sys(err, STEP, "make veth %s on bridge %s", network->host_interface, network->bridge);
 	/* A bridge port needs no address of its own. IPv6 may be compiled out: then there is nothing to switch off. */
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", network->host_interface);

@@ -67,7 +67,7 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 	size_t length;
 	int bundle = bundle_enter(spec->bundle, err);
 
-	if (bundle < 0 || (spec->lock = bundle_lock(bundle, 15000, err)) < 0 || private_mounts(err) < 0)
+	if (bundle < 0 || (spec->lock = bundle_lock(bundle, 15000, -1, err)) < 0 || private_mounts(err) < 0)
 		return -1;
 	/* Not freed: the plan points into it. */
 	char *bytes = read_file_at(AT_FDCWD, "plan", PLAN_MAX_BYTES, &length);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "io.h"
-#include "network.h"
 #include "shim.h"
 
 enum { KILL_MILLISECONDS = 5000, LEAVE_MILLISECONDS = 10000 };
@@ -99,8 +98,6 @@ static void take_down(struct shim *shim)
 	struct err ignored;
 
 	cgroup_remove(&shim->cgroup, &ignored);
-	if (shim->plan.has_network)
-		network_delete(shim->plan.network.host_interface, &ignored);
 	unlinkat(shim->bundle, "control.sock", 0);
 	unlinkat(shim->bundle, "init.pid", 0);
 	close(shim->listener);

@@ -6,9 +6,19 @@
 
 #include "io.h"
 #include "shim.h"
+#include "socket.h"
 
 enum { FIXED = 6, IDLE_STALL_MS = 200 };
 enum { AT_LISTENER, AT_PROCESS, AT_SYNC, AT_OUT, AT_ERROR, AT_STDIN };
+
+void shim_init(struct shim *shim)
+{
+	memset(shim, 0, sizeof(*shim));
+	shim->listener = shim->bundle = shim->lock = shim->sync = shim->pidfd = -1;
+	shim->log.file = shim->log.directory = -1;
+	for (int index = 0; index < SHIM_CLIENTS; index++)
+		shim->clients[index].fd = -1;
+}
 
 void shim_drop(struct shim *shim, struct client *client)
 {
@@ -18,6 +28,8 @@ void shim_drop(struct shim *shim, struct client *client)
 		shim->starter = NULL;
 	if (shim->shutdown_asker == client)
 		shim->shutdown_asker = NULL;
+	if (shim->launcher == client)
+		shim->launcher = NULL;
 	client_close(client);
 	/* Docker's StdinOnce: the first who had it and leaves ends it. */
 	if (had_stdin && !shim->finished && shim->plan.process.stdin_mode == STDIN_ONCE && !shim->stdio.tty) {
@@ -34,36 +46,33 @@ void shim_send(struct shim *shim, struct client *client, uint8_t type, const voi
 
 static void accept_client(struct shim *shim)
 {
-	struct ucred peer = { 0 };
-	socklen_t size = sizeof(peer);
-	int fd = accept4(shim->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = socket_accept(shim->listener);
 
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid()) {
-		for (int index = 0; index < SHIM_CLIENTS; index++) {
-			if (client_is_open(&shim->clients[index]))
-				continue;
-			client_open(&shim->clients[index], fd, fd);
-			return;
-		}
+	for (int index = 0; index < SHIM_CLIENTS; index++) {
+		if (client_is_open(&shim->clients[index]))
+			continue;
+		client_open(&shim->clients[index], fd);
+		return;
 	}
 	close(fd);
 }
 
-static void hang_up_input(struct shim *shim, struct client *client)
+/* Who launched a container and leaves before its start does not want it any more, and is told when nothing is left. */
+static int is_abandoned(const struct shim *shim, const struct client *client)
 {
-	/* An exec's agent may end its input alone; a socket's end is the client's. */
-	if (client->in == client->out) {
+	return client == shim->launcher && shim->status == STATUS_CREATED && !shim->starting && !shim->finished;
+}
+
+static void hang_up(struct shim *shim, struct client *client)
+{
+	if (!is_abandoned(shim, client)) {
 		shim_drop(shim, client);
 		return;
 	}
-	close(client->in);
-	client->in = -1;
-	if ((client->attached & ATTACH_STDIN) && !shim->finished) {
-		shim->stdin_ending = 1;
-		shim_feed_stdin(shim);
-	}
+	client->hung_up = 1;
+	shim_shut_down(shim);
 }
 
 static void serve_input(struct shim *shim, struct client *client)
@@ -74,7 +83,7 @@ static void serve_input(struct shim *shim, struct client *client)
 	if (result == 0)
 		return;
 	if (result < 0) {
-		hang_up_input(shim, client);
+		hang_up(shim, client);
 		return;
 	}
 	uint8_t type = client->header[0];
@@ -85,13 +94,11 @@ static void serve_input(struct shim *shim, struct client *client)
 		shim_drop(shim, client);
 }
 
-static void serve_client(struct shim *shim, struct client *client, short in_events, short out_events)
+static void serve_client(struct shim *shim, struct client *client, short events)
 {
-	if (client_is_open(client) && (in_events & (POLLIN | POLLHUP | POLLERR)))
+	if (client_is_open(client) && (events & (POLLIN | POLLHUP | POLLERR)))
 		serve_input(shim, client);
-	if (client_is_open(client) && (out_events & POLLOUT) && client_flush(client) < 0)
-		shim_drop(shim, client);
-	if (client_is_open(client) && client->in != client->out && (out_events & (POLLERR | POLLHUP)))
+	if (client_is_open(client) && (events & POLLOUT) && client_flush(client) < 0)
 		shim_drop(shim, client);
 }
 
@@ -107,11 +114,9 @@ static int serve_leaving(struct shim *shim, uint64_t now)
 			continue;
 		if (client_pending(client) == 0 && client->leaving == 1) {
 			client->leaving = 2;
-			shutdown(client->out, SHUT_WR);
+			shutdown(client->fd, SHUT_WR);
 		}
-		/* The reader of an exec sees the end by our close alone. */
-		int flushed = client_pending(client) == 0;
-		if (now >= client->leaving_until_ms || (flushed && client->in != client->out))
+		if (now >= client->leaving_until_ms || (client->hung_up && client->leaving == 2))
 			client_close(client);
 		else
 			open = 1;
@@ -123,12 +128,12 @@ static short wants_input(const struct shim *shim, const struct client *client)
 {
 	int stdin_full = shim->stdin_end - shim->stdin_at > STDIN_LIMIT;
 
-	return stdin_full && (client->attached & ATTACH_STDIN) && !shim->finished ? 0 : POLLIN;
+	return client->hung_up || (stdin_full && (client->attached & ATTACH_STDIN) && !shim->finished) ? 0 : POLLIN;
 }
 
 void shim_loop(struct shim *shim)
 {
-	struct pollfd polls[FIXED + 2 * SHIM_CLIENTS];
+	struct pollfd polls[FIXED + SHIM_CLIENTS];
 
 	for (;;) {
 		if (shim->finished && !serve_leaving(shim, now_monotonic_ms()))
@@ -144,12 +149,13 @@ void shim_loop(struct shim *shim)
 		for (int index = 0; index < SHIM_CLIENTS; index++) {
 			struct client *client = &shim->clients[index];
 			short out = client_pending(client) > 0 ? POLLOUT : 0;
+			short events = (short)(out | wants_input(shim, client));
 
-			polls[FIXED + 2 * index] = (struct pollfd){ .fd = client->in, .events = client_is_open(client) ? wants_input(shim, client) : 0 };
-			polls[FIXED + 2 * index + 1] = (struct pollfd){ .fd = out || client->in != client->out ? client->out : -1, .events = out };
+			/* Without a wish it is not looked at: a hang-up would be told again and again. */
+			polls[FIXED + index] = (struct pollfd){ .fd = events ? client->fd : -1, .events = events };
 		}
 		int timeout = shim->finished || block_out || block_error ? IDLE_STALL_MS : -1;
-		if (poll(polls, FIXED + 2 * SHIM_CLIENTS, timeout) < 0 && errno != EINTR)
+		if (poll(polls, FIXED + SHIM_CLIENTS, timeout) < 0 && errno != EINTR)
 			return;
 		if (polls[AT_OUT].revents && shim->stdio.out >= 0)
 			shim_copy_output(shim, &shim->stdio.out, 1, 0);
@@ -160,9 +166,8 @@ void shim_loop(struct shim *shim)
 		if (polls[AT_SYNC].revents && shim->sync >= 0)
 			shim_exec_result(shim);
 		for (int index = 0; index < SHIM_CLIENTS; index++)
-			if (polls[FIXED + 2 * index].fd >= 0 || polls[FIXED + 2 * index + 1].fd >= 0)
-				serve_client(shim, &shim->clients[index], polls[FIXED + 2 * index].revents,
-					     polls[FIXED + 2 * index + 1].revents);
+			if (polls[FIXED + index].fd >= 0)
+				serve_client(shim, &shim->clients[index], polls[FIXED + index].revents);
 		if (polls[AT_LISTENER].revents && shim->listener >= 0)
 			accept_client(shim);
 		if (polls[AT_PROCESS].revents && !shim->finished)

@@ -135,6 +135,12 @@ static int answer_state(struct shim *shim, struct client *client)
 	return client_send(client, FRAME_REPLY, answer, sizeof(answer));
 }
 
+void shim_shut_down(struct shim *shim)
+{
+	shim->shutdown = 1;
+	syscall(SYS_pidfd_send_signal, shim->pidfd, SIGKILL, NULL, 0);
+}
+
 int shim_request(struct shim *shim, struct client *client, uint8_t type, const uint8_t *payload, size_t length)
 {
 	struct cursor cursor = { payload, payload + length, 0 };
@@ -167,9 +173,8 @@ int shim_request(struct shim *shim, struct client *client, uint8_t type, const u
 	case FRAME_SHUTDOWN:
 		result = check_status(shim, STATUS_CREATED, "shut down", &err);
 		if (result == 0) {
-			shim->shutdown = 1;
 			shim->shutdown_asker = client;
-			syscall(SYS_pidfd_send_signal, shim->pidfd, SIGKILL, NULL, 0);
+			shim_shut_down(shim);
 			return 0; /* answered once all is taken down */
 		}
 		break;

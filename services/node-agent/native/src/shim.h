@@ -28,6 +28,7 @@ struct shim {
 	int bundle;               /* folder; -1 for an exec */
 	int lock;                 /* shim.pid, locked while the bundle is ours */
 	struct client clients[SHIM_CLIENTS];
+	struct client *launcher;  /* who had it prepared; a container that has not been started ends with its connection */
 	pid_t pid;
 	int pidfd;
 	int sync;                 /* -1 once the process has exec'ed or failed */
@@ -47,11 +48,17 @@ struct shim {
 	int finished;
 };
 
+/* No descriptor open, no client. */
+void shim_init(struct shim *shim);
+
 /* Runs until the process has ended and all clients have what is theirs. */
 void shim_loop(struct shim *shim);
 
 /* One frame of a client. -1: close it. */
 int shim_request(struct shim *shim, struct client *client, uint8_t type, const uint8_t *payload, size_t length);
+
+/* Takes down what was never started. */
+void shim_shut_down(struct shim *shim);
 
 void shim_drop(struct shim *shim, struct client *client);
 void shim_send(struct shim *shim, struct client *client, uint8_t type, const void *payload, size_t length);

@@ -4,7 +4,7 @@ import type { ContainerManager } from '../containers/container-manager.ts';
 import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import type { HostNetwork } from '../network/host-network.ts';
-import type { ExecShims } from '../runtime/exec-shims.ts';
+import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import type { NodeMemory } from './node-memory.ts';
 import type { Session } from './session.ts';
 
@@ -16,7 +16,7 @@ export interface NodeAgentOptions {
   readonly host: GrpcHost;
   readonly session: Session;
   readonly health: HealthMonitor;
-  readonly shims: ExecShims;
+  readonly spawner: ShimSpawner;
   readonly logger: Logger;
 }
 
@@ -54,14 +54,14 @@ export class NodeAgent {
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, host, health, shims } = this.#options;
+    const { containers, network, host, health, spawner } = this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
     health.stop();
     await this.#running;
     await host.stop();
     network.stop();
-    shims.close();
     containers.detach();
+    await spawner.close();
   }
 }

@@ -1,16 +1,17 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancelled, hasReason } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
-import { readEndpoint, writeEndpoint } from '../network/endpoint-file.ts';
+import { endpointFile, readEndpoint } from '../network/endpoint-file.ts';
 import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
-import { writeNetworkFiles } from '../network/network-files.ts';
+import { networkFiles } from '../network/network-files.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import { bundlePath } from '../runtime/bundle.ts';
 import { launchShim } from '../runtime/launch-shim.ts';
 import { ShimClient } from '../runtime/shim-client.ts';
+import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import type { ShimTools } from '../runtime/shim-tools.ts';
 import type { MountResolver } from '../volumes/mount-resolver.ts';
@@ -21,7 +22,7 @@ import { type ExitRecord, parseExitRecord } from './exit-record.ts';
 import { requireSupported } from './supported-spec.ts';
 
 export interface LauncherOptions {
-  readonly shim: string;
+  readonly spawner: ShimSpawner;
   readonly tools: ShimTools;
   readonly files: ContainerFiles;
   readonly layers: LayerStore;
@@ -133,7 +134,7 @@ export class Launcher {
     onState: (state: ShimState) => void,
     signal: AbortSignal,
   ): Promise<Launched> {
-    const { files, mounts, network, host, shim } = this.options;
+    const { files, mounts, network, host, spawner } = this.options;
     if (signal.aborted) throw cancelled(`container ${record.id} is being removed`);
     const directory = files.directory(record.id);
     const identity = {
@@ -141,11 +142,9 @@ export class Launcher {
       address: endpoint?.address ?? '',
       gateway: endpoint?.gateway ?? '',
     };
-    const [resolved, networkFiles] = await Promise.all([
+    const [resolved, own] = await Promise.all([
       mounts.resolve(spec.mounts, lease.directories, signal),
-      writeNetworkFiles(directory, spec.network, identity),
-      writeEndpoint(directory, endpoint),
-      rm(bundlePath(directory, 'exit'), { force: true }),
+      networkFiles(directory, spec.network, identity),
     ]);
     const parts = {
       root: {
@@ -157,11 +156,15 @@ export class Launcher {
       },
       network: endpoint && network.plan(record.id, endpoint),
       mounts: resolved.mounts,
-      files: networkFiles,
+      files: own.paths,
       logDirectory: files.logs(record.id),
     };
-    const { warnings } = await launchShim(shim, directory, containerPlan(record, parts, host), signal);
-    const client = await ShimClient.connect(directory, onState, signal);
+    const launch = {
+      bundle: directory,
+      files: [...own.files, endpointFile(endpoint)],
+      plan: containerPlan(record, parts, host),
+    };
+    const { client, warnings } = await launchShim(spawner, launch, onState, signal);
     return { client, lease, endpoint, volumePaths: resolved.volumePaths, warnings };
   }
 

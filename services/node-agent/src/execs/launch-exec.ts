@@ -3,20 +3,20 @@ import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { cgroupPathOf, hostnames, type PlanHost } from '../containers/container-plan.ts';
 import { bundlePath } from '../runtime/bundle.ts';
-import type { StartedExec } from '../runtime/exec-shim.ts';
-import type { ExecShims } from '../runtime/exec-shims.ts';
+import { execShim, type StartedExec } from '../runtime/exec-shim.ts';
 import type { ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
+import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import { execPlan } from './exec-plan.ts';
 
 /** What runs programs in containers of this host. */
 export interface ExecHost {
-  readonly shims: ExecShims;
+  readonly spawner: ShimSpawner;
   readonly host: PlanHost;
 }
 
 /** Runs a program in a running container; resolves once it runs. Throws with `details.exitCode` when it cannot. */
 export async function launchExec(
-  { shims, host }: ExecHost,
+  { spawner, host }: ExecHost,
   container: Container,
   exec: { readonly id: string; readonly spec: runtimeV1.ExecSpec; readonly console: TerminalSize },
   signal: AbortSignal,
@@ -31,7 +31,7 @@ export async function launchExec(
     },
     host,
   );
-  return await shims.start(plan, signal);
+  return await execShim(spawner, plan, signal);
 }
 
 /** The first process of a bundle's container, as its shim has noted it. */

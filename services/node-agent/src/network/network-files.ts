@@ -1,7 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
+import type { BundleFile } from '../runtime/launch-shim.ts';
 
 export interface NetworkFiles {
   readonly hosts: string;
@@ -17,24 +18,26 @@ export interface NetworkIdentity {
   readonly gateway: string;
 }
 
-/** Writes a container's own `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` into its folder. */
-export async function writeNetworkFiles(
+/** A container's own `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`, which lie in its folder: where, and with what in them. */
+export async function networkFiles(
   directory: string,
   spec: containerV1.NetworkSpec | undefined,
   identity: NetworkIdentity,
-): Promise<NetworkFiles> {
-  const files = {
-    hosts: join(directory, 'hosts'),
-    hostname: join(directory, 'hostname'),
-    resolvConf: join(directory, 'resolv.conf'),
-  };
+): Promise<{ readonly paths: NetworkFiles; readonly files: readonly BundleFile[] }> {
   const hostHosts = spec?.mode === 'host' ? ((await unlessMissing(readFile('/etc/hosts', 'utf8'))) ?? '') : undefined;
-  await Promise.all([
-    writeFile(files.hosts, hostsText(spec, identity, hostHosts), { mode: 0o644 }),
-    writeFile(files.hostname, `${identity.hostname}\n`, { mode: 0o644 }),
-    writeFile(files.resolvConf, resolvConfText(await hostResolvConf(), spec), { mode: 0o644 }),
-  ]);
-  return files;
+  const resolvConf = resolvConfText(await hostResolvConf(), spec);
+  return {
+    paths: {
+      hosts: join(directory, 'hosts'),
+      hostname: join(directory, 'hostname'),
+      resolvConf: join(directory, 'resolv.conf'),
+    },
+    files: [
+      { name: 'hosts', mode: 0o644, text: hostsText(spec, identity, hostHosts) },
+      { name: 'hostname', mode: 0o644, text: `${identity.hostname}\n` },
+      { name: 'resolv.conf', mode: 0o644, text: resolvConf },
+    ],
+  };
 }
 
 export function hostsText(

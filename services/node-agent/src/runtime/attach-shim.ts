@@ -20,7 +20,7 @@ export const DEFAULT_STALL_MILLISECONDS = 60_000;
 /** Output from the moment of the call on (the past is in the log). Works before the start, too. */
 export async function attachShim(bundle: string, options: AttachOptions, signal: AbortSignal): Promise<ProcessSession> {
   const socket = await connectShim(bundle, signal);
-  const session = new FrameSession(socket, socket, () => socket.destroy());
+  const session = new FrameSession(socket);
   const payload = Buffer.alloc(5);
   payload.writeUInt8((options.stdin ? 1 : 0) | (options.stdout ? 2 : 0) | (options.stderr ? 4 : 0), 0);
   payload.writeUInt32LE(options.stallMilliseconds ?? DEFAULT_STALL_MILLISECONDS, 1);

@@ -1,9 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CAPABILITY_NAMES, capabilitySets } from './capabilities.ts';
 import { execShim } from './exec-shim.ts';
-import { ExecShims } from './exec-shims.ts';
 import type { PreparedContainer } from './launch-shim.ts';
 import type { ContainerPlan, ProcessPlan } from './plan.ts';
 import { ShimClient } from './shim-client.ts';
@@ -33,76 +30,6 @@ afterAll(async () => {
 const exec = (argv: readonly string[], process: Partial<ProcessPlan> = {}): Promise<Finished> =>
   host.exec(plan, container, argv, process);
 
-/** Shims of this process that wait for the plan of an exec. */
-const waitingShims = (): number[] => {
-  const children = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'pid=,args='], { encoding: 'utf8' });
-  return children
-    .split('\n')
-    .filter((line) => line.endsWith('exec'))
-    .map((line) => Number.parseInt(line, 10));
-};
-
-describe('with a shim that waits ready', () => {
-  const codeOf = async (shims: ExecShims, code: number): Promise<number> => {
-    const process = testProcess(['sh', '-c', `exit ${code}`]);
-    const started = await shims.start(
-      { id: `spare${code}`, process, target: container.init, cgroupPath: plan.cgroup.path },
-      host.signal,
-    );
-    for await (const _ of started.session.output());
-    return (await started.session.exit).code;
-  };
-
-  it('the first and the next exec run, one whose spare was killed does too, and none is left after close', async () => {
-    const shims = new ExecShims(host.shim);
-    try {
-      expect(await codeOf(shims, 1)).toBe(1);
-      await expect.poll(waitingShims).toHaveLength(1);
-      expect(await codeOf(shims, 2)).toBe(2);
-      await expect.poll(waitingShims).toHaveLength(1);
-      for (const pid of waitingShims()) process.kill(pid, 'SIGKILL');
-      await sleep(200); // the end of a child is told by the event loop
-      expect(await codeOf(shims, 3)).toBe(3);
-      await expect.poll(waitingShims).toHaveLength(1);
-    } finally {
-      shims.close();
-    }
-    await expect.poll(waitingShims).toHaveLength(0);
-  });
-});
-
-describe('with execs that overlap', () => {
-  it('one shim waits, however late the others ask', async () => {
-    const shims = new ExecShims(host.shim);
-    const run = async (id: string): Promise<void> => {
-      const started = await shims.start(
-        { id, process: testProcess(['true']), target: container.init, cgroupPath: plan.cgroup.path },
-        host.signal,
-      );
-      for await (const _ of started.session.output());
-    };
-    const refuse = (): Promise<unknown> =>
-      shims.start(
-        { id: 'none', process: testProcess(['/none']), target: container.init, cgroupPath: plan.cgroup.path },
-        AbortSignal.abort(),
-      );
-    try {
-      // In a frozen container an exec waits to join, so another one is over before it.
-      await client.pause(host.signal);
-      const late = run('late');
-      await expect(refuse()).rejects.toThrow();
-      await sleep(200);
-      await client.unpause(host.signal);
-      await late;
-      await sleep(200);
-      expect(waitingShims()).toHaveLength(1);
-    } finally {
-      shims.close();
-    }
-    await expect.poll(waitingShims).toHaveLength(0);
-  });
-});
-
 describe('an exec', () => {
   it('runs beside process 1, in its namespaces and cgroup', async () => {
     const result = await exec(['sh', '-c', 'hostname; cat /proc/1/cmdline | tr "\\0" " "; cat /proc/self/cgroup']);
@@ -120,7 +47,7 @@ describe('an exec', () => {
 
   it('takes standard input and keeps the streams apart', async () => {
     const { session } = await execShim(
-      host.shim,
+      host.spawner,
       {
         id: 'x',
         process: testProcess(['sh', '-c', 'cat; echo e >&2']),

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { unavailable } from '@atoll/errors';
 import { encodeFrame, FRAME, type Frame, FrameParser, MAX_FRAME_BYTES } from './frames.ts';
 import type { TerminalSize } from './plan.ts';
@@ -7,22 +8,19 @@ import type { OutputChunk, ProcessSession } from './process-session.ts';
 import { decodeReply, shimError } from './shim-failure.ts';
 import { decodeState, type ShimState } from './shim-state.ts';
 
-/** A process session over a pair of byte streams that speak the control protocol. */
+/** A process session over a connection that speaks the control protocol. */
 export class FrameSession implements ProcessSession {
   readonly exit: Promise<ShimState>;
-  readonly #input: Writable;
+  readonly #socket: Socket;
   readonly #frames: AsyncGenerator<Frame>;
-  readonly #close: () => void;
   #resolveExit: (state: ShimState) => void = () => {};
   #rejectExit: (error: unknown) => void = () => {};
 
-  constructor(output: Readable, input: Writable, close: () => void) {
-    this.#input = input;
-    this.#close = close;
-    this.#frames = readFrames(output);
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#frames = readFrames(socket);
     // Whoever reads or writes learns of it; without a listener it would end this process.
-    input.on('error', () => {});
-    output.on('error', () => {});
+    socket.on('error', () => {});
     this.exit = new Promise((resolve, reject) => {
       this.#resolveExit = resolve;
       this.#rejectExit = reject;
@@ -66,36 +64,37 @@ export class FrameSession implements ProcessSession {
 
   async writeStdin(data: Uint8Array): Promise<void> {
     for (let at = 0; at < data.length; at += MAX_FRAME_BYTES / 2) {
-      await this.#send(FRAME.stdin, data.subarray(at, at + MAX_FRAME_BYTES / 2));
+      await this.send(FRAME.stdin, data.subarray(at, at + MAX_FRAME_BYTES / 2));
     }
   }
 
   endStdin(): Promise<void> {
-    return this.#send(FRAME.stdinEnd);
+    return this.send(FRAME.stdinEnd);
   }
 
   resize(size: TerminalSize): Promise<void> {
     const payload = Buffer.alloc(4);
     payload.writeUInt16LE(size.rows, 0);
     payload.writeUInt16LE(size.cols, 2);
-    return this.#send(FRAME.resize, payload);
+    return this.send(FRAME.resize, payload);
   }
 
   close(): void {
     this.#rejectExit(unavailable('the session was closed'));
-    this.#close();
+    this.#socket.destroy();
   }
 
-  async #send(type: number, payload?: Uint8Array): Promise<void> {
-    if (!this.#input.writable) {
+  /** Sends a frame; resolves when there is room for the next one. Rejects with `unavailable` when the session is over. */
+  async send(type: number, payload?: Uint8Array): Promise<void> {
+    if (!this.#socket.writable) {
       throw unavailable('the session is over: the process has ended or the shim is gone');
     }
-    if (this.#input.write(encodeFrame(type, payload))) return;
+    if (this.#socket.write(encodeFrame(type, payload))) return;
     const settled = new AbortController();
     try {
       await Promise.race([
-        once(this.#input, 'drain', { signal: settled.signal }),
-        once(this.#input, 'close', { signal: settled.signal }),
+        once(this.#socket, 'drain', { signal: settled.signal }),
+        once(this.#socket, 'close', { signal: settled.signal }),
       ]);
     } finally {
       settled.abort();

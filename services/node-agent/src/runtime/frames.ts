@@ -15,11 +15,15 @@ export const FRAME = {
   update: 11,
   shutdown: 12,
   plan: 13,
+  run: 14,
+  file: 15,
+  remove: 16,
   reply: 128,
   stateIs: 129,
   stdout: 130,
   stderr: 131,
   exit: 132,
+  prepared: 133,
 } as const;
 
 export const FRAME_HEADER_BYTES = 5;

@@ -1,22 +1,20 @@
-import { writeFile } from 'node:fs/promises';
-import { internal } from '@atoll/errors';
-import { z } from 'zod';
-import { bundlePath } from './bundle.ts';
+import { encodeFrame, FRAME } from './frames.ts';
 import type { ContainerPlan, ProcessIdentity } from './plan.ts';
 import { encodeContainerPlan } from './plan-encoder.ts';
-import { readText, spawned, spawnShim } from './shim-child.ts';
-import { parseFailureLine, shimError } from './shim-failure.ts';
+import { ShimClient } from './shim-client.ts';
+import type { ShimSpawner } from './shim-spawner.ts';
+import type { ShimState } from './shim-state.ts';
 
-const REPORT = z.object({
-  ok: z.literal(true),
-  pid: z.int(),
-  startTicks: z.coerce.bigint(),
-  initPid: z.int(),
-  initStartTicks: z.coerce.bigint(),
-  warnings: z.string(),
-});
+/** A file of the bundle, written by the shim before it does anything else. */
+export interface BundleFile {
+  readonly name: string;
+  readonly mode: number;
+  readonly text: string;
+}
 
 export interface PreparedContainer {
+  /** The connection that launched it: until the start, the container ends with it. */
+  readonly client: ShimClient;
   readonly shim: ProcessIdentity;
   /** The container's first process, waiting for the start. */
   readonly init: ProcessIdentity;
@@ -24,37 +22,45 @@ export interface PreparedContainer {
   readonly warnings: string;
 }
 
-/**
- * Starts a shim that prepares everything of the plan up to the exec. The bundle folder exists with
- * mode 0700. When this rejects, nothing is left of the attempt. The shim outlives this process.
- */
-export async function launchShim(
-  shim: string,
-  bundle: string,
-  plan: ContainerPlan,
-  signal: AbortSignal,
-): Promise<PreparedContainer> {
-  await writeFile(bundlePath(bundle, 'plan'), encodeContainerPlan(plan), { mode: 0o600 });
-  const child = spawnShim(shim, ['run', bundle], ['ignore', 'pipe', 'ignore'], true);
-  child.unref();
-  // The end of the report is its end of file; the shim itself goes on. An abort while it prepares kills
-  // both it and, by its death signal, the first process; what is left is for `cleanup`.
-  const abort = (): boolean => child.kill('SIGKILL');
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    const [text] = await Promise.all([readText(child.stdout), spawned(child)]);
-    signal.throwIfAborted();
-    return parseReport(text);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
+export interface Launch {
+  /** A folder of mode 0700. */
+  readonly bundle: string;
+  readonly files: readonly BundleFile[];
+  readonly plan: ContainerPlan;
 }
 
-function parseReport(text: string): PreparedContainer {
-  const failure = parseFailureLine(text);
-  if (failure !== undefined) throw shimError(failure, 'prepare the container');
-  const report = REPORT.safeParse(text === '' ? undefined : JSON.parse(text));
-  if (!report.success) throw internal(`the shim ended without a report: ${text.slice(0, 200)}`);
-  const { pid, startTicks, initPid, initStartTicks, warnings } = report.data;
-  return { shim: { pid, startTicks }, init: { pid: initPid, startTicks: initStartTicks }, warnings };
+/**
+ * Has a shim prepare everything of the plan up to the exec. When this rejects, also by an abort, nothing is left of the attempt but
+ * what is in the bundle. Once the container is started its shim outlives this process.
+ */
+export async function launchShim(
+  spawner: ShimSpawner,
+  { bundle, files, plan }: Launch,
+  onState: (state: ShimState) => void,
+  signal: AbortSignal,
+): Promise<PreparedContainer> {
+  const frames = [encodeFrame(FRAME.run, Buffer.from(bundle)), ...files.map(encodeFile)];
+  const planned = encodeContainerPlan(plan);
+  const client = await ShimClient.launch(
+    await spawner.connect(signal),
+    { before: Buffer.concat(frames), plan: planned },
+    onState,
+    signal,
+  );
+  return { client, ...decodePrepared(client.prepared) };
+}
+
+/** [u32 mode][name][zero][bytes] */
+function encodeFile({ name, mode, text }: BundleFile): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt32LE(mode, 0);
+  return encodeFrame(FRAME.file, Buffer.concat([head, Buffer.from(`${name}\0${text}`)]));
+}
+
+function decodePrepared(payload: Buffer): Omit<PreparedContainer, 'client'> {
+  const identity = (at: number): ProcessIdentity => ({
+    pid: payload.readInt32LE(at),
+    startTicks: payload.readBigUInt64LE(at + 4),
+  });
+  return { shim: identity(0), init: identity(12), warnings: payload.toString('utf8', 24) };
 }

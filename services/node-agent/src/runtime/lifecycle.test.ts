@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attachShim } from './attach-shim.ts';
 import { bundlePath } from './bundle.ts';
-import type { PreparedContainer } from './launch-shim.ts';
+import { FrameSession } from './frame-session.ts';
+import { FRAME } from './frames.ts';
+import { launchShim, type PreparedContainer } from './launch-shim.ts';
 import { readLog } from './logs/read-log.ts';
 import type { ContainerPlan } from './plan.ts';
 import { ShimClient } from './shim-client.ts';
@@ -143,6 +145,40 @@ describe('the life of a container', () => {
     expect(await host.leftovers()).toEqual([]);
   });
 
+  it('ends with the connection that launched it when it was never started', async () => {
+    const { container, bundle } = await prepare(['sleep', '60']);
+    container.client.close();
+    await waitGone(container.init.pid);
+    await waitGone(container.shim.pid);
+    expect(existsSync(bundlePath(bundle, 'exit'))).toBe(false);
+    expect(await host.leftovers()).toEqual([]);
+  });
+
+  it('goes on without the connection that launched it once it was started', async () => {
+    const { container, client } = await start(['sleep', '60']);
+    container.client.close();
+    expect(await client.state(host.signal)).toMatchObject({ status: 'running', pid: container.init.pid });
+    await client.kill(9, 'init', host.signal);
+    await client.closed;
+  });
+
+  it.each([0, 1, 3, 6, 10])('leaves nothing of a launch that is given up after %i ms', async (ms) => {
+    const bundle = await host.bundle();
+    const given = new AbortController();
+    const plan = host.plan(bundle, ['sleep', '60']);
+    const launched = launchShim(host.spawner, { bundle, files: [], plan }, () => {}, given.signal);
+    setTimeout(() => given.abort(new Error('given up')), ms);
+    const outcome = await launched.then(
+      ({ client }) => client,
+      (error: Error) => error.message,
+    );
+    // The slower machine has given it up in time, the faster one may not.
+    if (typeof outcome === 'string') expect(outcome).toBe('given up');
+    else await outcome.shutdown(host.signal);
+    if (typeof outcome !== 'string') await outcome.closed;
+    expect(await host.leftovers()).toEqual([]);
+  });
+
   it('leaves no process of its tree behind', async () => {
     const { client, container } = await start([
       'sh',
@@ -231,10 +267,13 @@ describe('a shim', () => {
 
   it('refuses a plan that is not one', async () => {
     const bundle = await host.bundle();
-    await writeFile(bundlePath(bundle, 'plan'), 'nonsense');
-    const { spawnSync } = await import('node:child_process');
-    const { stdout } = spawnSync(host.shim, ['run', bundle], { encoding: 'utf8' });
-    expect(JSON.parse(stdout)).toMatchObject({ ok: false, step: 'read the plan', errno: 'EINVAL' });
+    const session = new FrameSession(await host.spawner.connect(host.signal));
+    await session.send(FRAME.run, Buffer.from(bundle));
+    await session.send(FRAME.plan, Buffer.from('nonsense'));
+    await expect(session.expectReply(FRAME.plan, 'prepare')).rejects.toMatchObject({
+      details: { step: 'read the plan', errno: 'EINVAL' },
+    });
+    session.close();
   });
 });
 

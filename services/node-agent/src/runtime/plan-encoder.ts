@@ -69,7 +69,7 @@ export function encodeContainerPlan(plan: ContainerPlan): Buffer {
   });
 }
 
-/** The payload of the PLAN frame of `atoll-shim exec`. */
+/** The payload of the PLAN frame of an exec. */
 export function encodeExecPlan(plan: ExecPlan): Buffer {
   return seal((writer) => {
     text(writer, PLAN_TAG.id, plan.id);

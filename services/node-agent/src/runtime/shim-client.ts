@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { unavailable } from '@atoll/errors';
 import { encodeFrame, FRAME, type Frame, FrameParser } from './frames.ts';
 import type { ResourceLimits } from './plan.ts';
@@ -6,6 +7,9 @@ import { encodeLimits } from './plan-encoder.ts';
 import { decodeReply, shimError } from './shim-failure.ts';
 import { connectShim } from './shim-socket.ts';
 import { decodeState, type ShimState } from './shim-state.ts';
+
+/** Longer than a shim takes to give up a preparation: 15 s for the bundle, 60 s for the container, 2 s to take it down. */
+const LEAVE_MS = 80_000;
 
 interface Pending {
   readonly context: string;
@@ -21,6 +25,7 @@ export class ShimClient implements Disposable {
   readonly #socket: Socket;
   readonly #pending: Pending[] = [];
   readonly #onState: (state: ShimState) => void;
+  #prepared: Buffer | undefined;
   /** Resolves when the connection is over: the shim has ended, or `close` was called. */
   readonly closed: Promise<void>;
 
@@ -53,6 +58,39 @@ export class ShimClient implements Disposable {
     const client = new ShimClient(await connectShim(bundle, signal), onState);
     await client.#ask(FRAME.subscribe, undefined, 'subscribe to the shim', signal);
     return client;
+  }
+
+  /**
+   * Sends what is to be launched over a fresh connection; resolves once it is prepared. A rejection, also by an abort, comes when
+   * the shim has hung up: then nothing is left of the container.
+   */
+  static async launch(
+    socket: Socket,
+    request: { readonly before: Buffer; readonly plan: Uint8Array },
+    onState: (state: ShimState) => void,
+    signal: AbortSignal,
+  ): Promise<ShimClient> {
+    const client = new ShimClient(socket, onState);
+    try {
+      socket.cork();
+      socket.write(request.before);
+      const answers = Promise.all([
+        client.#ask(FRAME.plan, request.plan, 'prepare the container', signal),
+        client.#ask(FRAME.subscribe, undefined, 'subscribe to the shim', signal),
+      ]);
+      socket.uncork();
+      await answers;
+      return client;
+    } catch (error) {
+      await client.#leave();
+      throw error;
+    }
+  }
+
+  /** What the shim says of the container it has launched for this client. */
+  get prepared(): Buffer {
+    if (!this.#prepared) throw unavailable('the shim has not said what it prepared');
+    return this.#prepared;
   }
 
   async state(signal: AbortSignal): Promise<ShimState> {
@@ -99,6 +137,14 @@ export class ShimClient implements Disposable {
     this.close();
   }
 
+  async #leave(): Promise<void> {
+    this.#socket.end();
+    const late = new AbortController();
+    await Promise.race([this.closed, sleep(LEAVE_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
+    this.close();
+  }
+
   #ask(
     type: number,
     payload: Uint8Array | undefined,
@@ -132,6 +178,7 @@ export class ShimClient implements Disposable {
       this.#onState(decodeState(frame.payload));
       return;
     }
+    if (frame.type === FRAME.prepared) this.#prepared = frame.payload;
     if (frame.type !== FRAME.reply) return;
     const { failure, state } = decodeReply(frame.payload);
     const pending = this.#pending.shift();

@@ -2,6 +2,7 @@ import type { RootReader, RootWriter } from '../archive/root-filesystem.ts';
 import type { PlanHost } from '../containers/container-plan.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import type { HostNetwork } from '../network/host-network.ts';
+import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import type { ShimTools } from '../runtime/shim-tools.ts';
 import type { LayerCommitter } from './layer-committer.ts';
 import type { StepWorkspaces } from './step-workspaces.ts';
@@ -13,7 +14,7 @@ export interface BuildHost {
   readonly layers: LayerStore;
   readonly filesystem: RootReader & RootWriter;
   readonly tools: ShimTools;
-  readonly shim: string;
+  readonly spawner: ShimSpawner;
   readonly network: HostNetwork;
   readonly host: PlanHost;
   readonly initLayer: string;

@@ -3,10 +3,9 @@ import { type buildV1, containerV1 } from '@atoll/proto';
 import { containerPlan, hostnames } from '../containers/container-plan.ts';
 import { SIGKILL } from '../containers/signals.ts';
 import { startFailure } from '../containers/start-failure.ts';
-import { writeNetworkFiles } from '../network/network-files.ts';
+import { networkFiles } from '../network/network-files.ts';
 import { attachShim } from '../runtime/attach-shim.ts';
 import { launchShim } from '../runtime/launch-shim.ts';
-import { ShimClient } from '../runtime/shim-client.ts';
 import type { BuildHost } from './build-host.ts';
 import type { StepWorkspace } from './step-workspaces.ts';
 
@@ -38,14 +37,14 @@ async function* execute(
   workspace: StepWorkspace,
   signal: AbortSignal,
 ): AsyncGenerator<buildV1.RunStepResponse, number> {
-  const { network, host, shim, initLayer } = build;
+  const { network, host, spawner, initLayer } = build;
   const record = recordOf(request, workspace.id);
   const mode = record.spec?.network?.mode;
   if (mode === 'default') await network.ready();
   const endpoint = mode === 'default' ? network.take(workspace.id, '') : undefined;
   try {
     const identity = { ...hostnames(record, host), address: endpoint?.address ?? '', gateway: endpoint?.gateway ?? '' };
-    const files = await writeNetworkFiles(workspace.directory, record.spec?.network, identity);
+    const { paths, files } = await networkFiles(workspace.directory, record.spec?.network, identity);
     const parts = {
       root: {
         kind: 'overlay' as const,
@@ -56,11 +55,12 @@ async function* execute(
       },
       network: endpoint && network.plan(workspace.id, endpoint),
       mounts: [],
-      files,
+      files: paths,
       logDirectory: workspace.logs,
     };
-    await launchShim(shim, workspace.directory, containerPlan(record, parts, host), signal);
-    using client = await ShimClient.connect(workspace.directory, () => undefined, signal);
+    const launch = { bundle: workspace.directory, files, plan: containerPlan(record, parts, host) };
+    const launched = await launchShim(spawner, launch, () => undefined, signal);
+    using client = launched.client;
     const kill = (): void => void client.kill(SIGKILL, 'all', AbortSignal.timeout(30_000)).catch(() => undefined);
     signal.addEventListener('abort', kill, { once: true });
     try {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The folders of a name in every cgroup hierarchy. */
@@ -17,13 +17,15 @@ export async function childFolders(path: string): Promise<readonly string[]> {
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(path, name));
 }
 
-/** Supervisors with a bundle below a data root. */
-export async function shimsOf(dataRoot: string): Promise<readonly string[]> {
+/** Shims that work below a data root; the agent's spawner of them only when asked for. */
+export async function shimsOf(dataRoot: string, spawner: boolean): Promise<readonly string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {
+      const folder = await readlink(`/proc/${pid}/cwd`).catch(() => '');
       const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      return command.includes(dataRoot) && command.includes('atoll-shim')
+      const isSpawner = command.split('\0')[1] === 'spawner';
+      return folder.startsWith(dataRoot) && command.startsWith('atoll-shim') && (spawner || !isSpawner)
         ? [`process ${pid}: ${command.replaceAll('\0', ' ')}`]
         : [];
     }),

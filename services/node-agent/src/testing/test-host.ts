@@ -237,6 +237,7 @@ export class TestHost {
 
   async #close(leaks: string[]): Promise<void> {
     await this.killAgent('SIGTERM');
+    leaks.push(...(await shimsOf(this.dataRoot, true)));
     await this.scheduler.stop();
     await this.registry.stop();
     execFileSync('ip', ['netns', 'del', this.name]);
@@ -268,6 +269,6 @@ export class TestHost {
       .filter((line) => line.includes(this.folder));
     const files = existsSync(join(this.dataRoot, 'containers')) ? await readdir(join(this.dataRoot, 'containers')) : [];
     const builds = existsSync(join(this.dataRoot, 'builds')) ? await readdir(join(this.dataRoot, 'builds')) : [];
-    return [...veths, ...groups, ...mounts, ...files, ...builds, ...(await shimsOf(this.dataRoot))];
+    return [...veths, ...groups, ...mounts, ...files, ...builds, ...(await shimsOf(this.dataRoot, false))];
   }
 }

@@ -16,6 +16,7 @@ import type { ProcessSession } from '../process-session.ts';
 import { dockerSeccompProgram } from '../seccomp/docker-seccomp.ts';
 import { ShimClient } from '../shim-client.ts';
 import { runShim } from '../shim-process.ts';
+import { ShimSpawner } from '../shim-spawner.ts';
 import type { ShimState } from '../shim-state.ts';
 import { buildProbe, buildShim, busyboxPath, requireRoot } from './shim-binary.ts';
 
@@ -32,21 +33,28 @@ export interface PlanChanges {
 
 /** A folder with one busybox layer and the containers a test makes of it; disposing leaves nothing behind. */
 export class TestHost implements AsyncDisposable {
-  readonly shim = buildShim();
+  readonly shim: string;
+  readonly spawner: ShimSpawner;
   readonly folder: string;
   readonly layer: string;
   /** The folder in every cgroup hierarchy that holds this test's groups. */
   readonly cgroup = `/atoll-test-${randomBytes(6).toString('hex')}`;
   readonly #bundles: string[] = [];
+  /** Containers that are never started live as long as these. */
+  readonly #launchers: ShimClient[] = [];
 
-  private constructor(folder: string) {
+  private constructor(folder: string, shim: string, spawner: ShimSpawner) {
     this.folder = folder;
+    this.shim = shim;
+    this.spawner = spawner;
     this.layer = join(folder, 'layer');
   }
 
   static async create(): Promise<TestHost> {
     requireRoot();
-    const host = new TestHost(await mkdtemp(join(tmpdir(), 'atoll-shim-')));
+    const folder = await mkdtemp(join(tmpdir(), 'atoll-shim-'));
+    const shim = buildShim();
+    const host = new TestHost(folder, shim, await ShimSpawner.start(shim, join(folder, 'spawner')));
     await makeBusyboxRoot(host.layer);
     return host;
   }
@@ -97,7 +105,9 @@ export class TestHost implements AsyncDisposable {
   }
 
   async launch(bundle: string, plan: ContainerPlan): Promise<PreparedContainer> {
-    return await launchShim(this.shim, bundle, plan, this.signal);
+    const container = await launchShim(this.spawner, { bundle, files: [], plan }, () => {}, this.signal);
+    this.#launchers.push(container.client);
+    return container;
   }
 
   /** Prepares, attaches, starts and waits; the streams are collected. */
@@ -129,7 +139,7 @@ export class TestHost implements AsyncDisposable {
       target: target.init,
       cgroupPath: plan.cgroup.path,
     };
-    const { session } = await execShim(this.shim, exec, this.signal);
+    const { session } = await execShim(this.spawner, exec, this.signal);
     return await collect(session);
   }
 
@@ -162,6 +172,8 @@ export class TestHost implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#launchers) client.close();
+    await this.spawner.close();
     for (const bundle of this.#bundles) {
       const pid = existsSync(join(bundle, 'shim.pid'))
         ? Number((await readFile(join(bundle, 'shim.pid'), 'utf8')).split(' ')[0])

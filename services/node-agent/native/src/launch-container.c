@@ -11,31 +11,44 @@
 
 #include "bundle.h"
 #include "child.h"
-#include "commands.h"
+#include "cursor.h"
 #include "init.h"
 #include "io.h"
+#include "launch.h"
 #include "network.h"
 #include "self.h"
 #include "shim.h"
+#include "socket.h"
 
 enum { LOCK_MILLISECONDS = 15000, PREPARE_MILLISECONDS = 60000 };
 
 static struct shim shim;
 
-static int open_plan(struct err *err)
+/* Written before anything of it is carried out: `cleanup` goes by it. */
+static int take_plan(const uint8_t *bytes, size_t length, struct err *err)
 {
-	size_t length;
-	CLEANUP_CLOSE int file = openat(shim.bundle, "plan", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char path[64];
+	CLEANUP_CLOSE int file = openat(shim.bundle, "plan", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	if (file < 0)
-		return err_sys(err, "read the plan", "plan");
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-	/* Not freed: the plan points into it as long as the shim lives. */
-	char *bytes = read_file_at(AT_FDCWD, path, PLAN_MAX_BYTES, &length);
-	if (!bytes)
-		return err_sys(err, "read the plan", "plan");
-	return plan_parse((const uint8_t *)bytes, length, 0, &shim.plan, err);
+	if (file < 0 || write_all(file, bytes, length) < 0)
+		return err_sys(err, "write bundle", "plan");
+	unlinkat(shim.bundle, "exit", 0);
+	return plan_parse(bytes, length, 0, &shim.plan, err);
+}
+
+/* A file of the bundle: u32 mode, name, zero, bytes. */
+static int take_file(const uint8_t *payload, size_t length, struct err *err)
+{
+	struct cursor cursor = { payload, payload + length, 0 };
+	mode_t mode = (mode_t)cursor_number(&cursor, 4);
+	const char *name = (const char *)cursor.at;
+	size_t room = (size_t)(cursor.end - cursor.at), size = cursor.bad ? 0 : strnlen(name, room);
+
+	if (size == 0 || size == room || name[0] == '.' || memchr(name, '/', size))
+		return err_set(err, EINVAL, "write bundle", "a file needs a mode and a plain name");
+	CLEANUP_CLOSE int file = openat(shim.bundle, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode & 07777);
+	if (file < 0 || write_all(file, name + size + 1, room - size - 1) < 0)
+		return err_sys(err, "write bundle", "%s", name);
+	return 0;
 }
 
 static uint64_t clone_flags(const struct plan *plan)
@@ -106,14 +119,16 @@ static int connect_network(struct err *err)
 	return network_connect(&shim.plan.network, netns, err);
 }
 
-static int wait_ready(struct err *err)
+static int wait_ready(int client, struct err *err)
 {
-	struct pollfd wait = { .fd = shim.sync, .events = POLLIN };
+	struct pollfd waits[] = { { .fd = shim.sync, .events = POLLIN }, { .fd = client, .events = POLLRDHUP } };
 	struct sync_message message;
 	int master;
 
-	if (poll(&wait, 1, PREPARE_MILLISECONDS) != 1)
+	if (poll(waits, 2, PREPARE_MILLISECONDS) < 1)
 		return err_set(err, ETIMEDOUT, "prepare", "the container was not ready within 60 s");
+	if (!waits[0].revents)
+		return err_set(err, ECANCELED, "prepare", "who wanted the container has left");
 	int result = sync_receive(shim.sync, &message, &master);
 	if (result == 1 && message.kind == SYNC_FAILED) {
 		*err = message.err;
@@ -131,11 +146,8 @@ static int wait_ready(struct err *err)
 	return 0;
 }
 
-static int prepare(struct warnings *warnings, struct err *err)
+static int prepare(int client, struct warnings *warnings, struct err *err)
 {
-	if (open_plan(err) < 0)
-		return -1;
-	unlinkat(shim.bundle, "exit", 0);
 	if (log_open(&shim.log, shim.plan.log_directory, shim.plan.log_max_bytes, shim.plan.log_max_files, err) < 0 ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
 	    cgroup_limits(&shim.cgroup, &shim.plan.limits, warnings, err) < 0 ||
@@ -145,12 +157,12 @@ static int prepare(struct warnings *warnings, struct err *err)
 	if (connect_network(err) < 0)
 		return -1;
 	if (sync_send(shim.sync, SYNC_JOINED, NULL, -1) < 0)
-		return wait_ready(err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");
+		return wait_ready(client, err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");
 	/* Asked for only now, so that the container does not inherit it; refused without CAP_SYS_RESOURCE. */
 	write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "-500");
-	if (wait_ready(err) < 0)
+	if (wait_ready(client, err) < 0)
 		return -1;
-	shim.listener = bundle_listen(err);
+	shim.listener = socket_listen("control.sock", err);
 	return shim.listener < 0 ? -1 : bundle_write_pid(shim.bundle, "init.pid", shim.pid, err);
 }
 
@@ -174,49 +186,65 @@ static void undo(void)
 	unlinkat(shim.bundle, "shim.pid", 0);
 }
 
-static void report_ready(const struct warnings *warnings)
+/* The identities, i32 pid and u64 start ticks of this process and of the first one, then what could not be applied. */
+static int report_prepared(struct client *client, const struct warnings *warnings)
 {
-	char line[4096];
-	unsigned long at = (unsigned long)snprintf(line, sizeof(line),
-		"{\"ok\":true,\"pid\":%d,\"startTicks\":\"%llu\",\"initPid\":%d,\"initStartTicks\":\"%llu\",\"warnings\":\"",
-		(int)getpid(), (unsigned long long)process_start_ticks(getpid()), (int)shim.pid,
-		(unsigned long long)process_start_ticks(shim.pid));
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	uint8_t payload[24 + sizeof(warnings->text)];
+	const pid_t pids[] = { getpid(), shim.pid };
+	size_t length = strlen(warnings->text);
 
-	at = json_escape(line, at, sizeof(line) - 8, warnings->text);
-	at += (unsigned long)snprintf(line + at, sizeof(line) - at, "\"}\n");
-	write_all(1, line, at);
-	/* The reader's end of file is the sign that the report is whole. */
-	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	close(null);
+	for (int index = 0; index < 2; index++) {
+		int32_t pid = (int32_t)pids[index];
+		uint64_t ticks = process_start_ticks(pids[index]);
+
+		memcpy(payload + 12 * index, &pid, 4);
+		memcpy(payload + 12 * index + 4, &ticks, 8);
+	}
+	memcpy(payload + 24, warnings->text, length);
+	return client_reply(client, FRAME_PLAN, NULL) < 0 ? -1 : client_send(client, FRAME_PREPARED, payload, 24 + length);
 }
 
-int command_run(int argc, char **argv)
+static int take_bundle(int connection, const char *path, struct err *err)
 {
+	struct frame frame;
+
+	if ((shim.bundle = bundle_enter(path, err)) < 0 ||
+	    (shim.lock = bundle_lock(shim.bundle, LOCK_MILLISECONDS, connection, err)) < 0)
+		return -1;
+	self_title("atoll-shim run %s", path);
+	for (;;) {
+		if (frame_read(connection, &frame, PLAN_MAX_BYTES, err) < 0)
+			return -1;
+		/* Not freed: the plan points into it as long as the shim lives. */
+		if (frame.type == FRAME_PLAN)
+			return take_plan(frame.payload, frame.length, err);
+		int result = frame.type == FRAME_FILE ? take_file(frame.payload, frame.length, err)
+						      : err_set(err, EINVAL, "read the plan", "a frame that is no file and no plan");
+		free(frame.payload);
+		if (result < 0)
+			return -1;
+	}
+}
+
+void launch_container(int connection, const char *bundle)
+{
+	struct client *client = &shim.clients[0];
 	struct warnings warnings = { "" };
 	struct err err = { 0 };
 
-	if (argc != 1) {
-		err_set(&err, EINVAL, "arguments", "usage: atoll-shim run <bundle>");
-		err_report(&err, 1);
-		return 2;
+	shim_init(&shim);
+	int failed = take_bundle(connection, bundle, &err) < 0 || prepare(connection, &warnings, &err) < 0;
+	client_open(client, connection);
+	if (failed) {
+		if (shim.lock >= 0)
+			undo();
+		client_reply(client, FRAME_PLAN, &err);
+		return;
 	}
-	shim.listener = shim.sync = shim.pidfd = shim.lock = -1;
-	shim.log.file = shim.log.directory = -1;
-	for (int index = 0; index < SHIM_CLIENTS; index++)
-		shim.clients[index].in = shim.clients[index].out = -1;
-	if (self_detach(&err) < 0 || (shim.bundle = bundle_enter(argv[0], &err)) < 0 ||
-	    (shim.lock = bundle_lock(shim.bundle, LOCK_MILLISECONDS, &err)) < 0) {
-		err_report(&err, 1);
-		return 1;
-	}
-	if (prepare(&warnings, &err) < 0) {
-		undo();
-		err_report(&err, 1);
-		return 1;
-	}
-	report_ready(&warnings);
+	shim.launcher = client;
+	if (report_prepared(client, &warnings) < 0)
+		shim_shut_down(&shim);
 	shim_loop(&shim);
-	return 0;
+	if (shim.plan.has_network)
+		network_delete(shim.plan.network.host_interface, &err);
 }

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "child.h"
-#include "commands.h"
 #include "io.h"
+#include "launch.h"
 #include "path.h"
 #include "self.h"
 #include "shim.h"
@@ -135,42 +135,24 @@ static int start(struct err *err)
 	return 0;
 }
 
-static int read_plan(struct err *err)
-{
-	uint8_t header[FRAME_HEADER];
-
-	if (read_exact(0, header, sizeof(header)) < 0)
-		return err_sys(err, "read the plan", "no frame on standard input");
-	uint32_t length = frame_length(header);
-	if (header[0] != FRAME_PLAN || length > PLAN_MAX_BYTES)
-		return err_set(err, EINVAL, "read the plan", "the first frame is not a plan");
-	uint8_t *bytes = malloc(length + 1);
-	if (!bytes || read_exact(0, bytes, length) < 0)
-		return err_sys(err, "read the plan", "frame of %u bytes", length);
-	return plan_parse(bytes, length, 1, &shim.plan, err);
-}
-
-int command_exec(int argc, char **argv)
+void launch_exec(int connection, const uint8_t *plan, size_t length)
 {
 	struct client *client = &shim.clients[0];
 	uint8_t state[STATE_BYTES];
 	struct err err = { 0 };
 
-	(void)argv;
+	shim_init(&shim);
 	shim.is_exec = 1;
-	shim.listener = shim.sync = shim.pidfd = shim.lock = shim.bundle = -1;
-	shim.log.file = shim.log.directory = -1;
-	for (int index = 0; index < SHIM_CLIENTS; index++)
-		shim.clients[index].in = shim.clients[index].out = -1;
-	int failed = argc != 0 || self_detach(&err) < 0 || read_plan(&err) < 0 || start(&err) < 0;
-	client_open(client, 0, 1);
+	self_title("atoll-shim exec");
+	int failed = plan_parse(plan, length, 1, &shim.plan, &err) < 0 || start(&err) < 0;
+	client_open(client, connection);
 	if (failed) {
 		if (shim.pid > 0) {
 			syscall(SYS_pidfd_send_signal, shim.pidfd, SIGKILL, NULL, 0);
 			waitpid(shim.pid, NULL, __WALL);
 		}
 		client_reply(client, FRAME_PLAN, &err);
-		return 1;
+		return;
 	}
 	cgroup_close(&shim.cgroup);
 	shim.status = STATUS_RUNNING;
@@ -181,5 +163,4 @@ int command_exec(int argc, char **argv)
 	if (client_reply(client, FRAME_PLAN, NULL) < 0 || client_send(client, FRAME_STATE_IS, state, sizeof(state)) < 0)
 		shim_drop(&shim, client);
 	shim_loop(&shim);
-	return 0;
 }
