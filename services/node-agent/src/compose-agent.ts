@@ -83,7 +83,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const launcher = new Launcher({
     spawner,
     tools,
-    files: await ContainerFiles.open(join(root, 'containers')),
+    files: await ContainerFiles.open(join(root, 'containers'), spawner, logger),
     layers,
     network,
     mounts: new MountResolver(volumes, filesystem, root),

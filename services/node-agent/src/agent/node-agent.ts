@@ -61,7 +61,7 @@ export class NodeAgent {
     await this.#running;
     await host.stop();
     network.stop();
-    containers.detach();
+    await containers.detach();
     await spawner.close();
   }
 }

@@ -55,7 +55,7 @@ export class OrderWorker {
     const record = order.record as containerV1.ContainerRecord;
     const containers = this.#containers;
     if (order.action === A.ENSURE) {
-      const container = await containers.ensure(record);
+      const container = containers.ensure(record);
       return { status: container.status, unchanged: false };
     }
     if (order.action === A.REMOVE) {
@@ -64,7 +64,7 @@ export class OrderWorker {
       return { status: last ?? containerV1.ContainerStatus.fromPartial(gone), unchanged: last === undefined };
     }
     // A start also makes the container known: the order to ensure may have been lost with an earlier session.
-    const container = containers.find(record.id) ?? (await this.#unknown(order.action, record));
+    const container = containers.find(record.id) ?? this.#unknown(order.action, record);
     const seconds = order.timeoutSeconds === undefined ? undefined : Number(order.timeoutSeconds);
     let changed = true;
     if (order.action !== A.UPDATE) container.adopt(record);
@@ -79,7 +79,7 @@ export class OrderWorker {
     return { status: container.status, unchanged: !changed };
   }
 
-  async #unknown(action: nodeV1.Action, record: containerV1.ContainerRecord): Promise<Container> {
-    return action === A.START ? await this.#containers.ensure(record) : this.#containers.get(record.id);
+  #unknown(action: nodeV1.Action, record: containerV1.ContainerRecord): Container {
+    return action === A.START ? this.#containers.ensure(record) : this.#containers.get(record.id);
   }
 }

@@ -5,6 +5,7 @@ import { AsyncQueue, type Channel, type Role } from '@atoll/rpc';
 import { BackOff } from './back-off.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import type { NodeMemory } from './node-memory.ts';
+import { StatusReports } from './status-reports.ts';
 
 /** What the session needs of the agent. */
 export interface SessionDelegate {
@@ -40,6 +41,7 @@ export class Session {
   readonly #options: SessionOptions;
   #outbox: AsyncQueue<nodeV1.SessionRequest> | undefined;
   #seq = 0n;
+  readonly #reports = new StatusReports((value) => this.#send({ $case: 'status', value }));
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -50,10 +52,12 @@ export class Session {
   }
 
   report(status: containerV1.ContainerStatus): void {
-    this.#send({ $case: 'status', value: status });
+    this.#reports.add(status);
   }
 
   event(event: eventV1.Event): void {
+    // What is told of a container stays in order.
+    this.#reports.flush();
     this.#send({ $case: 'event', value: event });
   }
 
@@ -90,6 +94,7 @@ export class Session {
     let heartbeat: NodeJS.Timeout | undefined;
     try {
       // The snapshot and the queue that takes later changes begin in one step: no change falls between them.
+      this.#reports.drop();
       outbox.push(hello(delegate, memory));
       this.#outbox = outbox;
       const client = channels.get(address, 'scheduler').client(nodeV1.NodeServiceService);
@@ -128,6 +133,7 @@ export class Session {
 
   async #obey(order: nodeV1.Order, outbox: AsyncQueue<nodeV1.SessionRequest>): Promise<void> {
     const result = await this.#options.delegate.obey(order);
+    this.#reports.told(result.status);
     // The answer belongs to the session that asked; a later leader asks again.
     if (!outbox.push({ message: { $case: 'result', value: result } })) outbox.end();
   }

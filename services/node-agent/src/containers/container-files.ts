@@ -1,12 +1,19 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { invalidArgument } from '@atoll/errors';
+import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import { writeFileAtomic } from '../files/atomic-file.ts';
 import { unlessMissing } from '../files/missing.ts';
+import type { TreeRemover } from '../files/tree-remover.ts';
+import { Semaphore } from '../processes/semaphore.ts';
 
 const ID = /^[0-9a-f]{64}$/;
 const DOOMED = '.removing-';
+const PARALLEL_REMOVALS = 4;
+/** A million files are gone within a minute. */
+const REMOVAL_MS = 600_000;
 
 /** What is on disk of one container. */
 export interface StoredContainer {
@@ -22,17 +29,23 @@ export interface StoredContainer {
  */
 export class ContainerFiles {
   readonly #root: string;
+  readonly #trees: TreeRemover;
+  readonly #logger: Logger;
+  readonly #slots = new Semaphore(PARALLEL_REMOVALS);
+  readonly #removals = new Set<Promise<void>>();
 
-  private constructor(root: string) {
+  private constructor(root: string, trees: TreeRemover, logger: Logger) {
     this.#root = root;
+    this.#trees = trees;
+    this.#logger = logger;
   }
 
-  static async open(root: string): Promise<ContainerFiles> {
+  static async open(root: string, trees: TreeRemover, logger: Logger): Promise<ContainerFiles> {
     await mkdir(root, { recursive: true, mode: 0o711 });
-    for (const name of await readdir(root)) {
-      if (name.startsWith(DOOMED)) await rm(join(root, name), { recursive: true, force: true });
-    }
-    return new ContainerFiles(root);
+    const files = new ContainerFiles(root, trees, logger);
+    const doomed = (await readdir(root)).filter((name) => name.startsWith(DOOMED));
+    for (const name of doomed) files.#removeTree(name);
+    return files;
   }
 
   /** Throws invalid-argument: the id becomes a path. */
@@ -85,11 +98,30 @@ export class ContainerFiles {
     );
   }
 
-  /** Does nothing when it is gone. A removal that is cut off is finished at the next start. */
+  /**
+   * Does nothing when it is gone. Resolves when nobody can find it any more; its bytes are freed in the background, after a crash
+   * by the next start.
+   */
   async remove(id: string): Promise<void> {
-    const doomed = join(this.#root, `${DOOMED}${id}`);
-    const found = await unlessMissing(rename(this.directory(id), doomed).then(() => true));
-    if (found) await rm(doomed, { recursive: true, force: true });
+    const name = `${DOOMED}${id}`;
+    const found = await unlessMissing(rename(this.directory(id), join(this.#root, name)).then(() => true));
+    if (found) this.#removeTree(name);
+  }
+
+  /** Resolves when the bytes of all that was removed are free, or with the signal. */
+  async settled(signal: AbortSignal): Promise<void> {
+    const ended = Promise.all(this.#removals);
+    await Promise.race([ended, once(signal, 'abort')]);
+  }
+
+  #removeTree(name: string): void {
+    const removal = this.#slots
+      .run(() => this.#trees.removeTree(join(this.#root, name), AbortSignal.timeout(REMOVAL_MS)))
+      .catch((error: unknown) => {
+        this.#logger.warn({ folder: name, err: error }, 'a removed container takes space until the next start');
+      })
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
   }
 
   async #read<T extends { readonly id: string }>(

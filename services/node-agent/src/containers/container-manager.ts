@@ -9,6 +9,8 @@ import { SEQ_GAP, StatusBook, type StatusListener } from './status-book.ts';
 
 const S = containerV1.ContainerState;
 const PARALLEL_RECOVERIES = 16;
+/** How long an agent that ends waits for files of removed containers; what is left is for its next start. */
+const REMOVALS_MS = 2_000;
 
 export interface ContainerManagerOptions {
   readonly nodeId: string;
@@ -55,7 +57,7 @@ export class ContainerManager {
   }
 
   /** Makes the container known and prepares it in the background, or takes over its newer record. */
-  async ensure(record: containerV1.ContainerRecord): Promise<Container> {
+  ensure(record: containerV1.ContainerRecord): Container {
     const existing = this.#containers.get(record.id);
     if (existing) {
       if (existing.status.state === S.REMOVING) throw conflict(`container ${record.id} is being removed`);
@@ -68,14 +70,8 @@ export class ContainerManager {
     this.#orphans.delete(record.id);
     const book = StatusBook.fresh(files, record.id, this.#options.nodeId, orphan?.seq ?? 0n);
     const container = this.#add(record, book);
-    try {
-      await files.create(record);
-      book.follow(record.generation);
-      book.change({ state: S.CREATING });
-    } catch (error) {
-      this.#containers.delete(record.id);
-      throw error;
-    }
+    book.follow(record.generation);
+    book.change({ state: S.CREATING });
     container.prepare();
     return container;
   }
@@ -106,8 +102,10 @@ export class ContainerManager {
   }
 
   /** The agent ends; the containers go on. */
-  detach(): void {
-    for (const container of this.#containers.values()) container.detach();
+  async detach(): Promise<void> {
+    const { files } = this.#options.launcher.options;
+    const bounded = AbortSignal.timeout(REMOVALS_MS);
+    await Promise.all([...this.list().map((container) => container.detach()), files.settled(bounded)]);
   }
 
   #add(record: containerV1.ContainerRecord, book: StatusBook): Container {

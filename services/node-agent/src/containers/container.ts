@@ -1,6 +1,7 @@
 import { asAtollError, conflict, deadlineExceeded } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
+import { WriteBehind } from '../files/write-behind.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
 import { ContainerProcess } from './container-process.ts';
 import type { ContainerRun } from './container-run.ts';
@@ -15,6 +16,8 @@ const S = containerV1.ContainerState;
 const KILL_WAIT_MS = 60_000;
 const DEFAULT_STOP_SECONDS = 10;
 const REQUEST_MS = 30_000;
+/** A newer record is sent again by the scheduler anyway. */
+const WRITE_BEHIND_MS = 200;
 
 export interface ContainerOptions {
   readonly record: containerV1.ContainerRecord;
@@ -34,9 +37,11 @@ export class Container {
   readonly #logger: Logger;
   readonly #process: ContainerProcess;
   readonly #queue = new SerialQueue();
-  readonly #writes = new SerialQueue();
+  readonly #writes: WriteBehind;
   readonly #life = new AbortController();
   #record: containerV1.ContainerRecord;
+  /** Its folder and record are on disk. */
+  #isFiled = true;
 
   constructor(options: ContainerOptions) {
     this.id = options.record.id;
@@ -44,6 +49,7 @@ export class Container {
     this.#record = options.record;
     this.#launcher = options.launcher;
     this.#logger = options.logger.child({ container: this.id.slice(0, 12) });
+    this.#writes = new WriteBehind(() => this.#saveRecord(), WRITE_BEHIND_MS);
     this.#process = new ContainerProcess({
       book: options.book,
       launcher: options.launcher,
@@ -94,9 +100,13 @@ export class Container {
     return this.#queue.run(async () => this.#process.active || this.#process.run.client !== undefined);
   }
 
-  /** Prepares in the background; a failure is in the status, and the start tries again. */
+  /** Makes its files and prepares it in the background; a failure is in the status, and the start tries again. */
   prepare(): void {
-    this.#enqueue(() => this.#process.prepare());
+    this.#isFiled = false;
+    this.#enqueue(async () => {
+      await this.#ensureFiles();
+      await this.#process.prepare();
+    });
   }
 
   recover(): Promise<void> {
@@ -121,6 +131,7 @@ export class Container {
   start(): Promise<boolean> {
     return this.#queue.run(async () => {
       if (this.#process.active) return false;
+      await this.#ensureFiles();
       await this.#process.start();
       return true;
     });
@@ -208,8 +219,9 @@ export class Container {
   }
 
   /** Lets go of the container without touching it: the agent ends, the container goes on. */
-  detach(): void {
+  async detach(): Promise<void> {
     this.#process.detach();
+    await Promise.all([this.#writes.flush(), this.book.flush()]);
   }
 
   async #stop(signal: string, seconds: number | undefined, final: boolean): Promise<boolean> {
@@ -244,14 +256,27 @@ export class Container {
     this.#process.rest();
     const { STOPPED } = containerV1.DesiredState;
     if (this.#record.desired !== STOPPED) this.#keep({ ...this.#record, desired: STOPPED });
-    await this.#writes.idle();
+    await this.#writes.flush();
   }
 
   #keep(record: containerV1.ContainerRecord): void {
     this.#record = record;
-    this.#writes
-      .run(() => this.#launcher.options.files.saveRecord(record))
-      .catch((error: unknown) => this.#logger.error({ err: error }, 'the record of the container cannot be written'));
+    this.#writes.mark();
+  }
+
+  async #saveRecord(): Promise<void> {
+    try {
+      await this.#launcher.options.files.saveRecord(this.#record);
+    } catch (error) {
+      this.#logger.error({ err: error }, 'the record of the container cannot be written');
+    }
+  }
+
+  /** Before anything runs, so that a next agent knows whose it is. */
+  async #ensureFiles(): Promise<void> {
+    if (this.#isFiled) return;
+    await this.#launcher.options.files.create(this.#record);
+    this.#isFiled = true;
   }
 
   async #waitSettled(run: ContainerRun, ms: number): Promise<void> {
@@ -267,7 +292,7 @@ export class Container {
       const { files, volumes: store } = this.#launcher.options;
       const anonymous = (this.#record.spec?.mounts ?? []).filter((mount) => mount.type === 'volume' && mount.anonymous);
       if (volumes) await Promise.all(anonymous.map(({ source }) => store.remove(source)));
-      await Promise.all([this.#writes.idle(), this.book.close()]);
+      await Promise.all([this.#writes.close(), this.book.close()]);
       await files.remove(this.id);
     } catch (error) {
       this.book.change({ state: S.DEAD, error: asAtollError(error).message });

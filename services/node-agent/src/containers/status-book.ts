@@ -1,4 +1,5 @@
 import { containerV1 } from '@atoll/proto';
+import { WriteBehind } from '../files/write-behind.ts';
 import type { ContainerFiles } from './container-files.ts';
 import { checkTransition } from './container-states.ts';
 
@@ -13,20 +14,22 @@ export type StatusListener = (status: containerV1.ContainerStatus) => void;
  */
 export const SEQ_GAP = 1_048_576n;
 
+/** A short-lived container is gone before its status is worth a write. */
+const WRITE_BEHIND_MS = 200;
+
 /**
- * The observed status of one container: every change is checked, numbered and told at once, and written in the background. Only
+ * The observed status of one container: every change is checked, numbered and told at once, and written a moment later. Only
  * the newest is written; what is on disk after a crash may be older than what was told, and the shim knows better then.
  */
 export class StatusBook {
-  readonly #files: ContainerFiles;
+  readonly #writes: WriteBehind;
   readonly #listeners = new Set<StatusListener>();
   #status: containerV1.ContainerStatus;
   #generation: bigint;
-  #writing: Promise<void> | undefined;
-  #closed = false;
 
   constructor(files: ContainerFiles, status: containerV1.ContainerStatus) {
-    this.#files = files;
+    // What cannot be written is told nevertheless, and is known again from the shim.
+    this.#writes = new WriteBehind(() => files.saveStatus(this.#status).catch(() => undefined), WRITE_BEHIND_MS);
     this.#status = status;
     this.#generation = status.generation;
   }
@@ -64,14 +67,18 @@ export class StatusBook {
     const { id, state, seq } = this.#status;
     checkTransition(id, state, change.state ?? state);
     this.#status = { ...this.#status, ...change, generation: this.#generation, seq: seq + 1n };
-    this.#writing ??= this.#write();
+    this.#writes.mark();
     for (const listener of [...this.#listeners]) listener(this.#status);
   }
 
   /** Nothing is written any more once this resolves: the files may go. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#writing;
+  close(): Promise<void> {
+    return this.#writes.close();
+  }
+
+  /** Resolves when the newest status is on disk. */
+  flush(): Promise<void> {
+    return this.#writes.flush();
   }
 
   /** The last word of a container whose files are gone. */
@@ -84,15 +91,5 @@ export class StatusBook {
   listen(listener: StatusListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  async #write(): Promise<void> {
-    let written: containerV1.ContainerStatus | undefined;
-    while (written !== this.#status && !this.#closed) {
-      written = this.#status;
-      // What cannot be written is told nevertheless, and is known again from the shim.
-      await this.#files.saveStatus(written).catch(() => undefined);
-    }
-    this.#writing = undefined;
   }
 }

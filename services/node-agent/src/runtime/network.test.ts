@@ -52,7 +52,8 @@ describe('a container on a bridge', () => {
     expect(result.stdout).toContain('default via 10.213.77.1 dev eth0');
     expect(result.stdout).not.toContain('inet6');
     expect(result.stdout.trim().split('\n').slice(-4)).toEqual([plan.macAddress, '1400', '1', '0']);
-    expect(existsSync(`/sys/class/net/${plan.hostInterface}`)).toBe(false);
+    // It goes when the shim has told the end.
+    await expect.poll(() => existsSync(`/sys/class/net/${plan.hostInterface}`)).toBe(false);
   });
 
   it('reaches its neighbour', async () => {

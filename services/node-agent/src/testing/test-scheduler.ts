@@ -121,6 +121,7 @@ export class TestScheduler {
       } else if (message?.$case === 'status') this.#observe(message.value);
       else if (message?.$case === 'event') this.events.push(message.value.action);
       else if (message?.$case === 'result') {
+        if (message.value.status) this.#observe(message.value.status);
         this.#results.get(message.value.orderId)?.(message.value);
         this.#results.delete(message.value.orderId);
       }
