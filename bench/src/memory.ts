@@ -7,8 +7,8 @@ import { type AtollEngine, startAtoll } from './atoll-engine.ts';
 const CONTAINERS = 50;
 const SETTLE_MS = 5_000;
 
-/** Memory of an idle one-host cluster, and what one more idle container costs beyond its own process; as text. */
-export async function measureMemory(): Promise<string> {
+/** Memory of an idle one-host cluster, and what one more idle container costs beyond its own process. */
+export async function measureMemory(): Promise<void> {
   const engine = startAtoll(1);
   const env = { ...process.env, DOCKER_HOST: engine.dockerHost };
   try {
@@ -21,10 +21,10 @@ export async function measureMemory(): Promise<string> {
     await sleep(SETTLE_MS);
     const grown = [...processesOf(engine).keys()].reduce((sum, pid) => sum + pss(pid), 0);
     const lines = services.map(({ name, bytes }) => `${name} ${mebibytes(bytes)}`).join(', ');
-    return [
-      `one-host cluster, idle: ${mebibytes(total)} MiB PSS (goal 500): ${lines}`,
-      `per idle container beyond its own process: ${((grown - total) / CONTAINERS / 2 ** 20).toFixed(2)} MiB PSS (goal 2), ${CONTAINERS} containers`,
-    ].join('\n');
+    console.log(`one-host cluster, idle: ${mebibytes(total)} MiB PSS (goal 500): ${lines}`);
+    console.log(
+      `per idle container beyond its own process: ${((grown - total) / CONTAINERS / 2 ** 20).toFixed(2)} MiB PSS (goal 1), ${CONTAINERS} containers`,
+    );
   } finally {
     await engine.stop();
   }

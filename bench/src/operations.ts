@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { runContainer } from './container-cycle.ts';
 import { DockerClient } from './docker-client.ts';
 import type { Engine } from './engine.ts';
 
@@ -17,17 +18,10 @@ const cli = (engine: Engine, ...args: string[]): string =>
     stdio: ['ignore', 'pipe', 'inherit'],
   }).trim();
 
-async function apiCycle(client: DockerClient, networkMode: string): Promise<void> {
-  const created = await client.call('POST', '/containers/create', {
-    Image: 'busybox',
-    Cmd: ['true'],
-    HostConfig: { NetworkMode: networkMode },
-  });
-  const { Id } = JSON.parse(created) as { Id: string };
-  const exited = client.call('POST', `/containers/${Id}/wait?condition=next-exit`);
-  await client.call('POST', `/containers/${Id}/start`);
-  await exited;
-  await client.call('DELETE', `/containers/${Id}`);
+async function apiExec(client: DockerClient, id: string): Promise<void> {
+  const body = { Cmd: ['true'], AttachStdout: true, AttachStderr: true };
+  const { Id } = JSON.parse(await client.call('POST', `/containers/${id}/exec`, body)) as { Id: string };
+  await client.call('POST', `/exec/${Id}/start`, { Detach: false, Tty: false });
 }
 
 const apiOperation = (name: string, networkMode: string, goal: Operation['goal']): Operation => ({
@@ -35,29 +29,44 @@ const apiOperation = (name: string, networkMode: string, goal: Operation['goal']
   goal,
   prepare: async (engine) => {
     const client = new DockerClient(engine.dockerHost);
-    return { once: () => apiCycle(client, networkMode), end: async () => client.close() };
+    return { once: () => runContainer(client, networkMode), end: async () => client.close() };
   },
 });
 
 export const OPERATIONS: readonly Operation[] = [
   {
     name: 'docker run --rm busybox true (CLI, bridge)',
-    goal: { time: 0.3 },
+    goal: { time: 0.2 },
     prepare: async (engine) => ({
       once: async () => void cli(engine, 'run', '--rm', 'busybox', 'true'),
       end: async () => undefined,
     }),
   },
-  apiOperation('create+start+wait+remove (API, bridge)', 'bridge', { time: 0.15, cpu: 0.25 }),
-  apiOperation('create+start+wait+remove (API, none)', 'none', { time: 0.15, cpu: 0.25 }),
+  apiOperation('create+start+wait+remove (API, bridge)', 'bridge', { time: 0.08, cpu: 0.12 }),
+  apiOperation('create+start+wait+remove (API, none)', 'none', { time: 0.08, cpu: 0.12 }),
   {
     name: 'docker exec true (CLI)',
-    goal: { time: 0.6 },
+    goal: { time: 0.5 },
     prepare: async (engine) => {
       const id = cli(engine, 'run', '-d', 'busybox', 'sleep', '3600');
       return {
         once: async () => void cli(engine, 'exec', id, 'true'),
         end: async () => void cli(engine, 'rm', '-f', id),
+      };
+    },
+  },
+  {
+    name: 'exec true: create, start, end of output (API)',
+    goal: { time: 0.2 },
+    prepare: async (engine) => {
+      const id = cli(engine, 'run', '-d', 'busybox', 'sleep', '3600');
+      const client = new DockerClient(engine.dockerHost);
+      return {
+        once: () => apiExec(client, id),
+        end: async () => {
+          client.close();
+          cli(engine, 'rm', '-f', id);
+        },
       };
     },
   },

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   status: async () => (await import('./commands/status.ts')).addStatus,
   doctor: async () => (await import('./commands/doctor.ts')).addDoctor,
   test: async () => (await import('./commands/test.ts')).addTest,
+  bench: async () => (await import('./commands/bench.ts')).addBench,
   init: async () => (await import('./commands/init.ts')).addInit,
   token: async () => (await import('./commands/token.ts')).addToken,
   join: async () => (await import('./commands/join.ts')).addJoin,

@@ -1,0 +1,15 @@
+import type { DockerClient } from './docker-client.ts';
+
+/** Creates a container that runs `true`, starts it, waits for its end and removes it. */
+export async function runContainer(client: DockerClient, networkMode: string): Promise<void> {
+  const created = await client.call('POST', '/containers/create', {
+    Image: 'busybox',
+    Cmd: ['true'],
+    HostConfig: { NetworkMode: networkMode },
+  });
+  const { Id } = JSON.parse(created) as { Id: string };
+  const exited = client.call('POST', `/containers/${Id}/wait?condition=next-exit`);
+  await client.call('POST', `/containers/${Id}/start`);
+  await exited;
+  await client.call('DELETE', `/containers/${Id}`);
+}
