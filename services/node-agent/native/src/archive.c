@@ -75,7 +75,7 @@ static int parse_path(struct root_spec *spec, int argc, char **argv, const char 
 static int get(struct root_spec *spec, int argc, char **argv, struct err *err)
 {
 	struct tar_writer writer;
-	const char *path = NULL;
+	const char *path = "";
 	char name[NAME_MAX + 1], base[NAME_MAX + 1];
 	int parent;
 	struct stat info;
@@ -100,7 +100,7 @@ int command_archive_get(int argc, char **argv)
 
 static int print_stat(struct root_spec *spec, int argc, char **argv, struct err *err)
 {
-	const char *path = NULL;
+	const char *path = "";
 	char name[NAME_MAX + 1], base[NAME_MAX + 1], target[PATH_MAX] = "", line[3 * PATH_MAX];
 	struct stat info;
 	int parent;

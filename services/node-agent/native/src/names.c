@@ -35,9 +35,10 @@ int names_read(int folder, struct name_list *list, struct err *err)
 				break;
 			list->names = grown;
 		}
-		if (!(list->names[list->count] = strdup(entry->d_name)))
+		char *name = strdup(entry->d_name);
+		if (!name)
 			break;
-		list->count++;
+		list->names[list->count++] = name;
 	}
 	closedir(directory);
 	if (entry) {

@@ -49,7 +49,11 @@ static const char *earlier_link(struct walk *walk, const struct stat *info, cons
 		}
 		walk->links = grown;
 	}
-	walk->links[walk->link_count++] = (struct link){ info->st_dev, info->st_ino, strdup(path) };
+	char *copy = strdup(path);
+	if (!copy)
+		err_set(err, ENOMEM, STEP, "out of memory");
+	else
+		walk->links[walk->link_count++] = (struct link){ info->st_dev, info->st_ino, copy };
 	return NULL;
 }
 

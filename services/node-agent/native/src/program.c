@@ -59,7 +59,7 @@ static int look_up(const char *name, const char *path, char *found, size_t size)
 
 int program_exec(const struct process_plan *process, const struct user *user, struct err *err)
 {
-	const char **env = calloc(process->env.count + 2, sizeof(*env));
+	CLEANUP_FREE const char **env = calloc(process->env.count + 2, sizeof(*env));
 	const char *name = process->argv.items[0];
 	const char *path = find_env(&process->env, "PATH");
 	char home[PATH_MAX + 8], found[PATH_MAX];
