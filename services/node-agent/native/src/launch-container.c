@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,11 @@ enum { LOCK_MILLISECONDS = 15000, PREPARE_MILLISECONDS = 60000 };
 
 static struct shim shim;
 
+static int make_folder(const char *path, mode_t mode, struct err *err)
+{
+	return mkdir(path, mode) < 0 && errno != EEXIST ? err_sys(err, "write bundle", "%s", path) : 0;
+}
+
 /* Written before anything of it is carried out: `cleanup` goes by it. */
 static int take_plan(const uint8_t *bytes, size_t length, struct err *err)
 {
@@ -32,7 +38,11 @@ static int take_plan(const uint8_t *bytes, size_t length, struct err *err)
 	if (file < 0 || write_all(file, bytes, length) < 0)
 		return err_sys(err, "write bundle", "plan");
 	unlinkat(shim.bundle, "exit", 0);
-	return plan_parse(bytes, length, 0, &shim.plan, err);
+	if (plan_parse(bytes, length, 0, &shim.plan, err) < 0)
+		return -1;
+	if ((shim.plan.upper && make_folder(shim.plan.upper, 0755, err) < 0) || (shim.plan.work && make_folder(shim.plan.work, 0700, err) < 0))
+		return -1;
+	return make_folder(shim.plan.log_directory, 0700, err);
 }
 
 /* A file of the bundle: u32 mode, name, zero, bytes. */
@@ -208,7 +218,7 @@ static int take_bundle(int connection, const char *path, struct err *err)
 {
 	struct frame frame;
 
-	if ((shim.bundle = bundle_enter(path, err)) < 0 ||
+	if (make_folder(path, 0700, err) < 0 || (shim.bundle = bundle_enter(path, err)) < 0 ||
 	    (shim.lock = bundle_lock(shim.bundle, LOCK_MILLISECONDS, connection, err)) < 0)
 		return -1;
 	self_title("atoll-shim run %s", path);

@@ -8,6 +8,7 @@ import { writeFileAtomic } from '../files/atomic-file.ts';
 import { unlessMissing } from '../files/missing.ts';
 import type { TreeRemover } from '../files/tree-remover.ts';
 import { Semaphore } from '../processes/semaphore.ts';
+import type { BundleFile } from '../runtime/launch-shim.ts';
 
 const ID = /^[0-9a-f]{64}$/;
 const DOOMED = '.removing-';
@@ -67,8 +68,7 @@ export class ContainerFiles {
   }
 
   async create(record: containerV1.ContainerRecord): Promise<void> {
-    const directory = this.directory(record.id);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await mkdir(this.directory(record.id), { recursive: true, mode: 0o700 });
     await Promise.all([
       mkdir(this.logs(record.id), { recursive: true, mode: 0o700 }),
       mkdir(this.upper(record.id), { recursive: true, mode: 0o755 }),
@@ -77,9 +77,15 @@ export class ContainerFiles {
     ]);
   }
 
-  saveRecord(record: containerV1.ContainerRecord): Promise<void> {
-    const bytes = containerV1.ContainerRecord.encode(record).finish();
-    return writeFileAtomic(join(this.directory(record.id), 'record'), bytes, { durable: false });
+  /** The record as a file of its bundle: there before anything runs, so that a next agent knows whose it is. */
+  recordFile(record: containerV1.ContainerRecord): BundleFile {
+    return { name: 'record', mode: 0o600, bytes: containerV1.ContainerRecord.encode(record).finish() };
+  }
+
+  /** Does nothing when the container has no folder yet: its launch brings the record along. */
+  async saveRecord(record: containerV1.ContainerRecord): Promise<void> {
+    const { name, bytes } = this.recordFile(record);
+    await unlessMissing(writeFileAtomic(join(this.directory(record.id), name), bytes, { durable: false }));
   }
 
   saveStatus(status: containerV1.ContainerStatus): Promise<void> {

@@ -136,7 +136,7 @@ export class ContainerManager {
     }
     const book = status
       ? StatusBook.resume(launcher.options.files, status)
-      : StatusBook.fresh(launcher.options.files, id, nodeId, 0n);
+      : StatusBook.fresh(launcher.options.files, id, nodeId, SEQ_GAP);
     const container = this.#add(record, book);
     book.follow(record.generation);
     if (!status) book.change({ state: S.CREATING });
@@ -147,6 +147,9 @@ export class ContainerManager {
     }
     try {
       await container.recover();
+      // The numbers go on from what is on disk: this one counts before anybody is told.
+      book.change({});
+      await book.flush();
     } catch (error) {
       logger.error({ container: id, err: error }, 'a container could not be taken over');
     }

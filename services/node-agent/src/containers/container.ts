@@ -40,8 +40,6 @@ export class Container {
   readonly #writes: WriteBehind;
   readonly #life = new AbortController();
   #record: containerV1.ContainerRecord;
-  /** Its folder and record are on disk. */
-  #isFiled = true;
 
   constructor(options: ContainerOptions) {
     this.id = options.record.id;
@@ -100,12 +98,16 @@ export class Container {
     return this.#queue.run(async () => this.#process.active || this.#process.run.client !== undefined);
   }
 
-  /** Makes its files and prepares it in the background; a failure is in the status, and the start tries again. */
+  /** Prepares in the background; a failure is in the status, and the start tries again. */
   prepare(): void {
-    this.#isFiled = false;
     this.#enqueue(async () => {
-      await this.#ensureFiles();
-      await this.#process.prepare();
+      try {
+        await this.#process.prepare();
+      } catch (error) {
+        // Its shim makes its files; what could not be launched is to be found by the next agent too.
+        await this.#launcher.options.files.create(this.#record);
+        throw error;
+      }
     });
   }
 
@@ -131,7 +133,6 @@ export class Container {
   start(): Promise<boolean> {
     return this.#queue.run(async () => {
       if (this.#process.active) return false;
-      await this.#ensureFiles();
       await this.#process.start();
       return true;
     });
@@ -270,13 +271,6 @@ export class Container {
     } catch (error) {
       this.#logger.error({ err: error }, 'the record of the container cannot be written');
     }
-  }
-
-  /** Before anything runs, so that a next agent knows whose it is. */
-  async #ensureFiles(): Promise<void> {
-    if (this.#isFiled) return;
-    await this.#launcher.options.files.create(this.#record);
-    this.#isFiled = true;
   }
 
   async #waitSettled(run: ContainerRun, ms: number): Promise<void> {

@@ -161,7 +161,7 @@ export class Launcher {
     };
     const launch = {
       bundle: directory,
-      files: [...own.files, endpointFile(endpoint)],
+      files: [files.recordFile(record), ...own.files, endpointFile(endpoint)],
       plan: containerPlan(record, parts, host),
     };
     const { client, warnings } = await launchShim(spawner, launch, onState, signal);

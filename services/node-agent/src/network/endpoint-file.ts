@@ -19,7 +19,7 @@ const NAME = 'endpoint';
  * address, which takes the note of an earlier run away.
  */
 export function endpointFile(endpoint: Endpoint | undefined): BundleFile {
-  return { name: NAME, mode: 0o600, text: endpoint ? JSON.stringify(endpoint) : '' };
+  return { name: NAME, mode: 0o600, bytes: Buffer.from(endpoint ? JSON.stringify(endpoint) : '') };
 }
 
 /** Undefined when the container has no address. */

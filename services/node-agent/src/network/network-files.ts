@@ -33,9 +33,9 @@ export async function networkFiles(
       resolvConf: join(directory, 'resolv.conf'),
     },
     files: [
-      { name: 'hosts', mode: 0o644, text: hostsText(spec, identity, hostHosts) },
-      { name: 'hostname', mode: 0o644, text: `${identity.hostname}\n` },
-      { name: 'resolv.conf', mode: 0o644, text: resolvConf },
+      { name: 'hosts', mode: 0o644, bytes: Buffer.from(hostsText(spec, identity, hostHosts)) },
+      { name: 'hostname', mode: 0o644, bytes: Buffer.from(`${identity.hostname}\n`) },
+      { name: 'resolv.conf', mode: 0o644, bytes: Buffer.from(resolvConf) },
     ],
   };
 }
@@ -66,8 +66,18 @@ export function hostsText(
   return `${[...first, ...extra, ...own].join('\n')}\n`;
 }
 
+/** Starts of one moment read the host's settings once. */
+const FRESH_MS = 1_000;
+let known: { readonly text: Promise<string>; readonly until: number } | undefined;
+
+function hostResolvConf(): Promise<string> {
+  const now = performance.now();
+  if (!known || now > known.until) known = { text: readHostResolvConf(), until: now + FRESH_MS };
+  return known.text;
+}
+
 /** The host's resolver settings; behind a local stub those of the stub, which containers cannot reach. */
-async function hostResolvConf(): Promise<string> {
+async function readHostResolvConf(): Promise<string> {
   const own = (await unlessMissing(readFile('/etc/resolv.conf', 'utf8'))) ?? '';
   if (!/^nameserver\s+127\.0\.0\.53\s*$/m.test(own)) return own;
   return (await unlessMissing(readFile('/run/systemd/resolve/resolv.conf', 'utf8'))) ?? own;

@@ -9,7 +9,7 @@ import type { ShimState } from './shim-state.ts';
 export interface BundleFile {
   readonly name: string;
   readonly mode: number;
-  readonly text: string;
+  readonly bytes: Uint8Array;
 }
 
 export interface PreparedContainer {
@@ -23,7 +23,7 @@ export interface PreparedContainer {
 }
 
 export interface Launch {
-  /** A folder of mode 0700. */
+  /** A folder of mode 0700, made when it is missing. */
   readonly bundle: string;
   readonly files: readonly BundleFile[];
   readonly plan: ContainerPlan;
@@ -51,10 +51,10 @@ export async function launchShim(
 }
 
 /** [u32 mode][name][zero][bytes] */
-function encodeFile({ name, mode, text }: BundleFile): Buffer {
+function encodeFile({ name, mode, bytes }: BundleFile): Buffer {
   const head = Buffer.alloc(4);
   head.writeUInt32LE(mode, 0);
-  return encodeFrame(FRAME.file, Buffer.concat([head, Buffer.from(`${name}\0${text}`)]));
+  return encodeFrame(FRAME.file, Buffer.concat([head, Buffer.from(`${name}\0`), bytes]));
 }
 
 function decodePrepared(payload: Buffer): Omit<PreparedContainer, 'client'> {

@@ -24,7 +24,7 @@ async function spawnerOf(shimPid: number): Promise<number> {
 async function launched(spawner: ShimSpawner, name: string) {
   const bundle = await host.bundle();
   const plan = host.plan(bundle, ['sleep', '600']);
-  const files = [{ name, mode: 0o640, text: 'hello' }];
+  const files = [{ name, mode: 0o640, bytes: Buffer.from('hello') }];
   const container = await launchShim(spawner, { bundle, files, plan }, () => {}, host.signal);
   await container.client.start(host.signal);
   return { ...container, bundle };
