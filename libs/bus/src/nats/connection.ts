@@ -3,6 +3,7 @@ import { unavailable } from '@atoll/errors';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { type BusLog, SILENT_LOG } from '../bus-log.ts';
+import { type Publish, Publisher } from './publisher.ts';
 
 export interface BusOptions {
   /** `nats://host:port` or several. */
@@ -22,6 +23,8 @@ export interface Bus {
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
+  /** Puts a message into the stream that takes its subject; see Publisher. */
+  publish: Publish;
   readonly log: BusLog;
   /** Told when the connection is lost or the server changes: what was promised over it (subscriptions) is not any more. The answer stops it. */
   onConnectionLost(listener: () => void): () => void;
@@ -41,11 +44,13 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const log = options.log ?? SILENT_LOG;
   const connection = await firstConnection(options, log);
   const manager = await jetstreamManager(connection, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false });
-  const listeners = new Set<() => void>();
+  const publisher = new Publisher(connection, REQUEST_TIMEOUT_MS);
+  const listeners = new Set([() => publisher.lost()]);
   void followStatus(connection, log, listeners);
   return {
     connection,
     manager,
+    publish: publisher.publish,
     jetstream: jetstream(connection, { timeout: REQUEST_TIMEOUT_MS }),
     log,
     onConnectionLost: (listener) => {

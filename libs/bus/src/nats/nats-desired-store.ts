@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict, unavailable } from '@atoll/errors';
-import type { StreamInfo } from '@nats-io/jetstream';
+import { PubHeaders, type StreamInfo } from '@nats-io/jetstream';
 import { headers, nuid } from '@nats-io/transport-node';
 import type { DesiredStore, DesiredWriter } from '../desired-store.ts';
 import type { FeedSource } from '../feed-source.ts';
 import { decodeLease, encodeLease, type HeldLease, LEASE_KEY, type Lease } from '../lease.ts';
 import { ensureBucket, findBucket, isWrongSequence, streamOf, subjectOf } from './bucket.ts';
 import { BucketSource } from './bucket-source.ts';
-import { type Bus, OPERATION_BUDGET_MS, REQUEST_TIMEOUT_MS } from './connection.ts';
+import { type Bus, OPERATION_BUDGET_MS } from './connection.ts';
 import { NatsDesiredWriter, WRITER_HEADER } from './nats-desired-writer.ts';
 
 export interface DesiredStoreOptions {
@@ -56,13 +56,9 @@ export class NatsDesiredStore implements DesiredStore {
       if (found?.lease.epoch !== seen) throw takenBy(found?.lease);
       const marks = headers();
       marks.set(WRITER_HEADER, writerId);
+      marks.set(PubHeaders.ExpectedLastSubjectSequenceHdr, String(seen ?? 0n));
       try {
-        const ack = await this.#bus.jetstream.publish(subjectOf(this.#bucket, LEASE_KEY), encodeLease(lease), {
-          headers: marks,
-          timeout: REQUEST_TIMEOUT_MS,
-          expect: { lastSubjectSequence: Number(seen ?? 0n) },
-        });
-        return BigInt(ack.seq);
+        return BigInt(await this.#bus.publish(subjectOf(this.#bucket, LEASE_KEY), encodeLease(lease), marks));
       } catch (error) {
         if (!isWrongSequence(error)) throw error;
         const winner = await this.#lastLease();

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AtollError, cancelled, dataLoss, unavailable } from '@atoll/errors';
-import type { PubAck } from '@nats-io/jetstream';
+import { PubHeaders } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 import type { DesiredWriter } from '../desired-store.ts';
 import { isStreamMissing, OPERATION_HEADER, streamOf, subjectOf } from './bucket.ts';
-import { type Bus, OPERATION_BUDGET_MS, REQUEST_TIMEOUT_MS } from './connection.ts';
+import { type Bus, OPERATION_BUDGET_MS } from './connection.ts';
 import { untilLost } from './until-lost.ts';
 
 /** Names the writer of a message, so that an unanswered write can be told from a foreign one. */
@@ -145,8 +145,7 @@ export class NatsDesiredWriter implements DesiredWriter {
   async #write(job: Job): Promise<void> {
     while (!this.#deposed.signal.aborted && !job.answered) {
       try {
-        const ack = await untilLost(this.#bus, this.#publish(job));
-        this.#landed(job, ack.seq);
+        this.#landed(job, await this.#publish(job));
         return;
       } catch (error) {
         const outcome = await this.#settle(job, error);
@@ -156,17 +155,13 @@ export class NatsDesiredWriter implements DesiredWriter {
     }
   }
 
-  #publish(job: Job): Promise<PubAck> {
+  #publish(job: Job): Promise<number> {
     const marks = headers();
     marks.set(WRITER_HEADER, this.#writerId);
     marks.set(WRITE_HEADER, job.id);
+    marks.set(PubHeaders.ExpectedLastSeqHdr, String(this.#tail));
     if (job.value === undefined) marks.set(OPERATION_HEADER, 'DEL');
-    return this.#bus.jetstream.publish(subjectOf(this.#bucket, job.key), job.value ?? new Uint8Array(0), {
-      headers: marks,
-      timeout: REQUEST_TIMEOUT_MS,
-      retries: 0,
-      expect: { lastSequence: this.#tail },
-    });
+    return this.#bus.publish(subjectOf(this.#bucket, job.key), job.value ?? new Uint8Array(0), marks);
   }
 
   #landed(job: Job, sequence: number): void {

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventV1 } from '@atoll/proto';
-import { DiscardPolicy, RetentionPolicy, StorageType, type StreamInfo } from '@nats-io/jetstream';
-import { nanos, nuid } from '@nats-io/transport-node';
+import { DiscardPolicy, PubHeaders, RetentionPolicy, StorageType, type StreamInfo } from '@nats-io/jetstream';
+import { headers, nanos, nuid } from '@nats-io/transport-node';
 import type { EventBus, EventQuery } from '../event-bus.ts';
 import { encodeKeyPart } from '../key.ts';
 import { isStreamMissing } from './bucket.ts';
-import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
+import type { Bus } from './connection.ts';
 import { type ReadFrom, readStream } from './stream-reader.ts';
 import { untilLost } from './until-lost.ts';
 
@@ -137,9 +137,7 @@ export class NatsEventBus implements EventBus {
     const signal = this.#abort.signal;
     while (this.#waiting.length > 0 && !signal.aborted) {
       const batch = this.#waiting.slice(0, BATCH);
-      const results = await Promise.allSettled(
-        batch.map(({ id, event }) => untilLost(this.#bus, this.#send(id, event))),
-      );
+      const results = await Promise.allSettled(batch.map(({ id, event }) => this.#send(id, event)));
       const failed = results.findIndex((result) => result.status === 'rejected');
       // What follows a failure is sent again too, so the order holds; the message id drops what had arrived.
       this.#waiting.splice(0, failed === -1 ? batch.length : failed);
@@ -159,11 +157,9 @@ export class NatsEventBus implements EventBus {
     const subject = ['event', event.type, event.action, event.actorId]
       .map((part) => encodeKeyPart(part || '-'))
       .join('.');
-    return this.#bus.jetstream.publish(subject, eventV1.Event.encode(event).finish(), {
-      msgID,
-      timeout: REQUEST_TIMEOUT_MS,
-      retries: 0,
-    });
+    const marks = headers();
+    marks.set(PubHeaders.MsgIdHdr, msgID);
+    return this.#bus.publish(subject, eventV1.Event.encode(event).finish(), marks);
   }
 
   async #ensureStream(signal: AbortSignal): Promise<StreamInfo> {

@@ -4,8 +4,7 @@ import type { FeedSource } from '../feed-source.ts';
 import type { ObservedStore, ObservedWriter } from '../observed-store.ts';
 import { ensureBucket, OPERATION_HEADER, streamOf, subjectOf } from './bucket.ts';
 import { BucketSource } from './bucket-source.ts';
-import { type Bus, REQUEST_TIMEOUT_MS } from './connection.ts';
-import { untilLost } from './until-lost.ts';
+import type { Bus } from './connection.ts';
 
 export interface ObservedStoreOptions {
   /** `atoll_observed` */
@@ -152,7 +151,7 @@ class NatsObservedWriter implements ObservedWriter {
     for (const key of keys) this.#dirty.delete(key);
     this.#inFlight = true;
     try {
-      const results = await Promise.allSettled(keys.map((key) => untilLost(this.#bus, this.#publish(key))));
+      const results = await Promise.allSettled(keys.map((key) => this.#publish(key)));
       let failure: unknown;
       results.forEach((result, index) => {
         const key = keys[index];
@@ -167,14 +166,12 @@ class NatsObservedWriter implements ObservedWriter {
   }
 
   #publish(key: string): Promise<unknown> {
+    const subject = subjectOf(this.#bucket, key);
     const value = this.#values.get(key);
+    if (value !== undefined) return this.#bus.publish(subject, value);
     const marks = headers();
-    if (value === undefined) marks.set(OPERATION_HEADER, 'DEL');
-    return this.#bus.jetstream.publish(subjectOf(this.#bucket, key), value ?? new Uint8Array(0), {
-      headers: marks,
-      timeout: REQUEST_TIMEOUT_MS,
-      retries: 0,
-    });
+    marks.set(OPERATION_HEADER, 'DEL');
+    return this.#bus.publish(subject, new Uint8Array(0), marks);
   }
 
   /** Until there is something to write, or it is time to look whether the bucket is still there. */

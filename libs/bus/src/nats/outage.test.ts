@@ -88,9 +88,9 @@ describe('desired state while nats-server is killed', () => {
     await store.create();
     const writer = await store.acquire(LEASE, undefined, signal);
     // The store has the write, the writer sees only a failure: what a lost answer looks like to it.
-    const publish = bus.jetstream.publish.bind(bus.jetstream);
+    const { publish } = bus;
     let lost = 0;
-    bus.jetstream.publish = async (...args) => {
+    bus.publish = async (...args) => {
       const ack = await publish(...args);
       if (lost++ < 2) throw new Error('the answer was lost');
       return ack;
