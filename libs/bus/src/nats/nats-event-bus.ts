@@ -20,6 +20,8 @@ export interface EventBusOptions {
 
 const MAX_WAITING = 10_000;
 const BATCH = 128;
+/** What happens in this time goes out together: a container that starts and ends makes several events. */
+const GATHER_MS = 25;
 const RETRY_MS = 100;
 /** Events reach the stream a little after they happened; a read by time starts this much earlier and filters. */
 const SLACK_NS = 5_000_000_000n;
@@ -35,6 +37,7 @@ export class NatsEventBus implements EventBus {
   #count = 0;
   #dropped = 0;
   #run: Promise<void> | undefined;
+  #hurry: (() => void) | undefined;
 
   constructor(bus: Bus, options: EventBusOptions = {}) {
     this.#bus = bus;
@@ -69,11 +72,13 @@ export class NatsEventBus implements EventBus {
         signal.removeEventListener('abort', onAbort);
         resolve();
       });
+      this.#hurry?.();
     });
   }
 
   async close(): Promise<void> {
     this.#abort.abort();
+    this.#hurry?.();
     await this.#run;
   }
 
@@ -136,6 +141,7 @@ export class NatsEventBus implements EventBus {
   async #drain(): Promise<void> {
     const signal = this.#abort.signal;
     while (this.#waiting.length > 0 && !signal.aborted) {
+      await this.#gather();
       const batch = this.#waiting.slice(0, BATCH);
       const results = await Promise.allSettled(batch.map(({ id, event }) => this.#send(id, event)));
       const failed = results.findIndex((result) => result.status === 'rejected');
@@ -151,6 +157,19 @@ export class NatsEventBus implements EventBus {
     this.#run = undefined;
     this.#dropped = 0;
     for (const done of this.#flushed.splice(0)) done();
+  }
+
+  /** A moment for more to come; none when somebody waits for what is there. */
+  #gather(): Promise<void> {
+    if (this.#flushed.length > 0 || this.#waiting.length >= BATCH) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#hurry?.(), GATHER_MS).unref();
+      this.#hurry = () => {
+        clearTimeout(timer);
+        this.#hurry = undefined;
+        resolve();
+      };
+    });
   }
 
   #send(msgID: string, event: eventV1.Event): Promise<unknown> {

@@ -38,6 +38,8 @@ export class NatsObservedStore implements ObservedStore {
 }
 
 const BATCH = 256;
+/** A container that starts and ends passes several states in this time; only the last of them is written. */
+const GATHER_MS = 25;
 const RETRY_MS = 200;
 const CHECK_MS = 1_000;
 const MAX_TOMBSTONES = 8_192;
@@ -87,6 +89,7 @@ class NatsObservedWriter implements ObservedWriter {
         signal.removeEventListener('abort', onAbort);
         resolve();
       });
+      this.#wake?.();
     });
   }
 
@@ -119,7 +122,11 @@ class NatsObservedWriter implements ObservedWriter {
     while (!signal.aborted) {
       try {
         await this.#checkBucket();
-        if (this.#dirty.size > 0) await this.#writeBatch();
+        if (this.#dirty.size > 0) {
+          await this.#gather();
+          if (signal.aborted) return;
+          await this.#writeBatch();
+        }
         if (this.#dirty.size === 0) {
           for (const done of this.#flushed.splice(0)) done();
           await this.#idle();
@@ -174,10 +181,20 @@ class NatsObservedWriter implements ObservedWriter {
     return this.#bus.publish(subject, new Uint8Array(0), marks);
   }
 
+  /** A moment in which newer values may take the place of those to be written; none when somebody waits for them. */
+  #gather(): Promise<void> {
+    return this.#pause(GATHER_MS, () => this.#flushed.length > 0);
+  }
+
   /** Until there is something to write, or it is time to look whether the bucket is still there. */
   #idle(): Promise<void> {
+    return this.#pause(CHECK_MS, () => this.#dirty.size > 0);
+  }
+
+  /** Ends early when something happens that is `enough`, or the writer is closed. */
+  #pause(ms: number, enough: () => boolean): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(done, CHECK_MS);
+      const timer = setTimeout(done, ms);
       timer.unref();
       const self = this;
       function done(): void {
@@ -185,8 +202,10 @@ class NatsObservedWriter implements ObservedWriter {
         self.#wake = undefined;
         resolve();
       }
-      this.#wake = done;
-      if (this.#dirty.size > 0 || this.#abort.signal.aborted) done();
+      this.#wake = (): void => {
+        if (enough() || this.#abort.signal.aborted) done();
+      };
+      this.#wake();
     });
   }
 }

@@ -41,7 +41,8 @@ export class Publisher {
     new Promise((resolve, reject) => {
       this.#listen();
       const token = (++this.#count).toString(36);
-      const options = headers === undefined ? { reply: this.#prefix + token } : { reply: this.#prefix + token, headers };
+      const options =
+        headers === undefined ? { reply: this.#prefix + token } : { reply: this.#prefix + token, headers };
       this.#connection.publish(subject, value, options);
       this.#pending.set(token, { resolve, reject, deadline: performance.now() + this.#timeoutMs });
       this.#timer ??= this.#tick(this.#timeoutMs);
