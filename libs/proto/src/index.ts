@@ -1,5 +1,6 @@
 // The generated contracts, one namespace a proto package.
 export * as buildV1 from './gen/build/v1/build.ts';
+export * as callV1 from './gen/call/v1/call.ts';
 export * as containerV1 from './gen/container/v1/container.ts';
 export * as eventV1 from './gen/event/v1/event.ts';
 export * as identityV1 from './gen/identity/v1/identity.ts';

@@ -1,3 +1,4 @@
+import { callV1 } from '@atoll/proto';
 import {
   credentials,
   type CallOptions as GrpcCallOptions,
@@ -5,10 +6,11 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { CarriedCalls } from './carried-calls.ts';
 import { CHANNEL_OPTIONS } from './channel-options.ts';
-import type { AnyMethod, CallOptions, Client, ServiceDefinition } from './definition.ts';
+import type { AnyMethod, CallOptions, Client, ClientOptions, ServiceDefinition } from './definition.ts';
 import { pump, type Sink } from './pump.ts';
-import { fromStatus } from './status.ts';
+import { CANCELLED, fromStatus } from './status.ts';
 import { type CertificateSubject, peerOf, type Role, type TlsIdentity } from './tls-identity.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the channel carries messages of every service; client() types them
@@ -30,6 +32,10 @@ export interface ChannelOptions {
 export class Channel {
   readonly address: string;
   readonly #client: GrpcClient;
+  readonly #carried = new CarriedCalls(() => {
+    const { path, requestSerialize, responseDeserialize } = callV1.CallServiceService.carry;
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), {});
+  });
 
   constructor(options: ChannelOptions) {
     const { address, tls, serverRole, serverId } = options;
@@ -51,9 +57,14 @@ export class Channel {
     });
   }
 
-  client<D extends { readonly [K in keyof D]: AnyMethod }>(definition: D): Client<D> {
+  client<D extends { readonly [K in keyof D]: AnyMethod }>(definition: D, options: ClientOptions<D> = {}): Client<D> {
+    const carried = (name: string): boolean =>
+      options.carried === 'all' || (options.carried?.includes(name as keyof D) ?? false);
     return Object.fromEntries(
-      Object.entries(definition as ServiceDefinition).map(([name, method]) => [name, this.#call(method)]),
+      Object.entries(definition as ServiceDefinition).map(([name, method]) => [
+        name,
+        this.#call(method, carried(name)),
+      ]),
     ) as Client<D>;
   }
 
@@ -66,7 +77,11 @@ export class Channel {
     this.#client.close();
   }
 
-  #call(method: AnyMethod): (request: Any, options?: CallOptions) => Any {
+  #call(method: AnyMethod, carried: boolean): (request: Any, options?: CallOptions) => Any {
+    if (carried && !method.requestStream && !method.responseStream) {
+      return (request, options = {}) =>
+        this.#carried.call(method, request, options.timeoutMs ?? UNARY_TIMEOUT_MS, options);
+    }
     if (method.responseStream) return (request, options = {}) => this.#streaming(method, request, options);
     return (request, options = {}) => this.#single(method, request, options);
   }
@@ -74,16 +89,16 @@ export class Channel {
   #single(method: AnyMethod, request: Any, options: CallOptions): Promise<Any> {
     return new Promise((resolve, reject) => {
       if (options.signal?.aborted) return reject(options.signal.reason);
-      const feed = new Feed();
+      const feed = method.requestStream ? new Feed() : undefined;
       const done = (error: ServiceError | null, value?: Any): void => {
         options.signal?.removeEventListener('abort', cancel);
-        feed.stop();
-        if (error) reject(feed.error ?? failureOf(error, options));
+        feed?.stop();
+        if (error) reject(feed?.error ?? failureOf(error, options));
         else resolve(value);
       };
       const wire = [method.path, method.requestSerialize, method.responseDeserialize] as const;
       const settings = deadlineIn(options.timeoutMs ?? (method.requestStream ? undefined : UNARY_TIMEOUT_MS));
-      const call = method.requestStream
+      const call = feed
         ? feed.into(this.#client.makeClientStreamRequest(...wire, new Metadata(), settings, done), request)
         : this.#client.makeUnaryRequest(...wire, request, new Metadata(), settings, done);
       const cancel = (): void => call.cancel();
@@ -93,10 +108,10 @@ export class Channel {
 
   async *#streaming(method: AnyMethod, request: Any, options: CallOptions): AsyncGenerator<Any> {
     options.signal?.throwIfAborted();
-    const feed = new Feed();
+    const feed = method.requestStream ? new Feed() : undefined;
     const wire = [method.path, method.requestSerialize, method.responseDeserialize] as const;
     const settings = deadlineIn(options.timeoutMs);
-    const call = method.requestStream
+    const call = feed
       ? feed.into(this.#client.makeBidiStreamRequest(...wire, new Metadata(), settings), request)
       : this.#client.makeServerStreamRequest(...wire, request, new Metadata(), settings);
     const cancel = (): void => call.cancel();
@@ -104,10 +119,10 @@ export class Channel {
     try {
       yield* call as AsyncIterable<Any>;
     } catch (error) {
-      throw feed.error ?? failureOf(error as ServiceError, options);
+      throw feed?.error ?? failureOf(error as ServiceError, options);
     } finally {
       options.signal?.removeEventListener('abort', cancel);
-      feed.stop();
+      feed?.stop();
       // Leaving the loop early is how a consumer cancels; after the end it does nothing.
       call.cancel();
     }
@@ -131,7 +146,7 @@ class Feed {
   }
 
   stop(): void {
-    this.#life.abort();
+    this.#life.abort(CANCELLED);
   }
 }
 

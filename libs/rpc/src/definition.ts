@@ -35,6 +35,14 @@ export type Handlers<D> = { readonly [K in keyof D]: Call<D[K], CallContext, fal
 /** What a caller gets for each method. */
 export type Client<D> = { readonly [K in keyof D]: Call<D[K], CallOptions, true> };
 
+export interface ClientOptions<D> {
+  /**
+   * Methods whose calls go as messages over one stream instead of each being a call of its own (proto/call/v1): for small
+   * requests and answers that are asked often. Only methods with one request and one answer.
+   */
+  readonly carried?: 'all' | readonly (keyof D)[];
+}
+
 export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds; default 30,000 for a call with one answer, none for streams. */

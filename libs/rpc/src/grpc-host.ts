@@ -1,6 +1,15 @@
 import type { EventEmitter } from 'node:events';
 import type { Readable } from 'node:stream';
-import { type AtollError, hasReason, internal, permissionDenied, unauthenticated, unavailable } from '@atoll/errors';
+import {
+  type AtollError,
+  hasReason,
+  internal,
+  permissionDenied,
+  unauthenticated,
+  unavailable,
+  unimplemented,
+} from '@atoll/errors';
+import { callV1 } from '@atoll/proto';
 import {
   type ServiceDefinition as GrpcServiceDefinition,
   Server,
@@ -12,12 +21,13 @@ import {
 } from '@grpc/grpc-js';
 import type { CallContext } from './call-context.ts';
 import { callerOf } from './caller.ts';
+import { Carrier, type CarrierCall } from './carrier.ts';
 import { CHANNEL_OPTIONS } from './channel-options.ts';
 import type { AllowTable, AnyMethod, Handlers, ServiceDefinition } from './definition.ts';
 import { pump } from './pump.ts';
 import { serverCredentials } from './server-credentials.ts';
-import { toStatus } from './status.ts';
-import type { Role, TlsIdentity } from './tls-identity.ts';
+import { CANCELLED, toStatus } from './status.ts';
+import type { Peer, Role, TlsIdentity } from './tls-identity.ts';
 
 /** One reason for all calls that end: making one for each costs more than the rest of the bookkeeping. */
 const OVER = new DOMException('the call is over', 'AbortError');
@@ -49,6 +59,8 @@ export class GrpcHost {
   readonly #options: GrpcHostOptions;
   readonly #server = new Server(CHANNEL_OPTIONS);
   readonly #calls = new Set<AbortController>();
+  readonly #carried = new Map<string, CarriedMethod>();
+  readonly #carriers = new Set<Carrier>();
   #stopped: AtollError | undefined;
 
   constructor(options: GrpcHostOptions) {
@@ -66,6 +78,8 @@ export class GrpcHost {
       const handler = handlers[name as keyof D] as AnyHandler | undefined;
       if (!roles || !handler) throw internal(`${method.path} has no ${roles ? 'handler' : 'roles'}`);
       const bound = handler.bind(handlers);
+      if (!method.requestStream && !method.responseStream)
+        this.#carried.set(method.path, { method, roles, run: bound });
       implementation[name] = method.responseStream
         ? (call: AnyCall) => this.#stream(method, roles, bound, call as ServerDuplexStream<Any, Any>)
         : (call: AnyCall, answer: Answer) => this.#single(method, roles, bound, call, answer);
@@ -76,6 +90,9 @@ export class GrpcHost {
 
   async start(): Promise<{ address: string; port: number }> {
     const { listen, tls, requireClientCertificate = true } = this.#options;
+    this.#server.addService(callV1.CallServiceService as unknown as GrpcServiceDefinition, {
+      carry: (call: CarrierCall) => this.#carry(call),
+    });
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(listen, serverCredentials(tls, requireClientCertificate), (error, bound) =>
         error ? reject(error) : resolve(bound),
@@ -88,6 +105,7 @@ export class GrpcHost {
   async stop(graceMs = 2_000): Promise<void> {
     this.#stopped = unavailable('the service is shutting down; try again');
     for (const call of this.#calls) call.abort(this.#stopped);
+    for (const carrier of this.#carriers) carrier.end();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
         this.#server.forceShutdown();
@@ -135,8 +153,35 @@ export class GrpcHost {
       .finally(() => this.#end(life));
   }
 
-  #begin(): AbortController {
-    const life = new AbortController();
+  #carry(call: CarrierCall): void {
+    const peer = callerOf(call);
+    if (!peer) {
+      call.emit('error', toStatus(unauthenticated('calls are carried for callers with a certificate of the cluster')));
+      return;
+    }
+    const carrier = new Carrier(call, async ({ method: path, request, timeoutMs }, life) => {
+      const found = this.#carried.get(path);
+      if (!found) throw unimplemented(`${path} is no method with one request and one answer here`);
+      const { method, roles, run } = found;
+      this.#begin(life);
+      try {
+        assertAllowed(roles, method, peer);
+        const deadlineMs = timeoutMs === 0 ? undefined : Date.now() + timeoutMs;
+        const context = { signal: life.signal, peer, deadlineMs };
+        return method.responseSerialize(await run(method.requestDeserialize(request), context));
+      } catch (error) {
+        this.#report(method, error);
+        throw error;
+      } finally {
+        this.#end(life);
+      }
+    });
+    this.#carriers.add(carrier);
+    for (const end of ['close', 'cancelled']) call.once(end, () => this.#carriers.delete(carrier));
+    if (this.#stopped) carrier.end();
+  }
+
+  #begin(life = new AbortController()): AbortController {
     this.#calls.add(life);
     if (this.#stopped) life.abort(this.#stopped);
     return life;
@@ -150,14 +195,9 @@ export class GrpcHost {
   /** The caller's identity checked against the method's roles, and the call's life as one signal. */
   #admit(roles: Roles, method: AnyMethod, call: AnyCall, life: AbortController): CallContext {
     const peer = callerOf(call);
-    if (!roles.includes(peer?.role ?? 'anonymous') && !roles.includes('anonymous')) {
-      if (!peer) throw unauthenticated(`${method.path} needs a certificate of the cluster`);
-      throw permissionDenied(`role ${peer.role} may not call ${method.path}; it is for ${roles.join(', ')}`);
-    }
+    assertAllowed(roles, method, peer);
     const events: EventEmitter = call;
-    events.on('cancelled', () =>
-      life.abort(new DOMException('the caller cancelled or its deadline passed', 'AbortError')),
-    );
+    events.on('cancelled', () => life.abort(CANCELLED));
     if (method.requestStream) events.on('error', (error: unknown) => life.abort(error));
     const deadline = call.getDeadline();
     const deadlineMs = typeof deadline === 'number' ? deadline : deadline.getTime();
@@ -169,9 +209,20 @@ export class GrpcHost {
   }
 
   #failure(method: AnyMethod, error: unknown) {
-    if (hasReason(error, 'internal', 'data-loss')) this.#options.onInternalError?.(method.path, error);
+    this.#report(method, error);
     return toStatus(error);
   }
+
+  #report(method: AnyMethod, error: unknown): void {
+    if (hasReason(error, 'internal', 'data-loss')) this.#options.onInternalError?.(method.path, error);
+  }
+}
+
+/** Errors: unauthenticated, permission-denied. */
+function assertAllowed(roles: Roles, method: AnyMethod, peer: Peer | undefined): void {
+  if (roles.includes(peer?.role ?? 'anonymous') || roles.includes('anonymous')) return;
+  if (!peer) throw unauthenticated(`${method.path} needs a certificate of the cluster`);
+  throw permissionDenied(`role ${peer.role} may not call ${method.path}; it is for ${roles.join(', ')}`);
 }
 
 /**
@@ -182,5 +233,10 @@ function requestsOf(call: Readable): AsyncIterable<Any> {
   return { [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]() };
 }
 
+interface CarriedMethod {
+  readonly method: AnyMethod;
+  readonly roles: Roles;
+  readonly run: AnyHandler;
+}
 type Roles = readonly (Role | 'anonymous')[];
 type Answer = (error: Any, value?: Any) => void;

@@ -2,7 +2,7 @@ export { AsyncQueue } from './async-queue.ts';
 export type { CallContext } from './call-context.ts';
 export { Channel, type ChannelOptions } from './channel.ts';
 export { ChannelPool } from './channel-pool.ts';
-export type { AllowTable, CallOptions, Client, Handlers } from './definition.ts';
+export type { AllowTable, CallOptions, Client, ClientOptions, Handlers } from './definition.ts';
 export { GrpcHost, type GrpcHostOptions } from './grpc-host.ts';
 export { fetchPinnedCa } from './pinned-ca.ts';
 export {

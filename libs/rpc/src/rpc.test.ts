@@ -3,7 +3,15 @@ import { AtollError, conflict, hasReason, reasonOf } from '@atoll/errors';
 import { runtimeV1 } from '@atoll/proto';
 import { type TestPki, testPki } from '@atoll/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AllowTable, Channel, fetchPinnedCa, GrpcHost, type Handlers, type Role } from './index.ts';
+import {
+  type AllowTable,
+  Channel,
+  type ClientOptions,
+  fetchPinnedCa,
+  GrpcHost,
+  type Handlers,
+  type Role,
+} from './index.ts';
 
 type Definition = typeof runtimeV1.RuntimeServiceService;
 const definition = runtimeV1.RuntimeServiceService;
@@ -95,17 +103,22 @@ afterAll(async () => {
   await host.stop(200);
 });
 
-describe('who may call', () => {
+const WAYS: readonly (readonly [string, ClientOptions<Definition>])[] = [
+  ['a call of its own', {}],
+  ['a carried call', { carried: 'all' }],
+];
+
+describe.each(WAYS)('who may call: %s', (_way, options) => {
   test('a handler knows its caller', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     expect((await client.getStatus({ containerId: 'x' })).logPath).toBe('gateway/one');
   });
   test.each(['node', 'registry', 'operator'] as const)('role %s is refused', async (role) => {
-    const client = (await channelOf(role)).client(definition);
+    const client = (await channelOf(role)).client(definition, options);
     await expect(client.getStatus({ containerId: 'x' })).rejects.toMatchObject({ reason: 'permission-denied' });
   });
   test('a certificate of another authority is refused', async () => {
-    const client = (await channelOf('gateway', 'node', await testPki())).client(definition);
+    const client = (await channelOf('gateway', 'node', await testPki())).client(definition, options);
     await expect(client.getStatus({ containerId: 'x' }, { timeoutMs: 3_000 })).rejects.toBeInstanceOf(AtollError);
   });
   test('no certificate is refused', async () => {
@@ -116,11 +129,11 @@ describe('who may call', () => {
     });
     channels.push(channel);
     await expect(
-      channel.client(definition).getStatus({ containerId: 'x' }, { timeoutMs: 3_000 }),
+      channel.client(definition, options).getStatus({ containerId: 'x' }, { timeoutMs: 3_000 }),
     ).rejects.toBeInstanceOf(AtollError);
   });
   test('a server of another role is refused by the caller', async () => {
-    const client = (await channelOf('gateway', 'registry')).client(definition);
+    const client = (await channelOf('gateway', 'registry')).client(definition, options);
     await expect(client.getStatus({ containerId: 'x' }, { timeoutMs: 3_000 })).rejects.toMatchObject({
       reason: 'unavailable',
     });
@@ -132,6 +145,9 @@ describe('who may call', () => {
       'roles',
     );
   });
+});
+
+describe('callers without a certificate', () => {
   test('anonymous callers reach only what is open to them', async () => {
     const open = new GrpcHost({
       listen: '127.0.0.1:0',
@@ -151,6 +167,9 @@ describe('who may call', () => {
       await expect(anonymous.client(definition).resize(runtimeV1.ResizeRequest.fromPartial({}))).rejects.toMatchObject({
         reason: 'unauthenticated',
       });
+      await expect(
+        anonymous.client(definition, { carried: 'all' }).getStatus({ containerId: '' }),
+      ).rejects.toMatchObject({ reason: 'unauthenticated' });
     } finally {
       anonymous.close();
       known.close();
@@ -159,9 +178,9 @@ describe('who may call', () => {
   });
 });
 
-describe('errors', () => {
+describe.each(WAYS)('errors: %s', (_way, options) => {
   test('class, message and details arrive', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     await expect(client.getStatus({ containerId: 'conflict' })).rejects.toMatchObject({
       reason: 'conflict',
       message: 'container is running',
@@ -169,16 +188,16 @@ describe('errors', () => {
     });
   });
   test('a bug is internal and reported at the server', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     await expect(client.getStatus({ containerId: 'bug' })).rejects.toMatchObject({ reason: 'internal' });
     expect(internalErrors.some((error) => error instanceof TypeError)).toBe(true);
   });
   test('an empty upload gives the handler its say', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     await expect(client.putArchive((async function* () {})())).rejects.toMatchObject({ reason: 'invalid-argument' });
   });
   test('an error of the upload source is what the caller sees', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     const source = (async function* (): AsyncGenerator<runtimeV1.PutArchiveRequest> {
       yield { message: { $case: 'data', value: Buffer.from('x') } };
       throw conflict('the disk went away');
@@ -187,9 +206,9 @@ describe('errors', () => {
   });
 });
 
-describe('cancelling', () => {
+describe.each(WAYS)('cancelling: %s', (_way, options) => {
   test('a signal ends the call at both ends', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     const before = aborted;
     const controller = new AbortController();
     const call = client.getStatus({ containerId: 'slow' }, { signal: controller.signal });
@@ -198,7 +217,7 @@ describe('cancelling', () => {
     await expect.poll(() => aborted).toBeGreaterThan(before);
   });
   test('a deadline ends the call at both ends', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     const before = aborted;
     await expect(client.getStatus({ containerId: 'slow' }, { timeoutMs: 50 })).rejects.toSatisfy((error) =>
       hasReason(error, 'deadline-exceeded'),
@@ -206,7 +225,7 @@ describe('cancelling', () => {
     await expect.poll(() => aborted).toBeGreaterThan(before);
   });
   test('leaving the loop stops the producer', async () => {
-    const client = (await channelOf('gateway')).client(definition);
+    const client = (await channelOf('gateway')).client(definition, options);
     const before = aborted;
     for await (const _ of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: -1n }))) break;
     await expect.poll(() => aborted).toBeGreaterThan(before);
@@ -220,11 +239,55 @@ describe('cancelling', () => {
     const { address: at } = await other.start();
     const channel = new Channel({ address: at, tls: await pki.identity('gateway', 'g'), serverRole: 'node' });
     channels.push(channel);
-    const stream = channel.client(definition).logs(runtimeV1.LogsRequest.fromPartial({ tail: 1n, follow: true }));
+    const stream = channel
+      .client(definition, options)
+      .logs(runtimeV1.LogsRequest.fromPartial({ tail: 1n, follow: true }));
     const iterator = stream[Symbol.asyncIterator]();
     await iterator.next();
     const end = iterator.next();
     await Promise.all([other.stop(2_000), expect(end).rejects.toMatchObject({ reason: 'unavailable' })]);
+  });
+});
+
+describe('carried calls', () => {
+  test('are answered in the order of their ends, not of their beginnings', async () => {
+    const client = (await channelOf('gateway')).client(definition, { carried: 'all' });
+    const ended: string[] = [];
+    const abort = new AbortController();
+    const slow = client.getStatus({ containerId: 'slow' }, { signal: abort.signal }).catch(() => ended.push('slow'));
+    await Promise.all(Array.from({ length: 200 }, () => client.getStatus({ containerId: 'x' })));
+    ended.push('quick');
+    abort.abort();
+    await slow;
+    expect(ended).toEqual(['quick', 'slow']);
+  });
+  test('a host that stops answers what is under way, and one that comes back is called again', async () => {
+    const tls = await pki.identity('node', 'n4');
+    const serve = (listen: string): GrpcHost => new GrpcHost({ listen, tls }).add(definition, allow, handlers);
+    const first = serve('127.0.0.1:0');
+    const { address: at } = await first.start();
+    const channel = new Channel({ address: at, tls: await pki.identity('gateway', 'g'), serverRole: 'node' });
+    channels.push(channel);
+    const client = channel.client(definition, { carried: 'all' });
+    await client.getStatus({ containerId: 'x' });
+    const slow = client.getStatus({ containerId: 'slow' });
+    // Far beyond this test's time: an idle carrier must not hold the stop until it is cancelled.
+    await Promise.all([first.stop(3_600_000), expect(slow).rejects.toMatchObject({ reason: 'unavailable' })]);
+    await expect(client.getStatus({ containerId: 'x' })).rejects.toMatchObject({ reason: 'unavailable' });
+    const second = serve(at);
+    await second.start();
+    const answered = (): Promise<boolean> =>
+      client.getStatus({ containerId: 'x' }).then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(answered, { timeout: 10_000 }).toBe(true);
+    await second.stop(200);
+  });
+  test('a method the server does not have is unimplemented', async () => {
+    const foreign = { ...definition, getStatus: { ...definition.getStatus, path: '/runtime.v1.RuntimeService/Fly' } };
+    const client = (await channelOf('gateway')).client(foreign as unknown as Definition, { carried: ['getStatus'] });
+    await expect(client.getStatus({ containerId: 'x' })).rejects.toMatchObject({ reason: 'unimplemented' });
   });
 });
 

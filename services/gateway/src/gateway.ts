@@ -65,7 +65,7 @@ export class Gateway {
       channels.get(address, role).connect();
     }
     const store = new StoreBackend(
-      channels.get(options.registry, 'registry').client(imageV1.ImageServiceService),
+      channels.get(options.registry, 'registry').client(imageV1.ImageServiceService, { carried: ['resolveImage'] }),
       this.#state,
     );
     const backends = composeBackends({

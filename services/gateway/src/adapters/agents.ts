@@ -6,6 +6,9 @@ import type { NodeView } from '../resources/system/backend.ts';
 
 export type RuntimeClient = Client<runtimeV1.RuntimeServiceService>;
 
+/** What clients ask around each exec and inspect. */
+const CARRIED = { carried: ['createExec', 'inspectExec', 'resizeExec', 'resize', 'getStatus'] } as const;
+
 /** Clients of the node agents, one warm channel each. */
 export class Agents {
   readonly #pool: Pick<ChannelPool, 'get'>;
@@ -41,7 +44,7 @@ export class Agents {
     const key = `${nodeId} ${address}`;
     const known = this.#clients.get(key);
     if (known !== undefined) return known;
-    const client = this.#pool.get(address, 'node', nodeId).client(runtimeV1.RuntimeServiceService);
+    const client = this.#pool.get(address, 'node', nodeId).client(runtimeV1.RuntimeServiceService, CARRIED);
     this.#clients.set(key, client);
     return client;
   }

@@ -58,7 +58,7 @@ export class LeaderCaller {
   #client(address: string): ContainerClient {
     const known = this.#clients.get(address);
     if (known !== undefined) return known;
-    const client = this.#pool.get(address, 'scheduler').client(containerV1.ContainerServiceService);
+    const client = this.#pool.get(address, 'scheduler').client(containerV1.ContainerServiceService, { carried: 'all' });
     this.#clients.set(address, client);
     return client;
   }
