@@ -12,6 +12,8 @@ export function sendError(response: ServerResponse, error: unknown): void {
   }
   const known = asAtollError(error);
   const status = known.details['http'] === '413' ? 413 : httpStatusOf(known.reason);
+  // The rest of a body that is too large is not read: the connection carries no further request.
+  if (status === 413) response.shouldKeepAlive = false;
   for (const name of ['Content-Type', 'Content-Encoding', 'Transfer-Encoding']) response.removeHeader(name);
   sendJson(response, status, { message: known.message });
 }
