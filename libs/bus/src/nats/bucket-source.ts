@@ -27,7 +27,8 @@ export class BucketSource implements FeedSource {
       const { message, sequence } = item;
       const key = keyOf(this.#bucket, message.subject);
       const revision = BigInt(sequence);
-      const operation = message.headers?.get(OPERATION_HEADER) ?? '';
+      // A deletion has no value: of what has one the headers need not be read.
+      const operation = message.data.length > 0 ? '' : (message.headers?.get(OPERATION_HEADER) ?? '');
       if (operation === '') yield { kind: 'put', key, value: message.data, revision };
       else yield { kind: 'delete', key, revision };
     }

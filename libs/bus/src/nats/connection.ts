@@ -3,6 +3,7 @@ import { unavailable } from '@atoll/errors';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { type BusLog, SILENT_LOG } from '../bus-log.ts';
+import { Gather } from './gather.ts';
 import { type Publish, Publisher } from './publisher.ts';
 
 export interface BusOptions {
@@ -25,6 +26,8 @@ export interface Bus {
   readonly manager: JetStreamManager;
   /** Puts a message into the stream that takes its subject; see Publisher. */
   publish: Publish;
+  /** When to write what need not be there at once. */
+  readonly gather: Gather;
   readonly log: BusLog;
   /** Told when the connection is lost or the server changes: what was promised over it (subscriptions) is not any more. The answer stops it. */
   onConnectionLost(listener: () => void): () => void;
@@ -51,6 +54,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     connection,
     manager,
     publish: publisher.publish,
+    gather: new Gather(),
     jetstream: jetstream(connection, { timeout: REQUEST_TIMEOUT_MS }),
     log,
     onConnectionLost: (listener) => {

@@ -20,8 +20,6 @@ export interface EventBusOptions {
 
 const MAX_WAITING = 10_000;
 const BATCH = 128;
-/** What happens in this time goes out together: a container that starts and ends makes several events. */
-const GATHER_MS = 25;
 const RETRY_MS = 100;
 /** Events reach the stream a little after they happened; a read by time starts this much earlier and filters. */
 const SLACK_NS = 5_000_000_000n;
@@ -163,12 +161,8 @@ export class NatsEventBus implements EventBus {
   #gather(): Promise<void> {
     if (this.#flushed.length > 0 || this.#waiting.length >= BATCH) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#hurry?.(), GATHER_MS).unref();
-      this.#hurry = () => {
-        clearTimeout(timer);
-        this.#hurry = undefined;
-        resolve();
-      };
+      this.#hurry = resolve;
+      void this.#bus.gather.tick().then(resolve);
     });
   }
 

@@ -38,8 +38,6 @@ export class NatsObservedStore implements ObservedStore {
 }
 
 const BATCH = 256;
-/** A container that starts and ends passes several states in this time; only the last of them is written. */
-const GATHER_MS = 25;
 const RETRY_MS = 200;
 const CHECK_MS = 1_000;
 const MAX_TOMBSTONES = 8_192;
@@ -183,29 +181,38 @@ class NatsObservedWriter implements ObservedWriter {
 
   /** A moment in which newer values may take the place of those to be written; none when somebody waits for them. */
   #gather(): Promise<void> {
-    return this.#pause(GATHER_MS, () => this.#flushed.length > 0);
+    return this.#until(
+      () => this.#flushed.length > 0,
+      (done) => {
+        void this.#bus.gather.tick().then(done);
+        return undefined;
+      },
+    );
   }
 
   /** Until there is something to write, or it is time to look whether the bucket is still there. */
   #idle(): Promise<void> {
-    return this.#pause(CHECK_MS, () => this.#dirty.size > 0);
+    return this.#until(
+      () => this.#dirty.size > 0,
+      (done) => setTimeout(done, CHECK_MS).unref(),
+    );
   }
 
-  /** Ends early when something happens that is `enough`, or the writer is closed. */
-  #pause(ms: number, enough: () => boolean): Promise<void> {
+  /** Until something happens that is `enough`, the writer is closed, or the time comes that `later` waits for. */
+  #until(enough: () => boolean, later: (done: () => void) => NodeJS.Timeout | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(done, ms);
-      timer.unref();
-      const self = this;
-      function done(): void {
+      let timer: NodeJS.Timeout | undefined;
+      const done = (): void => {
         clearTimeout(timer);
-        self.#wake = undefined;
+        if (this.#wake === wake) this.#wake = undefined;
         resolve();
-      }
-      this.#wake = (): void => {
+      };
+      const wake = (): void => {
         if (enough() || this.#abort.signal.aborted) done();
       };
-      this.#wake();
+      this.#wake = wake;
+      timer = later(done);
+      wake();
     });
   }
 }

@@ -47,7 +47,8 @@ export async function* readStream(
     let delivered = 0;
     for await (const message of subscription) {
       watchdog.busy = true;
-      if (message.headers?.code) {
+      // Control messages are empty; of the others the headers need not be read.
+      if (message.data.length === 0 && message.headers?.code) {
         answerControl(bus, message, delivered);
         if (!live) {
           live = true;
