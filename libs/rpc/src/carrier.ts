@@ -5,11 +5,16 @@ import { CANCELLED, failureOf, toStatus } from './status.ts';
 
 export type CarrierCall = ServerDuplexStream<callV1.CarryRequest, callV1.CarryResponse>;
 
-/** Runs one call; the answer is encoded. What it throws becomes the call's failure. */
-export type RunCarried = (begin: callV1.Begin, life: AbortController) => Promise<Buffer>;
+/**
+ * Runs one call; the answer is encoded. One with a stream of answers gives them to `item` and answers nothing at its end. What it
+ * throws becomes the call's failure.
+ */
+export type RunCarried = (begin: callV1.Begin, life: AbortController, item: (bytes: Buffer) => void) => Promise<Buffer>;
 
 /** Calls of one caller at a time: stops of thousands of containers wait for their ends side by side. */
 const MAX_CALLS = 16_384;
+/** Items of one call: a carrier has no backpressure for each of its calls. */
+export const MAX_ITEMS = 16;
 
 /** The server's end of a carrier. */
 export class Carrier {
@@ -50,7 +55,12 @@ export class Carrier {
     }
     const life = new AbortController();
     this.#lives.set(callId, life);
-    this.#run(message.value, life)
+    let items = 0;
+    const item = (value: Buffer): void => {
+      if (++items > MAX_ITEMS) throw resourceExhausted(`a carried call has ${MAX_ITEMS} answers at most`);
+      this.#answer(callId, { $case: 'item', value });
+    };
+    this.#run(message.value, life, item)
       .then(
         (value) => this.#answer(callId, { $case: 'answer', value }),
         (error: unknown) => this.#fail(callId, error),

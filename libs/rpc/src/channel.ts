@@ -78,9 +78,10 @@ export class Channel {
   }
 
   #call(method: AnyMethod, carried: boolean): (request: Any, options?: CallOptions) => Any {
-    if (carried && !method.requestStream && !method.responseStream) {
-      return (request, options = {}) =>
-        this.#carried.call(method, request, options.timeoutMs ?? UNARY_TIMEOUT_MS, options);
+    if (carried && !method.requestStream) {
+      const calls = this.#carried;
+      if (method.responseStream) return (request, options = {}) => calls.stream(method, request, options);
+      return (request, options = {}) => calls.single(method, request, { timeoutMs: UNARY_TIMEOUT_MS, ...options });
     }
     if (method.responseStream) return (request, options = {}) => this.#streaming(method, request, options);
     return (request, options = {}) => this.#single(method, request, options);

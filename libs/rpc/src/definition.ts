@@ -37,8 +37,8 @@ export type Client<D> = { readonly [K in keyof D]: Call<D[K], CallOptions, true>
 
 export interface ClientOptions<D> {
   /**
-   * Methods whose calls go as messages over one stream instead of each being a call of its own (proto/call/v1): for small
-   * requests and answers that are asked often. Only methods with one request and one answer.
+   * Methods whose calls go as messages over one stream instead of each being a call of its own (proto/call/v1): for small requests
+   * and few small answers, asked often. Methods with a stream of requests are called as ever.
    */
   readonly carried?: 'all' | readonly (keyof D)[];
 }

@@ -29,6 +29,8 @@ import { serverCredentials } from './server-credentials.ts';
 import { CANCELLED, toStatus } from './status.ts';
 import type { Peer, Role, TlsIdentity } from './tls-identity.ts';
 
+const NOTHING = Buffer.alloc(0);
+
 /** One reason for all calls that end: making one for each costs more than the rest of the bookkeeping. */
 const OVER = new DOMException('the call is over', 'AbortError');
 
@@ -78,8 +80,7 @@ export class GrpcHost {
       const handler = handlers[name as keyof D] as AnyHandler | undefined;
       if (!roles || !handler) throw internal(`${method.path} has no ${roles ? 'handler' : 'roles'}`);
       const bound = handler.bind(handlers);
-      if (!method.requestStream && !method.responseStream)
-        this.#carried.set(method.path, { method, roles, run: bound });
+      if (!method.requestStream) this.#carried.set(method.path, { method, roles, run: bound });
       implementation[name] = method.responseStream
         ? (call: AnyCall) => this.#stream(method, roles, bound, call as ServerDuplexStream<Any, Any>)
         : (call: AnyCall, answer: Answer) => this.#single(method, roles, bound, call, answer);
@@ -159,16 +160,20 @@ export class GrpcHost {
       call.emit('error', toStatus(unauthenticated('calls are carried for callers with a certificate of the cluster')));
       return;
     }
-    const carrier = new Carrier(call, async ({ method: path, request, timeoutMs }, life) => {
+    const carrier = new Carrier(call, async ({ method: path, request, timeoutMs }, life, item) => {
       const found = this.#carried.get(path);
-      if (!found) throw unimplemented(`${path} is no method with one request and one answer here`);
+      if (!found) throw unimplemented(`${path} is no method with one request here`);
       const { method, roles, run } = found;
       this.#begin(life);
       try {
         assertAllowed(roles, method, peer);
         const deadlineMs = timeoutMs === 0 ? undefined : Date.now() + timeoutMs;
         const context = { signal: life.signal, peer, deadlineMs };
-        return method.responseSerialize(await run(method.requestDeserialize(request), context));
+        const answer = run(method.requestDeserialize(request), context);
+        if (!method.responseStream) return method.responseSerialize(await (answer as Promise<Any>));
+        for await (const one of answer as AsyncIterable<Any>) item(method.responseSerialize(one));
+        life.signal.throwIfAborted();
+        return NOTHING;
       } catch (error) {
         this.#report(method, error);
         throw error;

@@ -224,29 +224,6 @@ describe.each(WAYS)('cancelling: %s', (_way, options) => {
     );
     await expect.poll(() => aborted).toBeGreaterThan(before);
   });
-  test('leaving the loop stops the producer', async () => {
-    const client = (await channelOf('gateway')).client(definition, options);
-    const before = aborted;
-    for await (const _ of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: -1n }))) break;
-    await expect.poll(() => aborted).toBeGreaterThan(before);
-  });
-  test('stopping the host ends long streams', async () => {
-    const other = new GrpcHost({ listen: '127.0.0.1:0', tls: await pki.identity('node', 'n3') }).add(
-      definition,
-      allow,
-      handlers,
-    );
-    const { address: at } = await other.start();
-    const channel = new Channel({ address: at, tls: await pki.identity('gateway', 'g'), serverRole: 'node' });
-    channels.push(channel);
-    const stream = channel
-      .client(definition, options)
-      .logs(runtimeV1.LogsRequest.fromPartial({ tail: 1n, follow: true }));
-    const iterator = stream[Symbol.asyncIterator]();
-    await iterator.next();
-    const end = iterator.next();
-    await Promise.all([other.stop(2_000), expect(end).rejects.toMatchObject({ reason: 'unavailable' })]);
-  });
 });
 
 describe('carried calls', () => {
@@ -284,6 +261,24 @@ describe('carried calls', () => {
     await expect.poll(answered, { timeout: 10_000 }).toBe(true);
     await second.stop(200);
   });
+  test('few answers of a stream arrive in order; the loop may be left', async () => {
+    const client = (await channelOf('gateway')).client(definition, { carried: 'all' });
+    const sizes: number[] = [];
+    for await (const { data } of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: 16n })))
+      sizes.push(data[0] ?? -1);
+    expect(sizes).toEqual(Array.from({ length: 16 }, (_, i) => i));
+    const before = aborted;
+    const following = client.logs(runtimeV1.LogsRequest.fromPartial({ tail: 1n, follow: true }));
+    for await (const _ of following) break;
+    await expect.poll(() => aborted).toBeGreaterThan(before);
+  });
+  test('more answers than a carrier takes are refused', async () => {
+    const client = (await channelOf('gateway')).client(definition, { carried: 'all' });
+    const read = async (): Promise<void> => {
+      for await (const _ of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: 17n })));
+    };
+    await expect(read()).rejects.toMatchObject({ reason: 'resource-exhausted' });
+  });
   test('a method the server does not have is unimplemented', async () => {
     const foreign = { ...definition, getStatus: { ...definition.getStatus, path: '/runtime.v1.RuntimeService/Fly' } };
     const client = (await channelOf('gateway')).client(foreign as unknown as Definition, { carried: ['getStatus'] });
@@ -292,6 +287,27 @@ describe('carried calls', () => {
 });
 
 describe('streams', () => {
+  test('leaving the loop stops the producer', async () => {
+    const client = (await channelOf('gateway')).client(definition);
+    const before = aborted;
+    for await (const _ of client.logs(runtimeV1.LogsRequest.fromPartial({ tail: -1n }))) break;
+    await expect.poll(() => aborted).toBeGreaterThan(before);
+  });
+  test('stopping the host ends long streams', async () => {
+    const other = new GrpcHost({ listen: '127.0.0.1:0', tls: await pki.identity('node', 'n3') }).add(
+      definition,
+      allow,
+      handlers,
+    );
+    const { address: at } = await other.start();
+    const channel = new Channel({ address: at, tls: await pki.identity('gateway', 'g'), serverRole: 'node' });
+    channels.push(channel);
+    const stream = channel.client(definition).logs(runtimeV1.LogsRequest.fromPartial({ tail: 1n, follow: true }));
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    const end = iterator.next();
+    await Promise.all([other.stop(2_000), expect(end).rejects.toMatchObject({ reason: 'unavailable' })]);
+  });
   test('a slow reader holds the producer back', async () => {
     const client = (await channelOf('gateway')).client(definition);
     let read = 0;

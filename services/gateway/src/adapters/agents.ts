@@ -6,8 +6,8 @@ import type { NodeView } from '../resources/system/backend.ts';
 
 export type RuntimeClient = Client<runtimeV1.RuntimeServiceService>;
 
-/** What clients ask around each exec and inspect. */
-const CARRIED = { carried: ['createExec', 'inspectExec', 'resizeExec', 'resize', 'getStatus'] } as const;
+/** What is asked for each run, exec and inspect. */
+const CARRIED = { carried: ['wait', 'createExec', 'inspectExec', 'resizeExec', 'resize', 'getStatus'] } as const;
 
 /** Clients of the node agents, one warm channel each. */
 export class Agents {

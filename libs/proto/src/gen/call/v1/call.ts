@@ -58,9 +58,12 @@ export interface CarryResponse {
   callId: number;
   message:
     | //
-    /** The answer message, encoded. */
+    /** The answer message, encoded. Empty at the end of a stream of answers. */
     { $case: "answer"; value: Buffer }
     | { $case: "failure"; value: Failure }
+    | //
+    /** One of a stream of answers, encoded; 16 of them at most. */
+    { $case: "item"; value: Buffer }
     | undefined;
 }
 
@@ -452,6 +455,9 @@ export const CarryResponse: MessageFns<CarryResponse> = {
       case "failure":
         Failure.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
+      case "item":
+        writer.uint32(34).bytes(message.message.value);
+        break;
     }
     return writer;
   },
@@ -493,6 +499,14 @@ export const CarryResponse: MessageFns<CarryResponse> = {
             message.message = { $case: "failure", value: Failure.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "item", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -521,6 +535,12 @@ export const CarryResponse: MessageFns<CarryResponse> = {
       case "failure": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "failure", value: Failure.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "item": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "item", value: object.message.value };
         }
         break;
       }
