@@ -49,8 +49,8 @@ export async function* readStream(
       watchdog.busy = true;
       // Control messages are empty; of the others the headers need not be read.
       if (message.data.length === 0 && message.headers?.code) {
-        answerControl(bus, message, delivered);
-        if (!live) {
+        const idle = answerControl(bus, message, delivered);
+        if (idle && !live) {
           live = true;
           yield { kind: 'live' };
         }
@@ -116,17 +116,21 @@ function placeOf(message: Msg): { readonly sequence: number; readonly delivery: 
   return { sequence, delivery, pending };
 }
 
-/** Idle heartbeats say how far the consumer is; flow-control requests are answered once all before them is taken off. */
-function answerControl(bus: Bus, message: Msg, delivered: number): void {
+/**
+ * Idle heartbeats say how far the consumer is; flow-control requests are answered once all before them is taken off. True when the
+ * server has nothing more to send: a request for flow control, or a heartbeat that waits for such an answer, comes amid the backlog.
+ */
+function answerControl(bus: Bus, message: Msg, delivered: number): boolean {
   if (message.headers?.code !== 100) throw unavailable(`the server ended the read: ${message.headers?.description}`);
   if (message.reply) {
     bus.connection.publish(message.reply);
-    return;
+    return false;
   }
   const last = message.headers.get(LAST_CONSUMER_SEQUENCE);
   if (last !== '' && Number(last) > delivered) throw unavailable(`messages ${delivered + 1} to ${last} were missed`);
   const stalled = message.headers.get(STALLED);
   if (stalled !== '') bus.connection.publish(stalled);
+  return stalled === '';
 }
 
 /** Ends the subscription when the server was silent for too long while nobody was busy with its last message. */
