@@ -82,6 +82,9 @@ export class Mirror<T> {
       this.#remove(id, item.revision);
       return;
     }
+    // Mostly the echo of what an answer told already: it need not be decoded.
+    const known = this.#entries.get(id);
+    if (known && !this.#collection.supersedes && known.revision >= item.revision) return;
     let value: T;
     try {
       value = this.#collection.decode(item.value, item.revision);

@@ -3,7 +3,6 @@ import { eventV1 } from '@atoll/proto';
 import { DiscardPolicy, PubHeaders, RetentionPolicy, StorageType, type StreamInfo } from '@nats-io/jetstream';
 import { headers, nanos, nuid } from '@nats-io/transport-node';
 import type { EventBus, EventQuery } from '../event-bus.ts';
-import { encodeKeyPart } from '../key.ts';
 import { isStreamMissing } from './bucket.ts';
 import type { Bus } from './connection.ts';
 import { type ReadFrom, readStream } from './stream-reader.ts';
@@ -20,16 +19,25 @@ export interface EventBusOptions {
 
 const MAX_WAITING = 10_000;
 const BATCH = 128;
+/** Labels of containers are attributes of events; NATS takes messages of up to 1 MiB. */
+const BATCH_BYTES = 256 * 1024;
+const SUBJECT = 'event.batch';
 const RETRY_MS = 100;
 /** Events reach the stream a little after they happened; a read by time starts this much earlier and filters. */
 const SLACK_NS = 5_000_000_000n;
 
-/** Events in a JetStream stream with memory storage, subjects `event.<type>.<action>.<actor>`. */
+interface Batch {
+  /** By which the stream drops what it has already. */
+  readonly id: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Events in a JetStream stream with memory storage, what happens at one time as one message. */
 export class NatsEventBus implements EventBus {
   readonly #bus: Bus;
   readonly #options: Required<EventBusOptions>;
   readonly #abort = new AbortController();
-  readonly #waiting: { readonly id: string; readonly event: eventV1.Event }[] = [];
+  readonly #waiting: eventV1.Event[] = [];
   readonly #publisher = nuid.next();
   #flushed: (() => void)[] = [];
   #count = 0;
@@ -55,7 +63,7 @@ export class NatsEventBus implements EventBus {
         this.#bus.log.error({ waiting: MAX_WAITING }, 'events are dropped: NATS takes them too slowly');
       return false;
     }
-    this.#waiting.push({ id: `${this.#publisher}.${++this.#count}`, event });
+    this.#waiting.push(event);
     this.#run ??= this.#drain();
     return true;
   }
@@ -112,13 +120,14 @@ export class NatsEventBus implements EventBus {
             continue;
           }
           from = { kind: 'after', sequence: item.sequence };
-          const event = eventV1.Event.decode(item.message.data);
-          if (query.sinceNs !== undefined && event.timeNs < query.sinceNs) continue;
-          if (query.untilNs !== undefined && event.timeNs > query.untilNs) {
-            if (past) return;
-            continue;
+          for (const event of eventV1.EventBatch.decode(item.message.data).events) {
+            if (query.sinceNs !== undefined && event.timeNs < query.sinceNs) continue;
+            if (query.untilNs !== undefined && event.timeNs > query.untilNs) {
+              if (past) return;
+              continue;
+            }
+            yield event;
           }
-          yield event;
         }
       } catch (error) {
         if (signal.aborted) break;
@@ -140,12 +149,8 @@ export class NatsEventBus implements EventBus {
     const signal = this.#abort.signal;
     while (this.#waiting.length > 0 && !signal.aborted) {
       await this.#gather();
-      const batch = this.#waiting.slice(0, BATCH);
-      const results = await Promise.allSettled(batch.map(({ id, event }) => this.#send(id, event)));
-      const failed = results.findIndex((result) => result.status === 'rejected');
-      // What follows a failure is sent again too, so the order holds; the message id drops what had arrived.
-      this.#waiting.splice(0, failed === -1 ? batch.length : failed);
-      if (failed !== -1) {
+      const batch = this.#takeBatch();
+      while (!(await this.#send(batch)) && !signal.aborted) {
         await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
         await this.#ensureStream(signal).catch((error) => {
           if (!signal.aborted) this.#bus.log.warn({ err: error }, 'events cannot be published; trying again');
@@ -166,13 +171,23 @@ export class NatsEventBus implements EventBus {
     });
   }
 
-  #send(msgID: string, event: eventV1.Event): Promise<unknown> {
-    const subject = ['event', event.type, event.action, event.actorId]
-      .map((part) => encodeKeyPart(part || '-'))
-      .join('.');
+  /** What waits, as many events as make one message. */
+  #takeBatch(): Batch {
+    for (let count = Math.min(this.#waiting.length, BATCH); ; count = Math.ceil(count / 2)) {
+      const bytes = eventV1.EventBatch.encode({ events: this.#waiting.slice(0, count) }).finish();
+      if (bytes.length > BATCH_BYTES && count > 1) continue;
+      this.#waiting.splice(0, count);
+      return { id: `${this.#publisher}.${++this.#count}`, bytes };
+    }
+  }
+
+  async #send({ id, bytes }: Batch): Promise<boolean> {
     const marks = headers();
-    marks.set(PubHeaders.MsgIdHdr, msgID);
-    return this.#bus.publish(subject, eventV1.Event.encode(event).finish(), marks);
+    marks.set(PubHeaders.MsgIdHdr, id);
+    return await this.#bus.publish(SUBJECT, bytes, marks).then(
+      () => true,
+      () => false,
+    );
   }
 
   async #ensureStream(signal: AbortSignal): Promise<StreamInfo> {

@@ -70,6 +70,19 @@ export function eventBusConformance(
       await expect(reading).rejects.toThrow('enough');
     });
 
+    test('many events with long attributes arrive, each once and in order', async () => {
+      const start = now();
+      const label = 'x'.repeat(64 * 1024);
+      for (let i = 0; i < 60; i++) {
+        const one = event(`a${i}`, start + BigInt(i));
+        bus.publish({ ...one, attributes: { label } });
+      }
+      await bus.flush(AbortSignal.timeout(10_000));
+      expect(await actions({ sinceNs: 0n, untilNs: start + 100n })).toEqual(
+        Array.from({ length: 60 }, (_, i) => `a${i}`),
+      );
+    });
+
     test('attributes and ids survive the trip', async () => {
       const sent = event('create', now());
       bus.publish(sent);
