@@ -58,6 +58,29 @@ describe('every answer', () => {
   });
 });
 
+describe('what an image name means', () => {
+  const imageOf = async (name: string): Promise<string | undefined> => {
+    const { Id } = (await post('/containers/create', { Image: name })).json as { Id: string };
+    const { Image } = (await get(`/containers/${Id}/json`)).json as { Image: string };
+    await ask(cluster.socketPath, 'DELETE', `/containers/${Id}`);
+    return Image;
+  };
+  test('is asked for each create, its content once', async () => {
+    const one = cluster.store.add('moves:latest', { config: { Cmd: ['one'] } });
+    const before = cluster.store.resolved;
+    expect([await imageOf('moves'), await imageOf('moves')]).toEqual([one.id, one.id]);
+    expect(cluster.store.resolved - before).toBe(1);
+    const two = cluster.store.add('moves:latest', { config: { Cmd: ['two'] } });
+    expect(await imageOf('moves')).toBe(two.id);
+    // The same config in another manifest has its layers elsewhere.
+    cluster.store.images.set('moves:latest', { ...two, manifestDigest: 'sha256:other' });
+    await imageOf('moves');
+    expect(cluster.store.resolved - before).toBe(3);
+    cluster.store.images.delete('moves:latest');
+    expect((await post('/containers/create', { Image: 'moves' })).status).toBe(404);
+  });
+});
+
 describe('bodies', () => {
   const json = { 'content-type': 'application/json' };
   test.each<[string, string, Record<string, string>, number, string]>([

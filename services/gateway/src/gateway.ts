@@ -65,7 +65,9 @@ export class Gateway {
       channels.get(address, role).connect();
     }
     const store = new StoreBackend(
-      channels.get(options.registry, 'registry').client(imageV1.ImageServiceService, { carried: ['resolveImage'] }),
+      channels
+        .get(options.registry, 'registry')
+        .client(imageV1.ImageServiceService, { carried: ['identifyImage', 'resolveImage'] }),
       this.#state,
     );
     const backends = composeBackends({

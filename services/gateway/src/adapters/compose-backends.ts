@@ -49,7 +49,7 @@ export function composeBackends(parts: BackendParts): Backends {
     ]),
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'putArchive']),
-    ...bound(store, ['resolveImage']),
+    ...bound(store, ['resolveContent']),
   };
   const execs = bound(new AgentExecs(state, agents), [
     'createExec',

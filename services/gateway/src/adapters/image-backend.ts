@@ -11,14 +11,15 @@ import { pieces } from './pieces.ts';
 export type ImageClient = Client<imageV1.ImageServiceService>;
 type Filters = ReadonlyMap<string, readonly string[]>;
 
-/** Parsed configs kept, by image id: an id names its content, so an entry is never stale. */
-const PARSED_CONFIGS = 256;
+/** Images kept, by id, and the largest config of one that is. */
+const KEPT = 256;
+const KEPT_CONFIG_BYTES = 64 * 1024;
 
 /** Image verbs through the cluster's store. */
 export class StoreBackend implements ImageBackend {
   readonly #client: ImageClient;
   readonly #state: ClusterState;
-  readonly #configs = new Map<string, ImageConfig>();
+  readonly #kept = new Map<string, ResolvedImage>();
 
   constructor(client: ImageClient, state: ClusterState) {
     this.#client = client;
@@ -28,7 +29,15 @@ export class StoreBackend implements ImageBackend {
   async resolveImage(reference: string, signal: AbortSignal): Promise<ResolvedImage> {
     const { image } = await this.#named(reference, this.#client.resolveImage({ reference }, { signal }));
     if (image === undefined) throw noSuchImage(reference);
-    return { image, config: this.#configOf(image) };
+    const resolved = { image, config: configOf(image) };
+    this.#keep(resolved);
+    return resolved;
+  }
+
+  async resolveContent(reference: string, signal: AbortSignal): Promise<ResolvedImage> {
+    const { id, manifestDigest } = await this.#named(reference, this.#client.identifyImage({ reference }, { signal }));
+    const known = this.#kept.get(id);
+    return known?.image.manifestDigest === manifestDigest ? known : await this.resolveImage(reference, signal);
   }
 
   async listImages(query: { readonly all: boolean; readonly filters: Filters }, signal: AbortSignal) {
@@ -113,19 +122,22 @@ export class StoreBackend implements ImageBackend {
     }
   }
 
-  #configOf(image: imageV1.Image): ImageConfig {
-    const known = this.#configs.get(image.id);
-    if (known !== undefined) return known;
-    let config: ImageConfig;
-    try {
-      config = JSON.parse(Buffer.from(image.config).toString('utf8')) as ImageConfig;
-    } catch (cause) {
-      throw dataLoss(`the config of image ${image.id} is not JSON`, { cause });
-    }
-    const [oldest] = this.#configs.size >= PARSED_CONFIGS ? this.#configs.keys() : [];
-    if (oldest !== undefined) this.#configs.delete(oldest);
-    this.#configs.set(image.id, config);
-    return config;
+  #keep(resolved: ResolvedImage): void {
+    const { id, config } = resolved.image;
+    this.#kept.delete(id);
+    if (config.byteLength > KEPT_CONFIG_BYTES) return;
+    this.#kept.set(id, resolved);
+    const [oldest] = this.#kept.size > KEPT ? this.#kept.keys() : [];
+    if (oldest !== undefined) this.#kept.delete(oldest);
+  }
+}
+
+/** Errors: data-loss. */
+function configOf(image: imageV1.Image): ImageConfig {
+  try {
+    return JSON.parse(Buffer.from(image.config).toString('utf8')) as ImageConfig;
+  } catch (cause) {
+    throw dataLoss(`the config of image ${image.id} is not JSON`, { cause });
   }
 }
 

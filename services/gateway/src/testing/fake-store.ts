@@ -8,6 +8,8 @@ export class FakeStore {
   readonly images = new Map<string, imageV1.Image>();
   readonly pulled: imageV1.PullImageRequest[] = [];
   received = 0;
+  /** How often an image was asked for whole. */
+  resolved = 0;
 
   add(tag: string, config: object): imageV1.Image {
     const text = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', ...config }));
@@ -35,7 +37,14 @@ export class FakeStore {
   }
 
   readonly handlers: Handlers<imageV1.ImageServiceService> = {
-    resolveImage: async ({ reference }) => ({ image: this.find(reference) }),
+    resolveImage: async ({ reference }) => {
+      this.resolved++;
+      return { image: this.find(reference) };
+    },
+    identifyImage: async ({ reference }) => {
+      const { id, manifestDigest } = this.find(reference);
+      return { id, manifestDigest };
+    },
     listImages: async () => ({ images: [...this.images.values()] }),
     tagImage: async ({ source, target }) => {
       const image = this.find(source);

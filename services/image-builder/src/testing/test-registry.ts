@@ -72,6 +72,7 @@ export class TestRegistry {
         return { images: [...this.images.values()] };
       },
       pullImage: (request) => this.#pull(request.reference),
+      identifyImage: missing,
       removeImage: missing,
       imageHistory: missing,
       pruneImages: missing,

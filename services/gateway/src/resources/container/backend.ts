@@ -143,8 +143,11 @@ export interface ContainerArchive {
 }
 
 export interface ContainerImages {
-  /** @throws not-found `No such image: x:latest` */
-  resolveImage(reference: string, signal: AbortSignal): Promise<ResolvedImage>;
+  /**
+   * What a name means now: of its image all that never changes; the image's own names may be those of before.
+   * @throws not-found `No such image: x:latest`
+   */
+  resolveContent(reference: string, signal: AbortSignal): Promise<ResolvedImage>;
 }
 
 export interface ContainerBackend

@@ -28,7 +28,7 @@ export function createContainer(backend: Backend): Handler {
     if (request.Image === undefined || request.Image === '') {
       throw invalidArgument('invalid value for Image: a container needs an image');
     }
-    const resolved = await backend.resolveImage(request.Image, context.signal);
+    const resolved = await backend.resolveContent(request.Image, context.signal);
     checkPlatform(query.platform, request.Image, resolved.config);
     const name = query.name.replace(/^\//, '');
     for (let attempt = 0; ; attempt++) {

@@ -74,7 +74,7 @@ async function ancestorTest(
 
 async function resolveIfThere(backend: Backend, name: string, signal: AbortSignal): Promise<ResolvedImage | undefined> {
   try {
-    return await backend.resolveImage(name, signal);
+    return await backend.resolveContent(name, signal);
   } catch (error) {
     if (hasReason(error, 'not-found')) return undefined;
     throw error;

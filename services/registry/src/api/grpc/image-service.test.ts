@@ -108,6 +108,18 @@ describe('names', () => {
     expect(await failureOf(calls.resolve('Find/Me'))).toMatch(/must be lowercase/);
   });
 
+  test('what a name means follows its tag at once', async () => {
+    const identify = (reference: string) => images.identifyImage({ reference });
+    for (const content of ['1', '2']) {
+      const id = await calls.importTar('moves', await makeTar({ f: content }));
+      const image = await calls.resolve('moves');
+      expect(await identify('moves')).toEqual({ id, manifestDigest: image?.manifestDigest });
+      expect(await identify(id.slice(0, 20))).toEqual(await identify('moves'));
+    }
+    await images.removeImage({ ...NO_USE, reference: 'moves', force: true });
+    expect(await failureOf(identify('moves'))).toBe('No such image: moves:latest');
+  });
+
   test('tag, list, history', async () => {
     const id = await calls.importTar('a', await makeTar({ f: '1' }));
     await images.tagImage({ source: 'a', target: 'localhost:5000/b:two' });

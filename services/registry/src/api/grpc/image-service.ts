@@ -31,6 +31,7 @@ const BUILD = ['gateway', 'image-builder', 'operator'] as const;
 
 export const IMAGE_ROLES: AllowTable<imageV1.ImageServiceService> = {
   resolveImage: BUILD,
+  identifyImage: BUILD,
   listImages: BUILD,
   tagImage: BUILD,
   removeImage: GATEWAY,
@@ -70,6 +71,10 @@ export function imageHandlers(options: ImageServiceOptions): Handlers<imageV1.Im
     resolveImage: async ({ reference }) => {
       const { image } = await resolve(reference);
       return { image: toImage(image, images.references(image.id)) };
+    },
+    identifyImage: async ({ reference }) => {
+      const { image } = await resolve(reference);
+      return { id: image.id, manifestDigest: image.record.manifest };
     },
     listImages: async ({ all, filters }) => {
       const listed = await listImages(images, names, all, toFilters(filters), options.onDamage);

@@ -73,12 +73,13 @@ export class Names {
     return this.#repositories.has(name);
   }
 
-  tag(repository: string, tag: string): Promise<TagRecord | undefined> {
-    return this.#find({ kind: 'tag', repository, tag }, RECORD_SCHEMAS.tag);
+  async tag(repository: string, tag: string): Promise<TagRecord | undefined> {
+    const known = this.#repositories.get(repository)?.tags.get(tag);
+    return known ?? (await this.#find({ kind: 'tag', repository, tag }, RECORD_SCHEMAS.tag));
   }
 
-  image(id: Digest): Promise<ImageRecord | undefined> {
-    return this.#find({ kind: 'image', id }, RECORD_SCHEMAS.image);
+  async image(id: Digest): Promise<ImageRecord | undefined> {
+    return this.#images.get(id) ?? (await this.#find({ kind: 'image', id }, RECORD_SCHEMAS.image));
   }
 
   manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
@@ -181,8 +182,9 @@ export class Names {
     isNew: boolean,
   ): void {
     if (key.kind === 'image') {
-      if (value === undefined) this.#images.delete(key.id);
-      else this.#images.set(key.id, decodeRecord(RECORD_SCHEMAS.image, text, value));
+      // Before the value is read: one that is damaged must not leave an older one in its place.
+      this.#images.delete(key.id);
+      if (value !== undefined) this.#images.set(key.id, decodeRecord(RECORD_SCHEMAS.image, text, value));
       return;
     }
     const repository = this.#repositories.get(key.repository) ?? emptyRepository();
@@ -202,11 +204,9 @@ export class Names {
     text: string,
     value: Uint8Array | undefined,
   ): void {
-    if (value === undefined) {
-      into.tags.delete(key.tag);
-      this.references.deleteTag(key.repository, key.tag);
-      return;
-    }
+    into.tags.delete(key.tag);
+    this.references.deleteTag(key.repository, key.tag);
+    if (value === undefined) return;
     const record = decodeRecord(RECORD_SCHEMAS.tag, text, value);
     into.tags.set(key.tag, record);
     this.references.set({ ...key, manifest: record.digest }, record.image);

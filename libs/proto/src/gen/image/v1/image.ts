@@ -64,6 +64,17 @@ export interface ResolveImageResponse {
   image: Image | undefined;
 }
 
+export interface IdentifyImageRequest {
+  /** As for ResolveImage. */
+  reference: string;
+}
+
+/** Together they name everything of an image that never changes. */
+export interface IdentifyImageResponse {
+  id: string;
+  manifestDigest: string;
+}
+
 export interface ListImagesRequest {
   all: boolean;
   /** Docker's filters: dangling, label, before, since, reference, until. */
@@ -649,6 +660,128 @@ export const ResolveImageResponse: MessageFns<ResolveImageResponse> = {
   fromPartial(object: DeepPartial<ResolveImageResponse>): ResolveImageResponse {
     const message = createBaseResolveImageResponse();
     message.image = (object.image !== undefined && object.image !== null) ? Image.fromPartial(object.image) : undefined;
+    return message;
+  },
+};
+
+function createBaseIdentifyImageRequest(): IdentifyImageRequest {
+  return { reference: "" };
+}
+
+export const IdentifyImageRequest: MessageFns<IdentifyImageRequest> = {
+  encode(message: IdentifyImageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reference !== "") {
+      writer.uint32(10).string(message.reference);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IdentifyImageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIdentifyImageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IdentifyImageRequest>): IdentifyImageRequest {
+    return IdentifyImageRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IdentifyImageRequest>): IdentifyImageRequest {
+    const message = createBaseIdentifyImageRequest();
+    message.reference = object.reference ?? "";
+    return message;
+  },
+};
+
+function createBaseIdentifyImageResponse(): IdentifyImageResponse {
+  return { id: "", manifestDigest: "" };
+}
+
+export const IdentifyImageResponse: MessageFns<IdentifyImageResponse> = {
+  encode(message: IdentifyImageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.manifestDigest !== "") {
+      writer.uint32(18).string(message.manifestDigest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IdentifyImageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIdentifyImageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.manifestDigest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IdentifyImageResponse>): IdentifyImageResponse {
+    return IdentifyImageResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IdentifyImageResponse>): IdentifyImageResponse {
+    const message = createBaseIdentifyImageResponse();
+    message.id = object.id ?? "";
+    message.manifestDigest = object.manifestDigest ?? "";
     return message;
   },
 };
@@ -3485,6 +3618,17 @@ export const ImageServiceService = {
       Buffer.from(ResolveImageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolveImageResponse => ResolveImageResponse.decode(value),
   },
+  /** What a name means now, for callers that keep what they know of images. */
+  identifyImage: {
+    path: "/image.v1.ImageService/IdentifyImage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IdentifyImageRequest): Buffer => Buffer.from(IdentifyImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IdentifyImageRequest => IdentifyImageRequest.decode(value),
+    responseSerialize: (value: IdentifyImageResponse): Buffer =>
+      Buffer.from(IdentifyImageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IdentifyImageResponse => IdentifyImageResponse.decode(value),
+  },
   listImages: {
     path: "/image.v1.ImageService/ListImages" as const,
     requestStream: false as const,
@@ -3599,6 +3743,8 @@ export const ImageServiceService = {
 
 export interface ImageServiceServer extends UntypedServiceImplementation {
   resolveImage: handleUnaryCall<ResolveImageRequest, ResolveImageResponse>;
+  /** What a name means now, for callers that keep what they know of images. */
+  identifyImage: handleUnaryCall<IdentifyImageRequest, IdentifyImageResponse>;
   listImages: handleUnaryCall<ListImagesRequest, ListImagesResponse>;
   tagImage: handleUnaryCall<TagImageRequest, TagImageResponse>;
   removeImage: handleUnaryCall<RemoveImageRequest, RemoveImageResponse>;
@@ -3628,6 +3774,22 @@ export interface ImageServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolveImageResponse) => void,
+  ): ClientUnaryCall;
+  /** What a name means now, for callers that keep what they know of images. */
+  identifyImage(
+    request: IdentifyImageRequest,
+    callback: (error: ServiceError | null, response: IdentifyImageResponse) => void,
+  ): ClientUnaryCall;
+  identifyImage(
+    request: IdentifyImageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IdentifyImageResponse) => void,
+  ): ClientUnaryCall;
+  identifyImage(
+    request: IdentifyImageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IdentifyImageResponse) => void,
   ): ClientUnaryCall;
   listImages(
     request: ListImagesRequest,
