@@ -5,10 +5,13 @@ import { invalidArgument } from '@atoll/errors';
  * `=XX`. So nothing user-given can put a dot, star or space into a subject, and a key has exactly one text.
  */
 const PLAIN = /^[A-Za-z0-9_-]$/;
+/** Ids are: they are their own encoding, and most keys are made of them. */
+const ALL_PLAIN = /^[A-Za-z0-9_-]+$/;
 const ENCODED = /^(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+$/;
 
 export function encodeKeyPart(text: string): string {
   if (text === '') throw invalidArgument('a key part must not be empty');
+  if (ALL_PLAIN.test(text)) return text;
   let out = '';
   for (const byte of new TextEncoder().encode(text)) {
     const char = String.fromCharCode(byte);
@@ -19,6 +22,7 @@ export function encodeKeyPart(text: string): string {
 
 /** Errors: invalid-argument when the text is not what `encodeKeyPart` makes. */
 export function decodeKeyPart(encoded: string): string {
+  if (ALL_PLAIN.test(encoded)) return encoded;
   if (!ENCODED.test(encoded)) throw invalidArgument(`malformed key part ${JSON.stringify(encoded)}`);
   const bytes: number[] = [];
   for (let i = 0; i < encoded.length; i++) {

@@ -135,7 +135,8 @@ export class LeaderElection {
     const beats = observed.writer();
     let count = 0;
     const beat = (): void => {
-      beats.set(`lease.${writer.epoch}`, LEASE_BEATS.encode({ ...self, count: ++count }));
+      const told = { ...self, count: ++count };
+      beats.set(`lease.${writer.epoch}`, () => LEASE_BEATS.encode(told));
       void this.#stepDownIfReplaced(writer, termSignal);
     };
     beat();

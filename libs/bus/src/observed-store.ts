@@ -12,9 +12,13 @@ export interface ObservedStore {
   writer(): ObservedWriter;
 }
 
+/** Makes the bytes of a value when they are written. */
+export type EncodeValue = () => Uint8Array;
+
 /** Writes without waiting: the newest value of each key reaches the bucket soon, values in between may be left out. */
 export interface ObservedWriter {
-  set(key: string, value: Uint8Array): void;
+  /** What `encode` makes must not change once it was handed over. */
+  set(key: string, encode: EncodeValue): void;
   delete(key: string): void;
   /** Resolves when all that was set before the call is in the bucket. */
   flush(signal: AbortSignal): Promise<void>;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { headers } from '@nats-io/transport-node';
 import type { FeedSource } from '../feed-source.ts';
-import type { ObservedStore, ObservedWriter } from '../observed-store.ts';
+import type { EncodeValue, ObservedStore, ObservedWriter } from '../observed-store.ts';
 import { ensureBucket, OPERATION_HEADER, streamOf, subjectOf } from './bucket.ts';
 import { BucketSource } from './bucket-source.ts';
 import type { Bus } from './connection.ts';
@@ -48,7 +48,7 @@ class NatsObservedWriter implements ObservedWriter {
   readonly #replicas: number;
   readonly #abort = new AbortController();
   /** All that is in the bucket by this writer; undefined: deleted. */
-  readonly #values = new Map<string, Uint8Array | undefined>();
+  readonly #values = new Map<string, EncodeValue | undefined>();
   readonly #deleted = new Set<string>();
   readonly #dirty = new Set<string>();
   #inFlight = false;
@@ -64,9 +64,9 @@ class NatsObservedWriter implements ObservedWriter {
     this.#run = this.#work();
   }
 
-  set(key: string, value: Uint8Array): void {
+  set(key: string, encode: EncodeValue): void {
     this.#deleted.delete(key);
-    this.#values.set(key, value);
+    this.#values.set(key, encode);
     this.#mark(key);
   }
 
@@ -172,8 +172,8 @@ class NatsObservedWriter implements ObservedWriter {
 
   #publish(key: string): Promise<unknown> {
     const subject = subjectOf(this.#bucket, key);
-    const value = this.#values.get(key);
-    if (value !== undefined) return this.#bus.publish(subject, value);
+    const encode = this.#values.get(key);
+    if (encode !== undefined) return this.#bus.publish(subject, encode());
     const marks = headers();
     marks.set(OPERATION_HEADER, 'DEL');
     return this.#bus.publish(subject, new Uint8Array(0), marks);

@@ -120,20 +120,20 @@ describe('observed state and events after nats-server was restarted', () => {
   test('the bucket is made and filled again, and mirrors keep what they knew meanwhile', async () => {
     const observed = new NatsObservedStore(bus);
     const writer = observed.writer();
-    writer.set('container.a', CONTAINER_STATUSES.encode(status('a', 1n)));
-    writer.set('container.b', CONTAINER_STATUSES.encode(status('b', 1n)));
+    writer.set('container.a', () => CONTAINER_STATUSES.encode(status('a', 1n)));
+    writer.set('container.b', () => CONTAINER_STATUSES.encode(status('b', 1n)));
     await writer.flush(signal);
     const feed = new Feed(new NatsObservedStore(other).source(), { name: 'reader', onRegress: 'rebuilt' });
     const mirror = feed.mirror(CONTAINER_STATUSES);
     await feed.start().ready(signal);
     expect(mirror.size).toBe(2);
     await nats.kill();
-    writer.set('container.a', CONTAINER_STATUSES.encode(status('a', 2n)));
+    writer.set('container.a', () => CONTAINER_STATUSES.encode(status('a', 2n)));
     writer.delete('container.b');
     expect(mirror.size).toBe(2);
     await nats.restart();
     await until(() => mirror.get('a')?.seq === 2n && mirror.get('b') === undefined);
-    writer.set('container.c', CONTAINER_STATUSES.encode(status('c', 1n)));
+    writer.set('container.c', () => CONTAINER_STATUSES.encode(status('c', 1n)));
     await until(() => mirror.get('c') !== undefined);
     await writer.close();
     await feed.close();

@@ -15,8 +15,8 @@ export class MemoryObservedStore implements ObservedStore {
   writer(): ObservedWriter {
     const bucket = this.#bucket;
     return {
-      set: (key, value) => {
-        bucket.write(key, value);
+      set: (key, encode) => {
+        bucket.write(key, encode());
       },
       delete: (key) => {
         bucket.write(key, undefined);

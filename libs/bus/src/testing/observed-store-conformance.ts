@@ -19,8 +19,8 @@ export function observedStoreConformance(
 
     test('the newest value of each key arrives, and tombstones do', async () => {
       const writer = store.writer();
-      for (let i = 0; i < 500; i++) writer.set(`container.${i % 10}`, bytes(String(i)));
-      writer.set('container.gone', bytes('x'));
+      for (let i = 0; i < 500; i++) writer.set(`container.${i % 10}`, () => bytes(String(i)));
+      writer.set('container.gone', () => bytes('x'));
       await writer.flush(AbortSignal.timeout(10_000));
       writer.delete('container.gone');
       await writer.flush(AbortSignal.timeout(10_000));

@@ -105,15 +105,18 @@ export class ContainerCreation {
     const constraints = spec.constraints.map(parseConstraint);
     const ports = assignPorts(spec.network, this.#ports, (port, protocol) => state.isPortInUse(port, protocol));
     const node = this.#choose(spec, ports, constraints);
-    return containerV1.ContainerRecord.fromPartial({
+    return {
       id,
       spec,
       nodeId: node,
       desired: containerV1.DesiredState.CREATED,
       createdAtNs: BigInt(Date.now()) * 1_000_000n,
       generation: 1n,
+      revision: 0n,
       ports,
-    });
+      lostReason: '',
+      placements: 0,
+    };
   }
 
   #choose(

@@ -1,6 +1,6 @@
 import { AtollError, type ErrorReason, internal, resourceExhausted, unavailable } from '@atoll/errors';
 import { reasonOfGrpcCode } from '@atoll/errors/grpc';
-import { nodeV1 } from '@atoll/proto';
+import type { nodeV1 } from '@atoll/proto';
 import { AsyncQueue } from '@atoll/rpc';
 
 const MAX_QUEUED = 8_192;
@@ -59,8 +59,9 @@ export class NodeSession {
         onAbort = () => reject(wait.signal?.reason);
         wait.signal?.addEventListener('abort', onAbort, { once: true });
         if (wait.timeoutMs !== undefined) timer = setTimeout(() => reject(this.#late(wait.timeoutMs)), wait.timeoutMs);
-        const order = nodeV1.Order.fromPartial({ ...input, orderId, epoch: this.#epoch });
-        this.send({ $case: 'order', value: order });
+        const { action, record, signal = '', timeoutSeconds, force = false, volumes = false } = input;
+        const what = { action, record, signal, timeoutSeconds, force, volumes };
+        this.send({ $case: 'order', value: { ...what, orderId, epoch: this.#epoch } });
       });
       if (result.code !== 0) throw refusalOf(result);
       return result;

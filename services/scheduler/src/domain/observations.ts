@@ -85,7 +85,7 @@ export class Observations {
   }
 
   node(status: nodeV1.NodeStatus): void {
-    this.#writer.set(stateKey(NODE_STATUSES.kind, status.id), NODE_STATUSES.encode(status));
+    this.#writer.set(stateKey(NODE_STATUSES.kind, status.id), () => NODE_STATUSES.encode(status));
   }
 
   forgetNode(id: string): void {
@@ -93,7 +93,7 @@ export class Observations {
   }
 
   #store(status: containerV1.ContainerStatus): void {
-    this.#writer.set(stateKey(CONTAINER_STATUSES.kind, status.id), CONTAINER_STATUSES.encode(status));
+    this.#writer.set(stateKey(CONTAINER_STATUSES.kind, status.id), () => CONTAINER_STATUSES.encode(status));
   }
 }
 
