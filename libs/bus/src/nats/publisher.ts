@@ -14,9 +14,8 @@ interface Pending {
 export type Publish = (subject: string, value: Uint8Array, headers?: MsgHdrs) => Promise<number>;
 
 /**
- * Publishes to streams and waits for the acknowledgement. Statuses, events and desired writes make dozens of these for a
- * container: one inbox, one timer and one look at the connection serve them all, where the library's request makes a timer, an error with
- * its stack and two races for each.
+ * Publishes to streams and waits for the acknowledgement. Every container costs several of these: one inbox, one timer and one look at
+ * the connection serve them all, where the library's request makes a timer, an error with its stack and two races for each.
  */
 export class Publisher {
   readonly #connection: NatsConnection;
