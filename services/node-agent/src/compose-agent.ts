@@ -32,6 +32,7 @@ import { LayerDirectory } from './images/layer-directory.ts';
 import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
 import { HostNetwork } from './network/host-network.ts';
+import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
 import { ShimSpawner } from './runtime/shim-spawner.ts';
 import { ShimTools } from './runtime/shim-tools.ts';
@@ -46,6 +47,7 @@ import { VolumeStore } from './volumes/volume-store.ts';
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */
 export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger: Logger): Promise<NodeAgent> {
+  armFailpoint(config.ATOLL_FAILPOINT);
   const root = config.ATOLL_DATA_ROOT;
   const shim = config.ATOLL_SHIM;
   await mkdir(root, { recursive: true, mode: 0o711 });

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { absolutePath, address, addressList, flag, pairs } from '@atoll/config';
 import { z } from 'zod';
+import { FAILPOINTS } from './processes/failpoint.ts';
 
 /** The agent's environment variables. */
 export const configSchema = z.object({
@@ -27,6 +28,8 @@ export const configSchema = z.object({
   ATOLL_NODE_LABELS: pairs.default({}),
   /** The gateway's machine is this one and no other node exists: bind mounts are the user's own paths. */
   ATOLL_LOCAL: flag.default(false),
+  /** For tests of crashes: where this process is to be killed. */
+  ATOLL_FAILPOINT: z.enum(FAILPOINTS).optional(),
   ATOLL_HOSTNAME: z.string().default(() => hostname()),
   /** Unused layers are removed when unused for so many hours, or earlier when the disk is fuller than the percentage. */
   ATOLL_LAYER_KEEP_HOURS: z.coerce

@@ -1,6 +1,7 @@
 import { conflict, notFound } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
+import { failpoint } from '../processes/failpoint.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import { Container } from './container.ts';
 import type { StoredContainer } from './container-files.ts';
@@ -72,6 +73,7 @@ export class ContainerManager {
     const container = this.#add(record, book);
     book.follow(record.generation);
     book.change({ state: S.CREATING });
+    failpoint('create.1-known');
     container.prepare();
     return container;
   }

@@ -3,6 +3,7 @@ import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { LayerLease } from '../images/layer-store.ts';
 import { nowNs } from '../processes/clock.ts';
+import { failpoint } from '../processes/failpoint.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
@@ -168,7 +169,11 @@ export class ContainerProcess {
       await this.#ensureLaunched();
       const run = this.#run;
       await this.#launcher.publish(record, this.#book.status.ipAddress);
-      await this.#run.connection().start(this.#options.life);
+      failpoint('start.1-published');
+      const started = this.#run.connection().start(this.#options.life);
+      failpoint('start.2-asked');
+      await started;
+      failpoint('start.3-running');
       const state = await Promise.race([run.running, run.client?.closed]);
       this.#book.change({
         state: S.RUNNING,
@@ -181,6 +186,7 @@ export class ContainerProcess {
         restartCount,
         health: '',
       });
+      failpoint('start.4-noted');
     } catch (error) {
       const failure = startFailure(error);
       await this.dismantle().catch((err: unknown) =>
@@ -215,6 +221,7 @@ export class ContainerProcess {
       ...endpointStatus(launched.endpoint),
       volumePaths: { ...launched.volumePaths },
     });
+    failpoint('create.5-noted');
     await this.#hooks.fire(this.#bundle);
   }
 
@@ -259,6 +266,7 @@ export class ContainerProcess {
   async #end(run: ContainerRun, exit: ExitRecord): Promise<void> {
     if (run.over) return;
     run.over = true;
+    failpoint('end.1-seen');
     const { id, ipAddress, startedAtNs, restartCount } = this.#book.status;
     if (run === this.#run) this.#run = new ContainerRun();
     // The supervisor has taken down everything once it hangs up.
@@ -266,6 +274,7 @@ export class ContainerProcess {
     await this.#launcher.settle(id, ipAddress).catch((error: unknown) => {
       this.#options.logger.warn({ err: error }, 'not all of an ended container could be taken down');
     });
+    failpoint('end.2-settled');
     if (!this.active) return run.settle();
     const record = this.#options.record();
     const ended = {
@@ -277,6 +286,7 @@ export class ContainerProcess {
     };
     const delay = this.#options.life.aborted ? undefined : restartDelay(record.spec?.restartPolicy, ended);
     this.#book.change({ state: delay === undefined ? S.EXITED : S.RESTARTING, ...endOf(exit) });
+    failpoint('end.3-noted');
     run.settle();
     if (delay !== undefined) this.#restartAfter(delay, restartCount + 1);
   }

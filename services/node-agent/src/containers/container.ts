@@ -2,6 +2,7 @@ import { asAtollError, conflict, deadlineExceeded } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import { WriteBehind } from '../files/write-behind.ts';
+import { failpoint } from '../processes/failpoint.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
 import { ContainerProcess } from './container-process.ts';
 import type { ContainerRun } from './container-run.ts';
@@ -234,8 +235,10 @@ export class Container {
       if (final) await this.#restByUser();
       else this.#process.rest();
       if (waited) this.book.change({ state: S.EXITED });
+      failpoint('stop.1-kept');
       if (!this.#process.active) return undefined;
       await this.#process.signal(number);
+      failpoint('stop.2-signalled');
       return this.#process.run;
     });
     if (!run) return false;
@@ -281,13 +284,16 @@ export class Container {
   async #delete(volumes: boolean): Promise<void> {
     if (this.book.state === S.REMOVED) return;
     this.book.change({ state: S.REMOVING });
+    failpoint('remove.1-marked');
     try {
       await this.#process.dismantle();
+      failpoint('remove.2-dismantled');
       const { files, volumes: store } = this.#launcher.options;
       const anonymous = (this.#record.spec?.mounts ?? []).filter((mount) => mount.type === 'volume' && mount.anonymous);
       if (volumes) await Promise.all(anonymous.map(({ source }) => store.remove(source)));
       await Promise.all([this.#writes.close(), this.book.close()]);
       await files.remove(this.id);
+      failpoint('remove.3-gone');
     } catch (error) {
       this.book.change({ state: S.DEAD, error: asAtollError(error).message });
       throw error;

@@ -7,6 +7,7 @@ import type { LayerLease, LayerStore } from '../images/layer-store.ts';
 import { endpointFile, readEndpoint } from '../network/endpoint-file.ts';
 import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
 import { networkFiles } from '../network/network-files.ts';
+import { failpoint } from '../processes/failpoint.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import { bundlePath } from '../runtime/bundle.ts';
 import { launchShim } from '../runtime/launch-shim.ts';
@@ -135,6 +136,7 @@ export class Launcher {
     signal: AbortSignal,
   ): Promise<Launched> {
     const { files, mounts, network, host, spawner } = this.options;
+    failpoint('create.2-held');
     if (signal.aborted) throw cancelled(`container ${record.id} is being removed`);
     const directory = files.directory(record.id);
     const identity = {
@@ -164,7 +166,9 @@ export class Launcher {
       files: [files.recordFile(record), ...own.files, endpointFile(endpoint)],
       plan: containerPlan(record, parts, host),
     };
+    failpoint('create.3-planned');
     const { client, warnings } = await launchShim(spawner, launch, onState, signal);
+    failpoint('create.4-prepared');
     return { client, lease, endpoint, volumePaths: resolved.volumePaths, warnings };
   }
 

@@ -4,6 +4,7 @@ import { dataLoss, internal } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
 import { parseDigest } from '@atoll/reference';
+import { failpoint } from '../processes/failpoint.ts';
 import { runTool } from '../processes/run-tool.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import type { BlobReader } from './blob-store.ts';
@@ -141,6 +142,7 @@ export class FsLayerStore implements LayerStore {
       const blob = new Hashed(blobs.read(parseDigest(layer.digest), signal));
       const tar = new Counted(decompressed(blob));
       const diffId = await unpacker.unpack(tar, join(path, 'fs'), signal);
+      failpoint('pull.1-unpacked');
       blob.verify(layer.digest, `the layer blob ${layer.digest}`);
       if (diffId !== layer.diffId) {
         throw dataLoss(
@@ -148,6 +150,7 @@ export class FsLayerStore implements LayerStore {
         );
       }
       await directory.commit(path, layer.diffId, tar.size);
+      failpoint('pull.2-committed');
       await directory.markSynced(layer.diffId);
       logger.debug({ layer: layer.diffId, bytes: tar.size }, 'layer fetched');
     } catch (error) {

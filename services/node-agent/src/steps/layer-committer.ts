@@ -6,6 +6,7 @@ import type { BlobWriter } from '../images/blob-store.ts';
 import { Hashed } from '../images/hashed.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import { through } from '../images/through.ts';
+import { failpoint } from '../processes/failpoint.ts';
 
 const MEDIA_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 /** The least that helps: a step waits for it. */
@@ -32,10 +33,12 @@ export class LayerCommitter {
     const tar = new Hashed(filesystem.diff(upper, Number(sourceDateEpoch), signal));
     const blob = new Hashed(through(tar, createGzip({ level: GZIP_LEVEL })));
     const stored = await blobs.write(blob, signal);
+    failpoint('commit.1-stored');
     blob.verify(stored.digest, 'the layer as the image store has it');
     const layer = { digest: stored.digest, diffId: tar.digest, mediaType: MEDIA_TYPE, size: BigInt(stored.size) };
     // The folder itself is the layer from now on: the next step needs no unpacking here.
     await layers.adopt(upper, layer.diffId, tar.size);
+    failpoint('commit.2-adopted');
     return containerV1.Layer.fromPartial(layer);
   }
 }

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { Channel, type TlsIdentity } from '@atoll/rpc';
 import { type TestPki, testPki } from '@atoll/testing';
+import type { Failpoint } from '../processes/failpoint.ts';
 import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
 import { cgroupFolders, childFolders, shimsOf } from './host-traces.ts';
 import { busyboxLayer } from './test-image.ts';
@@ -125,8 +126,8 @@ export class TestHost {
     return new Channel({ address: `${this.hostIp}:7474`, tls: identity, serverRole: 'node' });
   }
 
-  /** Runs the agent in the namespace and waits for its session. */
-  async startAgent(): Promise<void> {
+  /** Runs the agent in the namespace and waits for its session. It is killed at the failpoint. */
+  async startAgent(failpoint?: Failpoint): Promise<void> {
     this.scheduler.drop();
     const env = {
       PATH: process.env['PATH'],
@@ -140,6 +141,7 @@ export class TestHost {
       ATOLL_SHIM: buildShim(),
       ATOLL_HOST_IP: this.hostIp,
       ATOLL_LOG_LEVEL: 'debug',
+      ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
     };
     const node = [process.execPath, '--conditions=source', MAIN];
     const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...node], {
@@ -157,6 +159,14 @@ export class TestHost {
     });
     died.catch(() => undefined);
     await Promise.race([this.scheduler.session(), died]);
+  }
+
+  /** Resolves when the agent has been killed at its failpoint. */
+  async crashed(signal: AbortSignal): Promise<void> {
+    const child = this.agent;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit', { signal });
+    this.#channel?.close();
+    this.#channel = undefined;
   }
 
   /** As a crash does it: no chance to tidy up. */

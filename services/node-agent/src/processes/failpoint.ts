@@ -1,0 +1,40 @@
+/**
+ * Places where a test can have this process killed, as a power cut or the OOM killer would: nothing of what follows happens. The
+ * numbers are the steps of docs/node-agent.md, "Failpoints".
+ */
+export const FAILPOINTS = [
+  'pull.1-unpacked',
+  'pull.2-committed',
+  'create.1-known',
+  'create.2-held',
+  'create.3-planned',
+  'create.4-prepared',
+  'create.5-noted',
+  'start.1-published',
+  'start.2-asked',
+  'start.3-running',
+  'start.4-noted',
+  'stop.1-kept',
+  'stop.2-signalled',
+  'end.1-seen',
+  'end.2-settled',
+  'end.3-noted',
+  'remove.1-marked',
+  'remove.2-dismantled',
+  'remove.3-gone',
+  'commit.1-stored',
+  'commit.2-adopted',
+] as const;
+
+export type Failpoint = (typeof FAILPOINTS)[number];
+
+let armed: string | undefined;
+
+/** Called once at the start, from the configuration. */
+export function armFailpoint(name: Failpoint | undefined): void {
+  armed = name;
+}
+
+export function failpoint(name: Failpoint): void {
+  if (name === armed) process.kill(process.pid, 'SIGKILL');
+}
