@@ -37,7 +37,8 @@ static int write_lost_exit(int bundle, struct err *err)
 
 	if (faccessat(bundle, "exit", F_OK, 0) == 0)
 		return 0;
-	return write_file_durable(bundle, "exit", text, (size_t)length) < 0 ? err_sys(err, "write bundle", "exit") : 0;
+	CLEANUP_CLOSE int file = write_file_atomic(bundle, "exit", text, (size_t)length);
+	return file < 0 || fdatasync(file) < 0 || fsync(bundle) < 0 ? err_sys(err, "write bundle", "exit") : 0;
 }
 
 static int clean(const char *path, struct err *err)

@@ -119,15 +119,17 @@ int write_file_at(int dir, const char *path, const char *text)
 	return 0;
 }
 
-int write_file_durable(int dir, const char *name, const char *text, size_t length)
+int write_file_atomic(int dir, const char *name, const char *text, size_t length)
 {
 	char temporary[128];
 
 	snprintf(temporary, sizeof(temporary), "%s.tmp", name);
-	CLEANUP_CLOSE int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write_all(fd, text, length) < 0 || fdatasync(fd) < 0)
+	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd >= 0 && (write_all(fd, text, length) < 0 || renameat(dir, temporary, dir, name) < 0)) {
+		close(fd);
 		return -1;
-	return renameat(dir, temporary, dir, name);
+	}
+	return fd;
 }
 
 uint64_t now_realtime_ns(void)

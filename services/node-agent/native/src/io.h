@@ -25,8 +25,8 @@ char *read_file_at(int dir, const char *path, size_t limit, size_t *length);
 /* One write() of a text to an existing file (cgroup, sysctl, proc files). -1 with errno. */
 int write_file_at(int dir, const char *path, const char *text);
 
-/* Writes <name>.tmp, syncs the data, renames it to <name>. */
-int write_file_durable(int dir, const char *name, const char *text, size_t length);
+/* Writes <name>.tmp and renames it to <name>; gives the open file, to be synced, or -1. */
+int write_file_atomic(int dir, const char *name, const char *text, size_t length);
 
 uint64_t now_realtime_ns(void);
 uint64_t now_monotonic_ms(void);

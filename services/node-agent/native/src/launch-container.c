@@ -257,4 +257,5 @@ void launch_container(int connection, const char *bundle)
 	shim_loop(&shim);
 	if (shim.plan.has_network)
 		network_delete(shim.plan.network.host_interface, &err);
+	shim_sync_exit(&shim);
 }

@@ -2,13 +2,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "shim.h"
 
-enum { KILL_MILLISECONDS = 5000, LEAVE_MILLISECONDS = 10000 };
+enum { KILL_MILLISECONDS = 5000, LEAVE_MILLISECONDS = 10000, SYNC_DELAY_NANOSECONDS = 100000000 };
 
 void shim_encode_state(const struct shim *shim, uint8_t *out)
 {
@@ -90,7 +92,7 @@ static void write_exit_file(struct shim *shim)
 			      shim->code, shim->signal, shim->oom ? "true" : "false", (unsigned long long)shim->started_ns,
 			      (unsigned long long)shim->finished_ns);
 
-	write_file_durable(shim->bundle, "exit", text, (size_t)length);
+	shim->exit_file = write_file_atomic(shim->bundle, "exit", text, (size_t)length);
 }
 
 static void take_down(struct shim *shim)
@@ -107,6 +109,20 @@ static void take_down(struct shim *shim)
 	unlinkat(shim->bundle, "shim.pid", 0);
 	close(shim->lock);
 	shim->lock = -1;
+}
+
+void shim_sync_exit(struct shim *shim)
+{
+	struct stat info;
+
+	if (shim->exit_file < 0)
+		return;
+	nanosleep(&(struct timespec){ .tv_nsec = SYNC_DELAY_NANOSECONDS }, NULL);
+	if (fstat(shim->exit_file, &info) == 0 && info.st_nlink > 0) {
+		fdatasync(shim->exit_file);
+		fsync(shim->bundle);
+	}
+	close(shim->exit_file);
 }
 
 void shim_finish(struct shim *shim)

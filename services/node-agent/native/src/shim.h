@@ -26,6 +26,7 @@ struct shim {
 	struct log log;
 	int listener;             /* -1 for an exec */
 	int bundle;               /* folder; -1 for an exec */
+	int exit_file;            /* not yet on disk; -1 */
 	int lock;                 /* shim.pid, locked while the bundle is ours */
 	struct client clients[SHIM_CLIENTS];
 	struct client *launcher;  /* who had it prepared; a container that has not been started ends with its connection */
@@ -73,6 +74,11 @@ void shim_close_stdin(struct shim *shim);
 
 /* After the process's end: leftovers killed, output drained, exit file, announcement, clean-up. */
 void shim_finish(struct shim *shim);
+/*
+ * Brings the exit record to disk, a moment after everybody was told: what is removed by then costs no write. A power cut in between
+ * loses how the run ended, not that it did.
+ */
+void shim_sync_exit(struct shim *shim);
 void shim_exec_result(struct shim *shim);
 
 #endif
