@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 /** Lower layers first; a package may use packages of lower layers and of its own. */
 const LAYERS: readonly { readonly name: string; readonly packages: readonly string[] }[] = [
   { name: 'pure', packages: ['errors', 'reference', 'scheduling', 'reconcile'] },
-  { name: 'contracts', packages: ['oci', 'docker-api', 'proto'] },
+  { name: 'contracts', packages: ['oci', 'dockerfile', 'docker-api', 'proto'] },
   { name: 'adapters', packages: ['rpc', 'bus', 'cache', 'config', 'logging', 'identity'] },
   { name: 'nest', packages: ['nest', 'testing'] },
   { name: 'services', packages: ['gateway', 'scheduler', 'registry', 'image-builder', 'node-agent'] },

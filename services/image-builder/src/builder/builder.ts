@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { Dockerfile, Stage } from '@atoll/dockerfile';
+import { expandWord, parseDockerfile } from '@atoll/dockerfile';
 import { invalidArgument } from '@atoll/errors';
 import { normalizePlatform, parsePlatform, platformString } from '@atoll/oci';
 import type { buildV1 } from '@atoll/proto';
 import { familiarString } from '@atoll/reference';
 import { type ContextLimits, loadContext } from '../context/load-context.ts';
-import { expandWord } from '../dockerfile/expand.ts';
-import type { Dockerfile, Stage } from '../dockerfile/instructions.ts';
-import { parseDockerfile } from '../dockerfile/parser.ts';
 import { Slots } from '../graph/slots.ts';
 import { solve } from '../graph/solver.ts';
 import { planStages, type StageGraph } from '../graph/stage-graph.ts';

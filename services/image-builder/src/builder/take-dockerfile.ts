@@ -1,9 +1,9 @@
+import { cleanPath, DOCKERFILE_LIMITS } from '@atoll/dockerfile';
 import { invalidArgument } from '@atoll/errors';
 import { isDirectory } from '../context/context-node.ts';
 import type { ContextTree } from '../context/context-tree.ts';
-import { cleanPath, DockerIgnore } from '../context/docker-ignore.ts';
+import { DockerIgnore } from '../context/docker-ignore.ts';
 import type { BuildContext } from '../context/load-context.ts';
-import { DOCKERFILE_LIMITS } from '../dockerfile/limits.ts';
 
 const IGNORE_BYTES = 1 << 20;
 

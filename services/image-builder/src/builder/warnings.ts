@@ -1,4 +1,4 @@
-import type { Dockerfile } from '../dockerfile/instructions.ts';
+import type { Dockerfile } from '@atoll/dockerfile';
 
 const SECRET = /(^|_)(PASSWORD|PASSWD|PWD|SECRET|TOKEN|APIKEY|API_KEY|AUTH|CREDENTIALS?|PRIVATE_KEY)(_|$)/i;
 

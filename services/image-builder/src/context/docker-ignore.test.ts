@@ -1,5 +1,6 @@
+import { cleanPath } from '@atoll/dockerfile';
 import { describe, expect, test } from 'vitest';
-import { cleanPath, DockerIgnore } from './docker-ignore.ts';
+import { DockerIgnore } from './docker-ignore.ts';
 
 // biome-ignore format: a table
 const CASES: readonly (readonly [patterns: string, path: string, excluded: boolean])[] = [

@@ -1,3 +1,4 @@
+import { cleanPath } from '@atoll/dockerfile';
 import { invalidArgument } from '@atoll/errors';
 import { type ContextNode, isDirectory } from './context-node.ts';
 import { PathPattern } from './path-pattern.ts';
@@ -80,18 +81,4 @@ export class DockerIgnore {
     const last = matched.lastIndexOf(true);
     return last >= 0 && !this.#rules[last]?.exception;
   }
-}
-
-/** Go's filepath.Clean: no empty parts, no dots, `..` taken back where there is something to take back. */
-export function cleanPath(path: string): string {
-  const rooted = path.startsWith('/');
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part !== '..') parts.push(part);
-    else if (parts.length > 0 && parts.at(-1) !== '..') parts.pop();
-    else if (!rooted) parts.push('..');
-  }
-  const joined = parts.join('/');
-  return rooted ? `/${joined}` : joined || '.';
 }

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
+import { cleanPath } from '@atoll/dockerfile';
 import { invalidArgument, notFound } from '@atoll/errors';
 import { type ContextNode, isDirectory } from './context-node.ts';
 import type { ContextTree } from './context-tree.ts';
-import { cleanPath } from './docker-ignore.ts';
 import { PathPattern } from './path-pattern.ts';
 
 /** One thing a COPY or ADD takes from the context. */

@@ -1,5 +1,5 @@
+import { parseDockerfile } from '@atoll/dockerfile';
 import { describe, expect, test } from 'vitest';
-import { parseDockerfile } from '../dockerfile/parser.ts';
 import { Slots } from './slots.ts';
 import { solve } from './solver.ts';
 import { planStages } from './stage-graph.ts';

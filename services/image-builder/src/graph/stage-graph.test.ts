@@ -1,6 +1,6 @@
+import type { Stage } from '@atoll/dockerfile';
+import { parseDockerfile } from '@atoll/dockerfile';
 import { describe, expect, test } from 'vitest';
-import type { Stage } from '../dockerfile/instructions.ts';
-import { parseDockerfile } from '../dockerfile/parser.ts';
 import { planStages, resolveFrom } from './stage-graph.ts';
 
 const stages = (text: string): readonly Stage[] => parseDockerfile(Buffer.from(text)).stages;

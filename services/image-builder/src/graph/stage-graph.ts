@@ -1,6 +1,6 @@
+import type { Stage } from '@atoll/dockerfile';
+import { parseFailure } from '@atoll/dockerfile';
 import { invalidArgument } from '@atoll/errors';
-import type { Stage } from '../dockerfile/instructions.ts';
-import { parseFailure } from '../dockerfile/parse-failure.ts';
 
 /** What a FROM or a `--from` names. */
 export type StageReference =

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
+import type { RunConfig } from '@atoll/dockerfile';
 import { type ImageConfig, parseImageConfig } from '@atoll/oci';
 import type { imageV1 } from '@atoll/proto';
-import type { RunConfig } from './run-config.ts';
 import type { HistoryEntry, StageState } from './stage-state.ts';
 
 /** The image config of a finished stage, as bytes that depend on nothing but the state. Its digest is the image's id. */

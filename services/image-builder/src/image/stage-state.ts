@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
+import type { RunConfig } from '@atoll/dockerfile';
 import type { containerV1 } from '@atoll/proto';
-import type { RunConfig } from './run-config.ts';
 
 export interface HistoryEntry {
   /** RFC 3339. */

@@ -1,10 +1,9 @@
 import { hash } from 'node:crypto';
+import { envOf, expandWord, withEnv } from '@atoll/dockerfile';
 import { invalidArgument } from '@atoll/errors';
 import { normalizePlatform, parsePlatform, platformString } from '@atoll/oci';
-import { expandWord } from '../dockerfile/expand.ts';
 import type { PlannedStage } from '../graph/stage-graph.ts';
 import { stateOfImage } from '../image/image-document.ts';
-import { envOf, withEnv } from '../image/run-config.ts';
 import { type StageState, scratchState } from '../image/stage-state.ts';
 import type { BuildOutput } from '../progress/build-output.ts';
 import type { BuildSession } from './build-session.ts';

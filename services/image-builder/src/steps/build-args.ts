@@ -1,4 +1,4 @@
-import type { Variables } from '../dockerfile/expand.ts';
+import type { Variables } from '@atoll/dockerfile';
 
 /** Build args that work without an ARG instruction and stay out of history and cache keys (Docker's predefined ones). */
 const PREDEFINED = new Set(

@@ -1,6 +1,6 @@
+import type { Dockerfile } from '@atoll/dockerfile';
 import type { buildV1 } from '@atoll/proto';
 import type { BuildContext } from '../context/load-context.ts';
-import type { Dockerfile } from '../dockerfile/instructions.ts';
 import type { StageGraph } from '../graph/stage-graph.ts';
 import type { PlatformFields } from '../image/stage-state.ts';
 import type { BuildArgs } from './build-args.ts';

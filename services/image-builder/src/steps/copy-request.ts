@@ -1,5 +1,5 @@
+import type { CopyInstruction } from '@atoll/dockerfile';
 import { AtollError, invalidArgument } from '@atoll/errors';
-import type { CopyInstruction } from '../dockerfile/instructions.ts';
 import { destinationPath } from './paths.ts';
 
 /** A COPY or ADD with its words expanded and checked. */

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
+import type { CopyInstruction } from '@atoll/dockerfile';
+import { absolutePath } from '@atoll/dockerfile';
 import { invalidArgument } from '@atoll/errors';
 import { buildV1, type containerV1 } from '@atoll/proto';
 import { isDirectory } from '../context/context-node.ts';
 import { isArchive, packSources } from '../context/pack-sources.ts';
 import { selectSources } from '../context/select-sources.ts';
-import type { CopyInstruction } from '../dockerfile/instructions.ts';
 import { resolveFrom } from '../graph/stage-graph.ts';
 import { stateOfImage } from '../image/image-document.ts';
 import type { StageState } from '../image/stage-state.ts';
@@ -12,7 +13,6 @@ import type { BuildOutput } from '../progress/build-output.ts';
 import type { BuildHost } from './build-host.ts';
 import type { BuildSession } from './build-session.ts';
 import { type CopyRequest, copyComment, copyFailure, copyRequest, tooManySources } from './copy-request.ts';
-import { absolutePath } from './paths.ts';
 import { resolveImage } from './resolve-image.ts';
 import type { StageResult } from './stage-result.ts';
 

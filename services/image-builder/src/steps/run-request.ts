@@ -1,7 +1,7 @@
+import type { RunInstruction } from '@atoll/dockerfile';
+import { type RunConfig, shellOf } from '@atoll/dockerfile';
 import { invalidArgument, permissionDenied } from '@atoll/errors';
 import { buildV1 } from '@atoll/proto';
-import type { RunInstruction } from '../dockerfile/instructions.ts';
-import { type RunConfig, shellOf } from '../image/run-config.ts';
 import type { StageState } from '../image/stage-state.ts';
 import type { BuildSession } from './build-session.ts';
 

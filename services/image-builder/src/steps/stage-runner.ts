@@ -1,19 +1,23 @@
+import type { ArgInstruction, Instruction, RunInstruction, WorkdirInstruction } from '@atoll/dockerfile';
+import {
+  absolutePath,
+  applyMetadata,
+  envOf,
+  expandWord,
+  parseTrigger,
+  type RunConfig,
+  shellOf,
+} from '@atoll/dockerfile';
 import { AtollError, invalidArgument } from '@atoll/errors';
 import { buildV1, type containerV1 } from '@atoll/proto';
-import { expandWord } from '../dockerfile/expand.ts';
-import type { ArgInstruction, Instruction, RunInstruction, WorkdirInstruction } from '../dockerfile/instructions.ts';
-import { parseTrigger } from '../dockerfile/parser.ts';
 import type { PlannedStage } from '../graph/stage-graph.ts';
 import { imageDocument } from '../image/image-document.ts';
-import { envOf, type RunConfig, shellOf } from '../image/run-config.ts';
 import { probeKey, type StageState, withStep } from '../image/stage-state.ts';
 import type { StepPrinter } from '../progress/step-printer.ts';
-import { applyMetadata } from './apply-metadata.ts';
 import { baseState, withDefaultPath } from './base-state.ts';
 import type { BuildArgs } from './build-args.ts';
 import { type BuildSession, timestamp } from './build-session.ts';
 import { prepareCopy } from './copy-step.ts';
-import { absolutePath } from './paths.ts';
 import { RunOutput } from './run-output.ts';
 import { runRequest, runWords } from './run-request.ts';
 import { StageHost } from './stage-host.ts';

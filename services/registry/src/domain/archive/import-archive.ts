@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { applyChanges } from '@atoll/dockerfile';
 import { invalidArgument, resourceExhausted } from '@atoll/errors';
 import { layerMediaType, type Platform } from '@atoll/oci';
 import { type Digest, familiarString, type ImageReference, sha256Digest } from '@atoll/reference';
@@ -9,7 +10,6 @@ import { createImage } from '../images/create-image.ts';
 import type { ImageEvents } from '../images/image-events.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { ImageView } from '../images/image-view.ts';
-import { applyChanges } from './config-changes.ts';
 import { decompressed, detect } from './decompress.ts';
 
 export interface ImportOptions {
@@ -36,7 +36,7 @@ export async function importArchive(
   request: ImportRequest,
   options: ImportOptions,
 ): Promise<ImageView> {
-  const run = applyChanges(request.changes);
+  const run = applyChanges({}, request.changes);
   const { compression, bytes } = await detect(source);
   const upload = await options.blobs.begin('');
   let diffId: Digest;

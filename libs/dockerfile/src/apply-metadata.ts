@@ -1,6 +1,6 @@
 import { invalidArgument } from '@atoll/errors';
-import { expandWords } from '../dockerfile/expand.ts';
-import { goQuoteList } from '../dockerfile/go-quote.ts';
+import { expandWords } from './expand.ts';
+import { goQuoteList } from './go-quote.ts';
 import type {
   CommandInstruction,
   HealthcheckInstruction,
@@ -8,9 +8,9 @@ import type {
   NameValue,
   PairsInstruction,
   TextInstruction,
-} from '../dockerfile/instructions.ts';
-import { type HealthConfig, type RunConfig, shellOf, withEnv } from '../image/run-config.ts';
+} from './instructions.ts';
 import { exposedPorts } from './ports.ts';
+import { type HealthConfig, type RunConfig, shellOf, withEnv } from './run-config.ts';
 import { isSignal } from './signals.ts';
 
 /** Instructions that change the image's config and no file: decided here, nothing runs for them. */
