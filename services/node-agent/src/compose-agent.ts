@@ -119,11 +119,12 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const cgroups = (await detectCgroupMode()) === 'v2' ? new CgroupV2Reader() : new CgroupV1Reader();
   const cgroupPath = (id: string): string => cgroupPathOf(id, host);
   const archive = new ContainerArchive(filesystem);
+  const committer = new LayerCommitter({ filesystem, blobs, layers });
   const emptyLayer = join(root, 'empty');
   await mkdir(emptyLayer, { recursive: true, mode: 0o755 });
   const steps: BuildHost = {
     workspaces: await StepWorkspaces.open(join(root, 'builds'), tools),
-    committer: new LayerCommitter({ filesystem, blobs, layers }),
+    committer,
     layers,
     filesystem,
     tools,
@@ -150,6 +151,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
         cgroupPath,
         archive,
         layers,
+        committer,
       }),
     )
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));

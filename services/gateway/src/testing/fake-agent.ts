@@ -19,6 +19,9 @@ interface Held {
 export class FakeAgent {
   readonly containers = new Map<string, Held>();
   readonly resizes: runtimeV1.Window[] = [];
+  readonly commits: runtimeV1.CommitLayerRequest[] = [];
+  /** The layer of what any container has written. */
+  written: containerV1.Layer | undefined;
   readonly archives = new Map<string, Buffer>();
   /** Attach calls that are open. */
   attachments = 0;
@@ -115,6 +118,11 @@ export class FakeAgent {
       return {};
     },
     listChanges: async () => ({ changes: [{ path: '/tmp/new', kind: 1 }] }),
+    commitLayer: async (request) => {
+      this.#held(request.containerId);
+      this.commits.push(request);
+      return { layer: this.written };
+    },
     getUsage: async () => ({
       layersBytes: 0n,
       containers: [...this.containers.keys()].map((containerId) => ({ containerId, sizeRw: 512n, logBytes: 0n })),

@@ -87,7 +87,7 @@ export class ContainerProcess {
     const target = this.#options.record().spec?.pidMode === 'host' && number === 9 ? 'all' : 'init';
     await this.#run.send(number, target);
     // A frozen process gets a signal only once it thaws.
-    if (this.#book.state === S.PAUSED && this.#policyRests) await this.unpause();
+    if (this.#book.state === S.PAUSED && this.#policyRests) await this.thaw();
   }
 
   async pause(): Promise<void> {
@@ -98,6 +98,13 @@ export class ContainerProcess {
   async unpause(): Promise<void> {
     await this.#run.connection().unpause(AbortSignal.timeout(REQUEST_MS));
     this.#book.change({ state: S.RUNNING });
+  }
+
+  /** Unpauses what may have ended meanwhile, which is as good. */
+  async thaw(): Promise<void> {
+    await this.unpause().catch((error: unknown) => {
+      if (!hasReason(error, 'unavailable')) throw error;
+    });
   }
 
   /** The next end of the process is final, whatever the policy. */

@@ -4,6 +4,7 @@ import { containerV1 } from '@atoll/proto';
 import { WriteBehind } from '../files/write-behind.ts';
 import { failpoint } from '../processes/failpoint.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
+import { CommitFreeze } from './commit-freeze.ts';
 import { ContainerProcess } from './container-process.ts';
 import type { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
@@ -34,6 +35,7 @@ export interface ContainerOptions {
 export class Container {
   readonly id: string;
   readonly book: StatusBook;
+  readonly freeze: CommitFreeze;
   readonly #launcher: Launcher;
   readonly #logger: Logger;
   readonly #process: ContainerProcess;
@@ -56,6 +58,13 @@ export class Container {
       record: () => this.#record,
       enqueue: (task) => this.#enqueue(task),
       life: this.#life.signal,
+    });
+    this.freeze = new CommitFreeze({
+      directory: this.bundle,
+      state: () => this.book.state,
+      pause: () => this.#process.pause(),
+      thaw: () => this.#process.thaw(),
+      inQueue: (task) => this.#queue.run(task),
     });
   }
 
@@ -80,13 +89,14 @@ export class Container {
     return this.#launcher.options.files.upper(this.id);
   }
 
-  get workDirectory(): string {
-    return this.#launcher.options.files.work(this.id);
-  }
-
   /** What the container's own changes lie upon, top first. */
   get lowers(): readonly string[] {
     return [this.#launcher.options.initLayer, ...this.#process.lowers];
+  }
+
+  /** Aborted when the container is being removed: what reads its files reads only a part from then on. */
+  get leaving(): AbortSignal {
+    return this.#life.signal;
   }
 
   /** Aborted when the present process has ended; without a process, aborted already. */
@@ -113,7 +123,7 @@ export class Container {
   }
 
   recover(): Promise<void> {
-    return this.#queue.run(() => this.#process.recover());
+    return this.#queue.run(() => this.#process.recover().then(() => this.freeze.recover()));
   }
 
   /** Takes over a record that is not older; it is written in the background. */
@@ -176,6 +186,7 @@ export class Container {
     return this.#queue.run(async () => {
       if (this.book.state !== S.PAUSED) throw conflict(`container ${this.id} is not paused`);
       await this.#process.unpause();
+      await this.freeze.forget();
     });
   }
 

@@ -11,6 +11,8 @@ export class TestRegistry {
   readonly reads = new Map<string, number>();
   /** Blobs that cannot be read before this resolves. */
   hold: Promise<void> = Promise.resolve();
+  /** Comes before each blob is taken. */
+  beforeWrite: () => Promise<void> = async () => undefined;
   readonly #host: GrpcHost;
 
   constructor(tls: TlsIdentity, listen: string) {
@@ -20,6 +22,7 @@ export class TestRegistry {
       {
         readBlob: (request) => this.#read(request.digest),
         writeBlob: async (requests) => {
+          await this.beforeWrite();
           const pieces: Buffer[] = [];
           for await (const { data } of requests) pieces.push(data);
           const blob = Buffer.concat(pieces);

@@ -11,8 +11,10 @@ import { attachShim } from '../../runtime/attach-shim.ts';
 import type { CgroupReader } from '../../stats/cgroup-reader.ts';
 import { processList } from '../../stats/process-list.ts';
 import type { StatsSampler } from '../../stats/stats-sampler.ts';
+import type { LayerCommitter } from '../../steps/layer-committer.ts';
 import { getArchive, putArchive } from './archive.ts';
 import { attach } from './attach.ts';
+import { commitLayer } from './commit.ts';
 import { startExec } from './exec.ts';
 import { logs } from './logs.ts';
 import { wait } from './wait.ts';
@@ -28,6 +30,7 @@ export interface RuntimeServiceDependencies {
   readonly cgroupPath: (id: string) => string;
   readonly archive: ContainerArchive;
   readonly layers: LayerStore;
+  readonly committer: Pick<LayerCommitter, 'capture'>;
 }
 
 /** Who may call what: the gateway, for users it has let in. */
@@ -47,12 +50,13 @@ export const RUNTIME_SERVICE_ROLES: AllowTable<Service> = {
   getArchive: ['gateway'],
   putArchive: ['gateway'],
   listChanges: ['gateway'],
+  commitLayer: ['gateway'],
   getUsage: ['gateway'],
 };
 
 /** The data plane of this host's containers. */
 export function runtimeService(dependencies: RuntimeServiceDependencies): Handlers<Service> {
-  const { containers, registry, starter, stats, cgroups, cgroupPath, archive, layers } = dependencies;
+  const { containers, registry, starter, stats, cgroups, cgroupPath, archive, layers, committer } = dependencies;
   return {
     attach: (requests, context) => attach(containers, requests, context),
     logs: (request, context) => logs(containers, request, context),
@@ -121,6 +125,7 @@ export function runtimeService(dependencies: RuntimeServiceDependencies): Handle
     listChanges: async ({ containerId }, { signal }) => ({
       changes: [...(await archive.changes(containers.get(containerId), signal))],
     }),
+    commitLayer: (request, context) => commitLayer(containers, committer, request, context),
     getUsage: async () => ({
       layersBytes: BigInt(await layers.usage()),
       containers: await Promise.all(

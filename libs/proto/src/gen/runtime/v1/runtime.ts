@@ -24,7 +24,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { ContainerStatus } from "../../container/v1/container.ts";
+import { ContainerStatus, Layer } from "../../container/v1/container.ts";
 
 export const protobufPackage = "runtime.v1";
 
@@ -371,6 +371,17 @@ export interface Change {
 
 export interface ListChangesResponse {
   changes: Change[];
+}
+
+export interface CommitLayerRequest {
+  containerId: string;
+  /** Freeze the processes, when they run, while their files are read. */
+  pause: boolean;
+}
+
+/** What the container has written, as a layer in the image store. Unset: nothing was written. */
+export interface CommitLayerResponse {
+  layer: Layer | undefined;
 }
 
 export interface GetUsageRequest {
@@ -4500,6 +4511,128 @@ export const ListChangesResponse: MessageFns<ListChangesResponse> = {
   },
 };
 
+function createBaseCommitLayerRequest(): CommitLayerRequest {
+  return { containerId: "", pause: false };
+}
+
+export const CommitLayerRequest: MessageFns<CommitLayerRequest> = {
+  encode(message: CommitLayerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.containerId !== "") {
+      writer.uint32(10).string(message.containerId);
+    }
+    if (message.pause !== false) {
+      writer.uint32(16).bool(message.pause);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommitLayerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommitLayerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.containerId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pause = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CommitLayerRequest>): CommitLayerRequest {
+    return CommitLayerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CommitLayerRequest>): CommitLayerRequest {
+    const message = createBaseCommitLayerRequest();
+    message.containerId = object.containerId ?? "";
+    message.pause = object.pause ?? false;
+    return message;
+  },
+};
+
+function createBaseCommitLayerResponse(): CommitLayerResponse {
+  return { layer: undefined };
+}
+
+export const CommitLayerResponse: MessageFns<CommitLayerResponse> = {
+  encode(message: CommitLayerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.layer !== undefined) {
+      Layer.encode(message.layer, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommitLayerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommitLayerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.layer = Layer.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CommitLayerResponse>): CommitLayerResponse {
+    return CommitLayerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CommitLayerResponse>): CommitLayerResponse {
+    const message = createBaseCommitLayerResponse();
+    message.layer = (object.layer !== undefined && object.layer !== null) ? Layer.fromPartial(object.layer) : undefined;
+    return message;
+  },
+};
+
 function createBaseGetUsageRequest(): GetUsageRequest {
   return {};
 }
@@ -4837,6 +4970,15 @@ export const RuntimeServiceService = {
     responseSerialize: (value: ListChangesResponse): Buffer => Buffer.from(ListChangesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListChangesResponse => ListChangesResponse.decode(value),
   },
+  commitLayer: {
+    path: "/runtime.v1.RuntimeService/CommitLayer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CommitLayerRequest): Buffer => Buffer.from(CommitLayerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CommitLayerRequest => CommitLayerRequest.decode(value),
+    responseSerialize: (value: CommitLayerResponse): Buffer => Buffer.from(CommitLayerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommitLayerResponse => CommitLayerResponse.decode(value),
+  },
   getUsage: {
     path: "/runtime.v1.RuntimeService/GetUsage" as const,
     requestStream: false as const,
@@ -4864,6 +5006,7 @@ export interface RuntimeServiceServer extends UntypedServiceImplementation {
   getArchive: handleServerStreamingCall<GetArchiveRequest, GetArchiveResponse>;
   putArchive: handleClientStreamingCall<PutArchiveRequest, PutArchiveResponse>;
   listChanges: handleUnaryCall<ListChangesRequest, ListChangesResponse>;
+  commitLayer: handleUnaryCall<CommitLayerRequest, CommitLayerResponse>;
   getUsage: handleUnaryCall<GetUsageRequest, GetUsageResponse>;
 }
 
@@ -5025,6 +5168,21 @@ export interface RuntimeServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListChangesResponse) => void,
+  ): ClientUnaryCall;
+  commitLayer(
+    request: CommitLayerRequest,
+    callback: (error: ServiceError | null, response: CommitLayerResponse) => void,
+  ): ClientUnaryCall;
+  commitLayer(
+    request: CommitLayerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommitLayerResponse) => void,
+  ): ClientUnaryCall;
+  commitLayer(
+    request: CommitLayerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommitLayerResponse) => void,
   ): ClientUnaryCall;
   getUsage(
     request: GetUsageRequest,
