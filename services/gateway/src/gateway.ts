@@ -8,6 +8,7 @@ import { BuilderBackend } from './adapters/build-backend.ts';
 import type { ClusterMirrors } from './adapters/cluster-state.ts';
 import { ClusterState } from './adapters/cluster-state.ts';
 import { composeBackends } from './adapters/compose-backends.ts';
+import { type EventSink, EventTeller } from './adapters/event-teller.ts';
 import { StoreBackend } from './adapters/image-backend.ts';
 import { LeaderCaller } from './adapters/leader-caller.ts';
 import { PublishedPorts } from './adapters/published-ports.ts';
@@ -21,7 +22,7 @@ import { DockerServer, type DockerServerOptions } from './server/docker-server.t
 export interface GatewayOptions {
   readonly listen: Omit<DockerServerOptions, 'router'>;
   readonly mirrors: ClusterMirrors;
-  readonly events: EventSource;
+  readonly events: EventSource & EventSink;
   readonly channels: Pick<ChannelPool, 'get'>;
   readonly schedulers: readonly [string, ...string[]];
   readonly registry: string;
@@ -64,18 +65,18 @@ export class Gateway {
     ] as const) {
       channels.get(address, role).connect();
     }
-    const store = new StoreBackend(
-      channels
-        .get(options.registry, 'registry')
-        .client(imageV1.ImageServiceService, { carried: ['identifyImage', 'resolveImage'] }),
-      this.#state,
-    );
+    const images = channels
+      .get(options.registry, 'registry')
+      .client(imageV1.ImageServiceService, { carried: ['identifyImage', 'resolveImage'] });
+    const store = new StoreBackend(images, this.#state);
     const backends = composeBackends({
       state: this.#state,
       agents: this.#agents,
       leader: new LeaderCaller(options.schedulers, channels),
       ports: this.#ports,
       store,
+      images,
+      teller: new EventTeller(options.events),
       builder: new BuilderBackend(channels.get(options.builder, 'image-builder').client(buildV1.BuildServiceService)),
       system: new ClusterSystem(store, options.events, options.ca),
     });

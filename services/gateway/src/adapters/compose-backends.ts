@@ -4,8 +4,10 @@ import type { Agents } from './agents.ts';
 import { ArchiveBackend } from './archive-backend.ts';
 import type { BuilderBackend } from './build-backend.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { CommitBackend } from './commit-backend.ts';
+import type { EventTeller } from './event-teller.ts';
 import { AgentExecs } from './exec-backend.ts';
-import type { StoreBackend } from './image-backend.ts';
+import type { ImageClient, StoreBackend } from './image-backend.ts';
 import type { LeaderCaller } from './leader-caller.ts';
 import { LifecycleBackend } from './lifecycle-backend.ts';
 import type { PublishedPorts } from './published-ports.ts';
@@ -19,6 +21,8 @@ export interface BackendParts {
   readonly leader: LeaderCaller;
   readonly ports: PublishedPorts;
   readonly store: StoreBackend;
+  readonly images: ImageClient;
+  readonly teller: EventTeller;
   readonly builder: BuilderBackend;
   readonly system: ClusterSystem;
 }
@@ -50,6 +54,8 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'putArchive']),
     ...bound(store, ['resolveContent']),
+    ...bound(new CommitBackend(agents, parts.images), ['captureLayer', 'storeImage']),
+    ...bound(parts.teller, ['tell']),
   };
   const execs = bound(new AgentExecs(state, agents), [
     'createExec',

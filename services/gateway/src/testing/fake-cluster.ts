@@ -20,6 +20,8 @@ export interface FakeCluster {
   readonly scheduler: FakeScheduler;
   readonly store: FakeStore;
   readonly events: AsyncQueue<eventV1.Event>;
+  /** What the gateway has published. */
+  readonly told: readonly eventV1.Event[];
   readonly mirrors: ReturnType<typeof makeMirrors>;
   stop(): Promise<void>;
 }
@@ -59,13 +61,14 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   const ready = { id: NODE_ID, readiness: nodeV1.NodeReadiness.READY };
   mirrors.nodeStatuses.apply(NODE_ID, nodeV1.NodeStatus.fromPartial(ready), 1n);
   const events = new AsyncQueue<eventV1.Event>(100);
+  const told: eventV1.Event[] = [];
   const identity = await pki.identity('gateway', 'g1');
   const channels = new ChannelPool(identity);
   const socketPath = join(directory, 'docker.sock');
   const gateway = new Gateway({
     listen: { socketPath },
     mirrors,
-    events: { subscribe: () => events },
+    events: { subscribe: () => events, publish: (event) => told.push(event) > 0 },
     channels,
     schedulers: [schedulerAt?.address ?? ''],
     registry: registryAt?.address ?? '',
@@ -80,6 +83,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     scheduler,
     store,
     events,
+    told,
     mirrors,
     stop: async () => {
       await gateway.stop();

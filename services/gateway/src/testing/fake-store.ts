@@ -7,6 +7,7 @@ import type { Handlers } from '@atoll/rpc';
 export class FakeStore {
   readonly images = new Map<string, imageV1.Image>();
   readonly pulled: imageV1.PullImageRequest[] = [];
+  readonly created: imageV1.CreateImageRequest[] = [];
   received = 0;
   /** How often an image was asked for whole. */
   resolved = 0;
@@ -73,7 +74,12 @@ export class FakeStore {
     saveImages: (request) => this.#save(request),
     pruneImages: async () => ({ removed: [], reclaimed: 5n }),
     getImageUsage: async () => ({ blobBytes: 100n, images: [...this.images.values()] }),
-    createImage: async () => ({ image: undefined }),
+    createImage: async (request) => {
+      this.created.push(request);
+      const image = this.add(request.tags[0] ?? `<none>:${this.created.length}`, JSON.parse(request.config.toString()));
+      image.layers = request.layers;
+      return { image };
+    },
   };
 
   readonly builder: Handlers<buildV1.BuildServiceService> = {

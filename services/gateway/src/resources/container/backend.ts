@@ -150,10 +150,40 @@ export interface ContainerImages {
   resolveContent(reference: string, signal: AbortSignal): Promise<ResolvedImage>;
 }
 
+/** An image that is wholly described; its layers are in the store. */
+export interface CommittedImage {
+  /** OCI image config, as JSON. */
+  readonly config: Buffer;
+  /** Base first. */
+  readonly layers: readonly containerV1.Layer[];
+  /** Id of the image the container was made of. */
+  readonly parent: string;
+  /** Name to point to it; empty: none. */
+  readonly tag: string;
+}
+
+export interface ContainerCommits {
+  /**
+   * Stores what the container has written as a layer, which nothing names yet; undefined when nothing was written. With `pause`
+   * its processes, when they run, stand still meanwhile, and no longer: also when it fails.
+   */
+  captureLayer(view: ContainerView, pause: boolean, signal: AbortSignal): Promise<containerV1.Layer | undefined>;
+  /** @returns the id of the image */
+  storeImage(image: CommittedImage, signal: AbortSignal): Promise<string>;
+}
+
+/** Docker events about what clients do with containers, which only the gateway sees. */
+export interface ContainerNews {
+  /** Never waits and never fails. */
+  tell(view: ContainerView, action: string, attributes?: Readonly<Record<string, string>>): void;
+}
+
 export interface ContainerBackend
   extends ContainerLookup,
     ContainerLifecycle,
     ContainerStreams,
     ContainerQuestions,
     ContainerArchive,
-    ContainerImages {}
+    ContainerImages,
+    ContainerCommits,
+    ContainerNews {}

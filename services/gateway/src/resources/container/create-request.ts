@@ -41,7 +41,8 @@ const ENDPOINT = knownFields({
   DNSNames: z.unknown().optional(),
 });
 
-const CONFIG_FIELDS = {
+/** Docker's container config. */
+export const CONFIG_FIELDS = {
   Hostname: text,
   Domainname: text,
   User: text,

@@ -2,6 +2,7 @@ import type { RouteFactories } from '../../routing/route-factories.ts';
 import { exportContainer, getArchive, putArchive, statArchive } from './archive.ts';
 import { attachContainer } from './attach.ts';
 import type { ContainerBackend } from './backend.ts';
+import { commitContainer } from './commit.ts';
 import { createContainer } from './create.ts';
 import {
   killContainer,
@@ -46,4 +47,5 @@ export const CONTAINER_ROUTES = {
   ContainerArchive: getArchive,
   PutContainerArchive: putArchive,
   ContainerPrune: pruneContainers,
+  ImageCommit: commitContainer,
 } as const satisfies RouteFactories<ContainerBackend>;

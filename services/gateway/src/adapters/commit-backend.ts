@@ -1,0 +1,38 @@
+import { internal } from '@atoll/errors';
+import { type containerV1, imageV1 } from '@atoll/proto';
+import type { CommittedImage, ContainerCommits } from '../resources/container/backend.ts';
+import type { ContainerView } from '../resources/container/container-view.ts';
+import type { Agents } from './agents.ts';
+import type { ImageClient } from './image-backend.ts';
+
+/** A layer is as large as the disk allows; it is read, compressed and sent. */
+const CAPTURE_TIMEOUT_MS = 3_600_000;
+const STORE_TIMEOUT_MS = 60_000;
+
+/** Images of containers: the layer by the container's agent, the image by the store. */
+export class CommitBackend implements ContainerCommits {
+  readonly #agents: Agents;
+  readonly #images: ImageClient;
+
+  constructor(agents: Agents, images: ImageClient) {
+    this.#agents = agents;
+    this.#images = images;
+  }
+
+  async captureLayer(view: ContainerView, pause: boolean, signal: AbortSignal): Promise<containerV1.Layer | undefined> {
+    const request = { containerId: view.record.id, pause };
+    return (await this.#agents.of(view).commitLayer(request, { signal, timeoutMs: CAPTURE_TIMEOUT_MS })).layer;
+  }
+
+  async storeImage({ config, layers, parent, tag }: CommittedImage, signal: AbortSignal): Promise<string> {
+    const request = imageV1.CreateImageRequest.fromPartial({
+      config,
+      layers: [...layers],
+      parent,
+      tags: tag === '' ? [] : [tag],
+    });
+    const { image } = await this.#images.createImage(request, { signal, timeoutMs: STORE_TIMEOUT_MS });
+    if (image === undefined) throw internal('the image store answered without an image');
+    return image.id;
+  }
+}
