@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { describe, expect, inject, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { DockerStream, docker, dockerOk, runOn, unique } from './lib/docker.ts';
 
 const [h1 = '', h2 = '', h3 = ''] = inject('hosts');
@@ -81,5 +83,36 @@ describe('docker commit', () => {
     expect([result.code, result.stderr]).toEqual([1, expect.stringContaining(message)]);
     expect(await dockerOk(['images', '-q', name])).toBe('');
     expect(await container.inspect('.State.Status')).toBe('running');
+  });
+});
+
+describe('attach by WebSocket', () => {
+  const open = async (name: string, query: string): Promise<{ socket: WebSocket; text: () => string }> => {
+    const path = `/v1.51/containers/${name}/attach/ws?${query}`;
+    const socket = new WebSocket(`ws+unix://${inject('dockerHost').replace('unix://', '')}:${path}`);
+    const pieces: Buffer[] = [];
+    socket.on('message', (data: Buffer) => pieces.push(data));
+    await once(socket, 'open');
+    return { socket, text: () => Buffer.concat(pieces).toString() };
+  };
+
+  test('a terminal: what was logged, then keys in, characters out, and away by the detach keys', async () => {
+    await using container = await runOn(h2, ['-it'], ['sh', '-c', 'echo before; exec sh']);
+    await expect.poll(() => dockerOk(['logs', container.name])).toContain('before');
+    const { socket, text } = await open(container.name, 'logs=1&stream=1&stdin=1&stdout=1&stderr=1');
+    await expect.poll(text).toContain('before\r\n');
+    socket.send('echo $((40+2))\n');
+    await expect.poll(text).toContain('42\r\n');
+    socket.send(Buffer.from([16, 17]));
+    await once(socket, 'close');
+    expect(await container.inspect('.State.Running')).toBe(true);
+  });
+
+  test('output and errors unframed until the end of the process', async () => {
+    await using container = await runOn(h3, ['-i'], ['sh', '-c', 'read line; echo "got $line"; echo bad >&2']);
+    const { socket, text } = await open(container.name, 'stream=1&stdin=1&stdout=1&stderr=1');
+    socket.send('this\n');
+    const [code] = (await once(socket, 'close')) as [number];
+    expect([code, text().split('\n').sort()]).toEqual([1000, ['', 'bad', 'got this']]);
   });
 });

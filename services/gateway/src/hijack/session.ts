@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { DetachScanner, stdcopyHeader } from '@atoll/docker-api';
 import type { AsyncQueue } from '@atoll/rpc';
 import type { OutputChunk, TerminalInput } from './terminal-io.ts';
 
 export interface SessionOptions {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   /** Where stdin goes; undefined when the client did not ask for stdin. */
   readonly input: AsyncQueue<TerminalInput> | undefined;
   readonly output: AsyncIterable<OutputChunk>;
@@ -16,18 +16,29 @@ export interface SessionOptions {
   readonly cancel: (reason: unknown) => void;
 }
 
+/** How a session was over: the process' output has ended, the client pressed its detach keys, or it went away. */
+export type SessionEnd = 'ended' | 'detached' | 'left';
+
 /**
  * Copies bytes both ways until the process' output ends or the client is gone. The client's half-close is stdin EOF and leaves
  * the output open; a slow client stops the reading of output, a slow process the reading of the socket.
  * Resolves when the connection is finished; never rejects.
  */
-export async function runSession(options: SessionOptions): Promise<void> {
+export async function runSession(options: SessionOptions): Promise<SessionEnd> {
   const { socket, cancel } = options;
-  socket.once('close', () => cancel(new DOMException('the client went away', 'AbortError')));
-  if (socket.destroyed) cancel(new DOMException('the client went away', 'AbortError'));
-  pumpInput(options);
+  let end: SessionEnd | undefined;
+  const leave = (): void => {
+    end ??= 'left';
+    cancel(new DOMException('the client went away', 'AbortError'));
+  };
+  socket.once('close', leave);
+  if (socket.destroyed) leave();
+  pumpInput(options, () => {
+    end ??= 'detached';
+  });
   try {
     await pumpOutput(options);
+    end ??= 'ended';
     socket.end();
   } catch {
     socket.destroy();
@@ -37,9 +48,10 @@ export async function runSession(options: SessionOptions): Promise<void> {
     // What the client still sends goes nowhere; reading it lets its end of the connection be seen.
     socket.resume();
   }
+  return end ?? 'left';
 }
 
-function pumpInput({ socket, input, detachKeys, cancel }: SessionOptions): void {
+function pumpInput({ socket, input, detachKeys, cancel }: SessionOptions, onDetach: () => void): void {
   if (input === undefined) {
     socket.resume();
     return;
@@ -55,6 +67,7 @@ function pumpInput({ socket, input, detachKeys, cancel }: SessionOptions): void 
       );
     }
     if (scanned.detached) {
+      onDetach();
       cancel(new DOMException('detached by keys', 'AbortError'));
       socket.end();
     }
@@ -80,7 +93,7 @@ async function pumpOutput({ socket, output, multiplexed }: SessionOptions): Prom
   }
 }
 
-function drained(socket: Socket): Promise<void> {
+function drained(socket: Duplex): Promise<void> {
   return new Promise((resolve) => {
     const settle = (): void => {
       socket.off('drain', settle);

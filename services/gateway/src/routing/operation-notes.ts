@@ -8,7 +8,8 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ContainerUpdate: 'Limits and restart policy.',
   ContainerExport: 'The root as the node sees it, through the archive of `/`.',
   ContainerLogs: 'Goes on over a restart of the node agent.',
-  ContainerAttachWebsocket: 'Attach over HTTP is built.',
+  ContainerAttachWebsocket:
+    'Messages of at most 4 MiB; an `Origin` must be the host itself, unless on the unix socket.',
   ImageList: 'Without `manifests`.',
   ImageInspect: 'Without `manifests`.',
   ImageCreate: 'Pull, and import of the request body (`fromSrc=-`); import from a URL is not built.',

@@ -72,7 +72,7 @@ export class FakeAgent {
   }
 
   readonly handlers: Handlers<runtimeV1.RuntimeServiceService> = {
-    attach: (requests) => this.#attach(requests),
+    attach: (requests, { signal }) => this.#attach(requests, signal),
     logs: (request) => this.#logs(request),
     wait: (request) => this.#wait(request),
     getStatus: async ({ containerId }) => ({ status: this.#held(containerId).status, logPath: '/log', execIds: [] }),
@@ -129,7 +129,10 @@ export class FakeAgent {
     }),
   };
 
-  async *#attach(requests: AsyncIterable<runtimeV1.AttachRequest>): AsyncGenerator<runtimeV1.AttachResponse> {
+  async *#attach(
+    requests: AsyncIterable<runtimeV1.AttachRequest>,
+    signal: AbortSignal,
+  ): AsyncGenerator<runtimeV1.AttachResponse> {
     const iterator = requests[Symbol.asyncIterator]();
     const first = await iterator.next();
     if (first.done === true || first.value.message?.$case !== 'start') throw conflict('want start');
@@ -140,7 +143,16 @@ export class FakeAgent {
       await this.#until(held, () => held.process !== undefined);
       const process = held.process as FakeProcess;
       feed(iterator, process).catch(() => process.closeInput());
-      for await (const { stream, data } of process.output) yield output(stream, data);
+      // A client that leaves ends its attachment, though nothing more may ever be written.
+      const left = new Promise<undefined>((resolve) =>
+        signal.addEventListener('abort', () => resolve(undefined), { once: true }),
+      );
+      const written = process.output[Symbol.asyncIterator]();
+      for (;;) {
+        const next = await Promise.race([written.next(), left]);
+        if (next === undefined || next.done === true) return;
+        yield output(next.value.stream, next.value.data);
+      }
     } finally {
       this.attachments--;
     }

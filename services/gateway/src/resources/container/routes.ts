@@ -1,6 +1,6 @@
 import type { RouteFactories } from '../../routing/route-factories.ts';
 import { exportContainer, getArchive, putArchive, statArchive } from './archive.ts';
-import { attachContainer } from './attach.ts';
+import { attachContainer, attachWebSocket } from './attach.ts';
 import type { ContainerBackend } from './backend.ts';
 import { commitContainer } from './commit.ts';
 import { createContainer } from './create.ts';
@@ -41,6 +41,7 @@ export const CONTAINER_ROUTES = {
   ContainerPause: pauseContainer,
   ContainerUnpause: unpauseContainer,
   ContainerAttach: attachContainer,
+  ContainerAttachWebsocket: attachWebSocket,
   ContainerWait: waitContainer,
   ContainerDelete: removeContainer,
   ContainerArchiveInfo: statArchive,
