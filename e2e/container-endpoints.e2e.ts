@@ -116,3 +116,38 @@ describe('attach by WebSocket', () => {
     expect([code, text().split('\n').sort()]).toEqual([1000, ['', 'bad', 'got this']]);
   });
 });
+
+describe('health', () => {
+  const CHECK = ['--health-cmd', 'echo probing; test -e /well', '--health-interval', '100ms', '--health-retries', '2'];
+  const filtered = (value: string, name: string): Promise<string> =>
+    dockerOk(['ps', '-f', `health=${value}`, '-f', `name=${name}`, '--format', '{{.Names}}']);
+
+  test('is in ps, its filter and inspect, with the last five probes', async () => {
+    await using container = await runOn(h2, CHECK, ['sleep', '600']);
+    await expect.poll(() => container.inspect('.State.Health.Status'), { timeout: 20_000 }).toBe('unhealthy');
+    expect(await filtered('unhealthy', container.name)).toBe(container.name);
+    expect(await filtered('healthy', container.name)).toBe('');
+    await expect.poll(() => container.inspect<object[]>('.State.Health.Log').then((log) => log.length)).toBe(5);
+    const sick = await container.inspect<Record<string, unknown>>('.State.Health');
+    expect(sick['FailingStreak']).toBeGreaterThanOrEqual(5);
+    expect(sick['Log']).toContainEqual(expect.objectContaining({ ExitCode: 1, Output: 'probing\n' }));
+    await dockerOk(['exec', container.name, 'touch', '/well']);
+    await expect.poll(() => container.inspect('.State.Health.Status'), { timeout: 20_000 }).toBe('healthy');
+    expect(await container.inspect('.State.Health.FailingStreak')).toBe(0);
+    expect(await dockerOk(['ps', '-f', `name=${container.name}`, '--format', '{{.Status}}'])).toContain('(healthy)');
+  });
+});
+
+describe('sizes', () => {
+  test('of list and inspect count what the container wrote, and its image', async () => {
+    await using container = await runOn(h3, [], ['sh', '-c', 'head -c 1000000 /dev/zero >/big; sleep 600']);
+    const size = async (): Promise<number> =>
+      JSON.parse(await dockerOk(['inspect', '-s', '-f', '{{.SizeRw}}', container.name]));
+    await expect.poll(size).toBe(1_000_000);
+    const root = Number(await dockerOk(['inspect', '-s', '-f', '{{.SizeRootFs}}', container.name]));
+    expect(root).toBeGreaterThan(1_000_000);
+    const listed = await dockerOk(['ps', '-s', '-f', `name=${container.name}`, '--format', '{{.Size}}']);
+    expect(listed).toMatch(/^1MB \(virtual /);
+    expect(await dockerOk(['inspect', '-f', '{{.SizeRw}}', container.name])).toBe('<nil>');
+  });
+});

@@ -146,6 +146,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
         containers,
         registry,
         starter,
+        health,
         stats: new StatsSampler(cgroups, cgroupPath),
         cgroups,
         cgroupPath,

@@ -22,7 +22,7 @@ export class QuestionBackend implements ContainerQuestions {
     const how = { signal, timeoutMs: DETAILS_TIMEOUT_MS };
     const answer = await this.#agents.of(view).getStatus({ containerId: view.record.id }, how);
     this.#state.applyStatus(answer.status);
-    return { logPath: answer.logPath, execIds: answer.execIds };
+    return { logPath: answer.logPath, execIds: answer.execIds, health: answer.health };
   }
 
   async top(view: ContainerView, psArgs: string, signal: AbortSignal): Promise<runtimeV1.TopResponse> {

@@ -23,6 +23,7 @@ async function create(config: object): Promise<string> {
 
 const start = (id: string) => ask(cluster.socketPath, 'POST', `/containers/${id}/start`);
 const told = (id: string) => cluster.told.filter((event) => event.actorId === id).map((event) => event.action);
+const PATIENCE = { timeout: 20_000 };
 const ALL = 'stream=1&stdin=1&stdout=1&stderr=1';
 
 interface Opened {
@@ -65,10 +66,10 @@ describe('attach by WebSocket', () => {
     webSocket.send('text ');
     webSocket.send(sent);
     const received = () => Buffer.concat(messages.map(({ data }) => data));
-    await expect.poll(() => received().length).toBe(sent.length + 5);
+    await expect.poll(() => received().length, PATIENCE).toBe(sent.length + 5);
     expect(sha(received())).toBe(sha(Buffer.concat([Buffer.from('text '), sent])));
     webSocket.terminate();
-    await expect.poll(() => cluster.agent.attachments).toBe(0);
+    await expect.poll(() => cluster.agent.attachments, PATIENCE).toBe(0);
   });
 
   test('a slow reader holds the process back', async () => {
@@ -94,8 +95,8 @@ describe('attach by WebSocket', () => {
     await start(id);
     leave(webSocket);
     await closed;
-    await expect.poll(() => cluster.agent.attachments).toBe(0);
-    await expect.poll(() => told(id)).toEqual(['attach', 'detach']);
+    await expect.poll(() => cluster.agent.attachments, PATIENCE).toBe(0);
+    await expect.poll(() => told(id), PATIENCE).toEqual(['attach', 'detach']);
     const { json } = await ask(cluster.socketPath, 'GET', `/containers/${id}/json`);
     expect(json).toMatchObject({ State: { Running: true } });
   });

@@ -20,6 +20,8 @@ export class FakeAgent {
   readonly containers = new Map<string, Held>();
   readonly resizes: runtimeV1.Window[] = [];
   readonly commits: runtimeV1.CommitLayerRequest[] = [];
+  /** What the probes of any container found. */
+  health: runtimeV1.Health | undefined;
   /** The layer of what any container has written. */
   written: containerV1.Layer | undefined;
   readonly archives = new Map<string, Buffer>();
@@ -75,7 +77,12 @@ export class FakeAgent {
     attach: (requests, { signal }) => this.#attach(requests, signal),
     logs: (request) => this.#logs(request),
     wait: (request) => this.#wait(request),
-    getStatus: async ({ containerId }) => ({ status: this.#held(containerId).status, logPath: '/log', execIds: [] }),
+    getStatus: async ({ containerId }) => ({
+      status: this.#held(containerId).status,
+      logPath: '/log',
+      execIds: [],
+      health: this.health,
+    }),
     resize: async ({ containerId, window }) => {
       this.#held(containerId);
       if (window !== undefined) this.resizes.push(window);

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asAtollError } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { containerV1, type eventV1, runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { containerEvent } from '../containers/container-event.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import { type ExecHost, launchExec } from '../execs/launch-exec.ts';
+import { nowNs } from '../processes/clock.ts';
+import { HealthLog, type ProbeResult, probeOutput } from './health-log.ts';
 import { afterProbe, type HealthRules, type HealthState, healthRules, probeDelay } from './health-rules.ts';
 
 export interface HealthMonitorOptions extends ExecHost {
@@ -20,6 +23,7 @@ const SIZE = { rows: 0, cols: 0 };
 export class HealthMonitor {
   readonly #options: HealthMonitorOptions;
   readonly #watched = new Map<string, bigint>();
+  readonly #logs = new Map<string, HealthLog>();
   #forget: (() => void) | undefined;
   readonly #life = new AbortController();
 
@@ -38,8 +42,14 @@ export class HealthMonitor {
     this.#life.abort();
   }
 
+  /** What the probes of a container found; undefined before its first watch. */
+  logOf(containerId: string): HealthLog | undefined {
+    return this.#logs.get(containerId);
+  }
+
   /** One watch for each run: a run is told by the time it began. */
   #see({ id, state, startedAtNs }: containerV1.ContainerStatus): void {
+    if (state === containerV1.ContainerState.REMOVED) this.#logs.delete(id);
     if (state !== containerV1.ContainerState.RUNNING || this.#watched.get(id) === startedAtNs) return;
     const container = this.#options.containers.find(id);
     const rules = healthRules(container?.record.spec?.healthcheck);
@@ -57,13 +67,17 @@ export class HealthMonitor {
     const ran = (): number => Date.now() - Number(startedAtNs / 1_000_000n);
     const known = container.status.health;
     let state: HealthState = { health: known === 'healthy' || known === 'unhealthy' ? known : 'starting', failures: 0 };
+    const log = this.#logs.get(container.id) ?? new HealthLog();
+    this.#logs.set(container.id, log);
+    log.begin();
     await container.noteHealth(state.health);
     while (!signal.aborted) {
       await sleep(probeDelay(rules, state, ran()), undefined, { signal }).catch(() => undefined);
       if (signal.aborted || container.status.state !== containerV1.ContainerState.RUNNING) continue;
-      const succeeded = await this.#probe(container, rules, signal);
+      const result = await this.#probe(container, rules, signal);
       if (signal.aborted) return;
-      const next = afterProbe(rules, state, succeeded, ran());
+      const next = afterProbe(rules, state, result.exitCode === 0, ran());
+      log.add(result, next.failures);
       if (next.health !== state.health) {
         await container.noteHealth(next.health);
         this.#options.onEvent(containerEvent(container, `health_status: ${next.health}`));
@@ -72,9 +86,15 @@ export class HealthMonitor {
     }
   }
 
-  async #probe(container: Container, rules: HealthRules, signal: AbortSignal): Promise<boolean> {
+  async #probe(container: Container, rules: HealthRules, signal: AbortSignal): Promise<ProbeResult> {
     const spec = runtimeV1.ExecSpec.fromPartial({ argv: [...rules.argv], attachStdout: true, attachStderr: true });
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(rules.timeoutMs)]);
+    const late = AbortSignal.timeout(rules.timeoutMs);
+    const deadline = AbortSignal.any([signal, late]);
+    const startNs = nowNs();
+    const output = probeOutput();
+    const end = (exitCode: number, problem = ''): ProbeResult => {
+      return { startNs, endNs: nowNs(), exitCode, output: output.text(problem) };
+    };
     try {
       const exec = { id: randomBytes(32).toString('hex'), spec, console: SIZE };
       const { session, pid } = await launchExec(this.#options, container, exec, deadline);
@@ -84,13 +104,20 @@ export class HealthMonitor {
       };
       deadline.addEventListener('abort', kill, { once: true });
       try {
-        for await (const _ of session.output()) deadline.throwIfAborted();
-        return (await session.exit).code === 0;
+        for await (const { data } of session.output()) {
+          deadline.throwIfAborted();
+          output.add(data);
+        }
+        deadline.throwIfAborted();
+        return end((await session.exit).code);
       } finally {
         deadline.removeEventListener('abort', kill);
       }
-    } catch {
-      return false;
+    } catch (error) {
+      return end(
+        -1,
+        late.aborted ? `Health check exceeded timeout (${rules.timeoutMs} ms)` : asAtollError(error).message,
+      );
     }
   }
 }

@@ -1,6 +1,7 @@
 import { containerV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestHost } from '../testing/test-host.ts';
+import { HealthLog, probeOutput } from './health-log.ts';
 import { afterProbe, type HealthState, healthRules, probeDelay } from './health-rules.ts';
 
 const SECOND = 1_000_000_000n;
@@ -50,6 +51,33 @@ describe('rules', () => {
   });
 });
 
+describe('the log', () => {
+  const result = (exitCode: number) => ({ startNs: 1n, endNs: 2n, exitCode, output: '' });
+
+  test('keeps the last five probes, oldest first, and the failures that count', () => {
+    const log = new HealthLog();
+    for (const code of [0, 1, 2, 3, 4, 5, 6]) log.add(result(code), code);
+    expect(log.toWire().log.map(({ exitCode }) => exitCode)).toEqual([2, 3, 4, 5, 6]);
+    expect(log.toWire().failingStreak).toBe(6);
+    log.begin();
+    expect([log.toWire().failingStreak, log.toWire().log.length]).toEqual([0, 5]);
+  });
+
+  test.each<[string, readonly string[], string, string]>([
+    ['nothing', [], '', ''],
+    ['pieces', ['a', 'b\n'], '', 'ab\n'],
+    ['just as much as fits', ['x'.repeat(4096)], '', 'x'.repeat(4096)],
+    ['more than fits', ['x'.repeat(4000), 'y'.repeat(200)], '', `${'x'.repeat(4000)}${'y'.repeat(96)}...`],
+    ['more after it was full', ['x'.repeat(4096), 'y'], '', `${'x'.repeat(4096)}...`],
+    ['a problem alone', [], 'too late', 'too late'],
+    ['a problem and what was written', ['half'], 'too late', 'too late: half'],
+  ])('output: %s', (_name, pieces, problem, want) => {
+    const output = probeOutput();
+    for (const piece of pieces) output.add(Buffer.from(piece));
+    expect(output.text(problem)).toBe(want);
+  });
+});
+
 describe('a container with a check', { timeout: 120_000 }, () => {
   let host: TestHost;
   beforeAll(async () => {
@@ -72,6 +100,11 @@ describe('a container with a check', { timeout: 120_000 }, () => {
     const told = (): readonly string[] => host.scheduler.events.filter((event) => event.startsWith('health_status'));
     while (told().length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(told()).toEqual(['health_status: healthy', 'health_status: unhealthy']);
+    const { health } = await host.runtime.getStatus({ containerId: record.id });
+    expect(health?.failingStreak).toBeGreaterThanOrEqual(2);
+    expect(health?.log.length).toBeLessThanOrEqual(5);
+    expect(health?.log.at(-1)?.exitCode).toBe(1);
+    expect(health?.log.every(({ startNs, endNs }) => endNs >= startNs)).toBe(true);
     await host.remove(record);
   });
 
@@ -81,6 +114,20 @@ describe('a container with a check', { timeout: 120_000 }, () => {
     await host.ensure(record);
     await host.start(record);
     await host.scheduler.status(({ id, health }) => id === record.id && health === 'unhealthy');
+    const { health } = await host.runtime.getStatus({ containerId: record.id });
+    expect(health?.log[0]).toMatchObject({ exitCode: -1, output: 'Health check exceeded timeout (200 ms)' });
+    await host.remove(record);
+  });
+
+  test.each([
+    ['what it wrote', ['CMD-SHELL', 'echo out; echo err >&2; exit 3'], 3, /^out\nerr\n$/],
+    ['why it cannot be run', ['CMD', '/no/such'], -1, /no such file/i],
+  ])('its log has %s', async (_name, probe, exitCode, output) => {
+    const record = host.record(['sleep', '1000'], { healthcheck: { test: probe, interval: SECOND / 10n } });
+    await host.ensure(record);
+    await host.start(record);
+    const first = async () => (await host.runtime.getStatus({ containerId: record.id })).health?.log[0];
+    await expect.poll(first).toMatchObject({ exitCode, output: expect.stringMatching(output) });
     await host.remove(record);
   });
 });

@@ -117,6 +117,8 @@ export interface ContainerStreams {
 export interface ContainerDetails {
   readonly logPath: string;
   readonly execIds: readonly string[];
+  /** Undefined before the first probe. */
+  readonly health: runtimeV1.Health | undefined;
 }
 
 export interface ContainerQuestions {

@@ -1,5 +1,5 @@
 import { formatRfc3339Nano, humanDuration } from '@atoll/docker-api';
-import { containerV1 } from '@atoll/proto';
+import { containerV1, type runtimeV1 } from '@atoll/proto';
 import type { ContainerView } from './container-view.ts';
 
 export type DockerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
@@ -67,7 +67,7 @@ function healthText(health: string): string {
 }
 
 /** `State` of inspect. */
-export function stateObject(view: ContainerView): Record<string, unknown> {
+export function stateObject(view: ContainerView, health: runtimeV1.Health | undefined): Record<string, unknown> {
   const status = currentStatus(view);
   const state = dockerState(view);
   return {
@@ -82,8 +82,25 @@ export function stateObject(view: ContainerView): Record<string, unknown> {
     Error: view.record.lostReason || (status?.error ?? ''),
     StartedAt: formatRfc3339Nano(status?.startedAtNs ?? 0n),
     FinishedAt: formatRfc3339Nano(status?.finishedAtNs ?? 0n),
-    ...(view.spec.healthcheck === undefined || view.spec.healthcheck.test[0] === 'NONE'
-      ? {}
-      : { Health: { Status: status?.health || 'starting', FailingStreak: 0, Log: [] } }),
+    ...(hasHealth(view) ? { Health: healthObject(status?.health || 'starting', health) } : {}),
+  };
+}
+
+/** Docker shows health from the first start on. */
+function hasHealth(view: ContainerView): boolean {
+  const kind = view.spec.healthcheck?.test[0] ?? 'NONE';
+  return kind !== 'NONE' && (currentStatus(view)?.startedAtNs ?? 0n) !== 0n;
+}
+
+function healthObject(status: string, health: runtimeV1.Health | undefined): Record<string, unknown> {
+  return {
+    Status: status,
+    FailingStreak: health?.failingStreak ?? 0,
+    Log: (health?.log ?? []).map(({ startNs, endNs, exitCode, output }) => ({
+      Start: formatRfc3339Nano(startNs),
+      End: formatRfc3339Nano(endNs),
+      ExitCode: exitCode,
+      Output: output,
+    })),
   };
 }

@@ -5,7 +5,6 @@ import { dockerState, stateObject, statusText } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { keepAddressesHere, publishedPorts } from './gateway-addresses.ts';
 import { inspectObject } from './inspect-view.ts';
-import { parseListFilters, selectContainers } from './list-filter.ts';
 import { summaryObject } from './list-view.ts';
 import { placeMounts } from './place-mounts.ts';
 
@@ -80,10 +79,38 @@ describe('state and status text', () => {
     expect(statusText(view(parts), NOW_MS)).toBe(text);
   });
   test('a lost host is told in State.Error', () => {
-    expect(stateObject(view({ record: { lostReason: 'host h1 is gone' } }))).toMatchObject({
+    expect(stateObject(view({ record: { lostReason: 'host h1 is gone' } }), undefined)).toMatchObject({
       Error: 'host h1 is gone',
       Dead: true,
     });
+  });
+});
+
+describe('health in inspect', () => {
+  const healthcheck = { test: ['CMD', 'true'] };
+  const running = { state: ContainerState.RUNNING, startedAtNs: NOW, health: 'unhealthy' };
+  const probe = { startNs: NOW, endNs: NOW + SECOND / 2n, exitCode: 1, output: 'no\n' };
+
+  test('has the last probes and the failures in a row', () => {
+    const state = stateObject(view({ spec: { healthcheck }, status: running }), { failingStreak: 4, log: [probe] });
+    expect(state['Health']).toEqual({
+      Status: 'unhealthy',
+      FailingStreak: 4,
+      Log: [{ Start: '2023-11-14T22:13:20Z', End: '2023-11-14T22:13:20.5Z', ExitCode: 1, Output: 'no\n' }],
+    });
+  });
+
+  test('is what the cluster knows when the host does not answer', () => {
+    const state = stateObject(view({ spec: { healthcheck }, status: running }), undefined);
+    expect(state['Health']).toEqual({ Status: 'unhealthy', FailingStreak: 0, Log: [] });
+  });
+
+  test.each<[string, Parts]>([
+    ['no check', { status: running }],
+    ['a check that is switched off', { spec: { healthcheck: { test: ['NONE'] } }, status: running }],
+    ['a container that was never started', { spec: { healthcheck }, status: { state: ContainerState.CREATED } }],
+  ])('is absent for %s', (_name, parts) => {
+    expect(stateObject(view(parts), undefined)).not.toHaveProperty('Health');
   });
 });
 
@@ -143,69 +170,6 @@ test('an address asked for is kept here and not asked of the host', () => {
   ];
   const placed = { ...asked, spec, record: { ...asked.record, ports } };
   expect(publishedPorts(placed).map((port) => port.hostIp)).toEqual(['127.0.0.1', '']);
-});
-
-describe('list filters', () => {
-  const running = view({
-    record: {
-      id: 'b'.repeat(64),
-      createdAtNs: NOW + 1n,
-      ports: [{ containerPort: 80, protocol: 'tcp', hostPort: 8080 }],
-    },
-    spec: {
-      name: 'api',
-      labels: { tier: 'front' },
-      network: { exposedPorts: ['80/tcp'] },
-      mounts: [{ type: 'volume', source: 'data', target: '/d' }],
-    },
-    status: { state: ContainerState.RUNNING },
-  });
-  const exited = view({ status: { state: ContainerState.EXITED, exitCode: 3 } });
-  const lookup: ContainerLookup = {
-    find: (name) => (name === 'api' ? running : exited),
-    list: () => [running, exited],
-    nodeCount: () => 1,
-  };
-  const names = (filters: object, all = false, limit = 0): readonly string[] =>
-    selectContainers(lookup, { all, limit, filters: parseListFilters(JSON.stringify(filters)) }, () => true).map(
-      (found) => found.spec.name,
-    );
-  test.each<[string, object, readonly string[]]>([
-    ['running ones by default', {}, ['api']],
-    ['a state shows stopped ones', { status: ['exited'] }, ['web']],
-    ['an exit code', { exited: ['3'] }, ['web']],
-    ['another exit code', { exited: ['4'] }, []],
-    ['a part of the name', { name: ['ap'] }, ['api']],
-    ['the name with its slash', { name: ['^/api$'] }, ['api']],
-    ['a prefix of the id', { id: ['bbb'] }, ['api']],
-    ['a label', { label: ['tier=front'] }, ['api']],
-    ['the host as a label', { label: ['atoll.node=h1'] }, ['api']],
-    ['another host', { label: ['atoll.node=h2'] }, []],
-    ['a volume', { volume: ['data'] }, ['api']],
-    ['where a volume is', { volume: ['/d'] }, ['api']],
-    ['a network', { network: ['bridge'] }, ['api']],
-    ['a published port', { publish: ['8000-9000'] }, ['api']],
-    ['an exposed port', { expose: ['80/tcp'] }, ['api']],
-    ['before another', { before: ['api'] }, ['web']],
-    ['since another', { since: ['web'] }, ['api']],
-    ['tasks of services', { 'is-task': ['true'] }, []],
-    ['no health check', { health: ['none'] }, ['api']],
-  ])('%s', (_name, filters, want) => {
-    expect(names(filters)).toEqual(want);
-  });
-  test('all and limit', () => {
-    expect(names({}, true)).toEqual(['api', 'web']);
-    expect(names({}, false, 1)).toEqual(['api']);
-  });
-  test.each([
-    ['an unknown filter', { foo: ['x'] }, "invalid filter 'foo'"],
-    ['an unknown state', { status: ['flying'] }, 'status=flying'],
-    ['an exit code that is none', { exited: ['x'] }, 'exited=x'],
-    ['a pattern that may never end', { name: ['(a+)+$'] }, 'repeated groups'],
-    ['a broken pattern', { name: ['['] }, 'name=['],
-  ])('%s is refused', (_name, filters, message) => {
-    expect(() => names(filters, true)).toThrow(message);
-  });
 });
 
 describe('mounts choose a host', () => {

@@ -26,7 +26,7 @@ export function inspectObject(
     Created: formatRfc3339Nano(record.createdAtNs),
     Path: argv[0] ?? '',
     Args: argv.slice(1),
-    State: stateObject(view),
+    State: stateObject(view, details?.health),
     Image: spec.image?.imageId ?? '',
     ResolvConfPath: '',
     HostnamePath: '',

@@ -6,6 +6,7 @@ import type { ContainerManager } from '../../containers/container-manager.ts';
 import { isActive } from '../../containers/container-states.ts';
 import type { ExecRegistry } from '../../execs/exec-registry.ts';
 import type { ExecStarter } from '../../execs/exec-starter.ts';
+import type { HealthMonitor } from '../../health/health-monitor.ts';
 import type { LayerStore } from '../../images/layer-store.ts';
 import { attachShim } from '../../runtime/attach-shim.ts';
 import type { CgroupReader } from '../../stats/cgroup-reader.ts';
@@ -25,6 +26,7 @@ export interface RuntimeServiceDependencies {
   readonly containers: ContainerManager;
   readonly registry: ExecRegistry;
   readonly starter: ExecStarter;
+  readonly health: Pick<HealthMonitor, 'logOf'>;
   readonly stats: StatsSampler;
   readonly cgroups: CgroupReader;
   readonly cgroupPath: (id: string) => string;
@@ -56,7 +58,8 @@ export const RUNTIME_SERVICE_ROLES: AllowTable<Service> = {
 
 /** The data plane of this host's containers. */
 export function runtimeService(dependencies: RuntimeServiceDependencies): Handlers<Service> {
-  const { containers, registry, starter, stats, cgroups, cgroupPath, archive, layers, committer } = dependencies;
+  const { containers, registry, starter, health, stats, cgroups, cgroupPath, archive, layers, committer } =
+    dependencies;
   return {
     attach: (requests, context) => attach(containers, requests, context),
     logs: (request, context) => logs(containers, request, context),
@@ -68,6 +71,7 @@ export function runtimeService(dependencies: RuntimeServiceDependencies): Handle
         status: container.status,
         logPath: container.logDirectory,
         execIds: [...registry.idsOf(containerId)],
+        health: health.logOf(containerId)?.toWire(),
       };
     },
 

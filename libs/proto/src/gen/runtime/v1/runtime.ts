@@ -128,6 +128,24 @@ export interface GetStatusResponse {
   status: ContainerStatus | undefined;
   logPath: string;
   execIds: string[];
+  /** Unset: no probe yet. */
+  health: Health | undefined;
+}
+
+/** What health checks found, since the agent started. */
+export interface Health {
+  failingStreak: number;
+  /** Oldest first, at most 5. */
+  log: HealthProbe[];
+}
+
+export interface HealthProbe {
+  startNs: bigint;
+  endNs: bigint;
+  /** -1: it did not end by itself, or could not be run */
+  exitCode: number;
+  /** the first 4,096 bytes */
+  output: string;
 }
 
 export interface ResizeRequest {
@@ -1332,7 +1350,7 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
 };
 
 function createBaseGetStatusResponse(): GetStatusResponse {
-  return { status: undefined, logPath: "", execIds: [] };
+  return { status: undefined, logPath: "", execIds: [], health: undefined };
 }
 
 export const GetStatusResponse: MessageFns<GetStatusResponse> = {
@@ -1345,6 +1363,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     for (const v of message.execIds) {
       writer.uint32(26).string(v!);
+    }
+    if (message.health !== undefined) {
+      Health.encode(message.health, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1386,6 +1407,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.execIds.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.health = Health.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1408,6 +1437,173 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
       : undefined;
     message.logPath = object.logPath ?? "";
     message.execIds = object.execIds?.map((e) => e) || [];
+    message.health = (object.health !== undefined && object.health !== null)
+      ? Health.fromPartial(object.health)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHealth(): Health {
+  return { failingStreak: 0, log: [] };
+}
+
+export const Health: MessageFns<Health> = {
+  encode(message: Health, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.failingStreak !== 0) {
+      writer.uint32(8).uint32(message.failingStreak);
+    }
+    for (const v of message.log) {
+      HealthProbe.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Health {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.failingStreak = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.log.push(HealthProbe.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Health>): Health {
+    return Health.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Health>): Health {
+    const message = createBaseHealth();
+    message.failingStreak = object.failingStreak ?? 0;
+    message.log = object.log?.map((e) => HealthProbe.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHealthProbe(): HealthProbe {
+  return { startNs: 0n, endNs: 0n, exitCode: 0, output: "" };
+}
+
+export const HealthProbe: MessageFns<HealthProbe> = {
+  encode(message: HealthProbe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.startNs !== 0n) {
+      if (BigInt.asIntN(64, message.startNs) !== message.startNs) {
+        throw new globalThis.Error("value provided for field message.startNs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.startNs);
+    }
+    if (message.endNs !== 0n) {
+      if (BigInt.asIntN(64, message.endNs) !== message.endNs) {
+        throw new globalThis.Error("value provided for field message.endNs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.endNs);
+    }
+    if (message.exitCode !== 0) {
+      writer.uint32(24).int32(message.exitCode);
+    }
+    if (message.output !== "") {
+      writer.uint32(34).string(message.output);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthProbe {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthProbe();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.startNs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.endNs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.exitCode = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.output = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HealthProbe>): HealthProbe {
+    return HealthProbe.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HealthProbe>): HealthProbe {
+    const message = createBaseHealthProbe();
+    message.startNs = (object.startNs !== undefined && object.startNs !== null) ? BigInt(object.startNs) : 0n;
+    message.endNs = (object.endNs !== undefined && object.endNs !== null) ? BigInt(object.endNs) : 0n;
+    message.exitCode = object.exitCode ?? 0;
+    message.output = object.output ?? "";
     return message;
   },
 };
