@@ -1,22 +1,35 @@
-import { booleanFilter, type Filters, matchesLabels, parseFilters, parsePortRange } from '@atoll/docker-api';
+import {
+  booleanFilter,
+  type Filters,
+  formatPort,
+  matchesLabels,
+  parseFilters,
+  parsePortRange,
+} from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import { networkIdOf } from '../network/network-id.ts';
 import type { ContainerLookup } from './backend.ts';
-import { currentStatus, dockerState } from './container-state.ts';
+import { currentStatus, dockerState, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
+import { requestedPorts } from './gateway-addresses.ts';
 import { labelsWithNode } from './inspect-view.ts';
-import { networkName, portSummaries } from './ports-view.ts';
+import { networkName } from './ports-view.ts';
 
 // biome-ignore format: a table
 const ACCEPTED = [
   'id', 'name', 'label', 'status', 'ancestor', 'before', 'since', 'exited', 'volume', 'network', 'health', 'publish',
   'expose', 'is-task', 'isolation',
 ];
-const STATES = new Set(['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead']);
+const VALUES: Readonly<Record<string, RegExp>> = {
+  status: /^(created|running|paused|restarting|removing|exited|dead)$/,
+  exited: /^-?\d{1,9}$/,
+  health: /^(none|starting|healthy|unhealthy)$/,
+  isolation: /^(default|process|hyperv)$/,
+};
 
 export interface ListQuery {
   readonly all: boolean;
-  /** 0: no limit. */
+  /** 0 or less: no limit. */
   readonly limit: number;
   readonly filters: Filters;
 }
@@ -24,19 +37,12 @@ export interface ListQuery {
 /** Filters of GET /containers/json, values checked. @throws invalid-argument */
 export function parseListFilters(text: string): Filters {
   const filters = parseFilters(text, ACCEPTED);
-  for (const state of filters.get('status') ?? []) {
-    if (!STATES.has(state)) throw invalidArgument(`invalid filter 'status=${state}'`);
-  }
-  for (const code of filters.get('exited') ?? []) {
-    if (!/^\d{1,9}$/.test(code)) throw invalidArgument(`invalid filter 'exited=${code}'`);
-  }
-  for (const health of filters.get('health') ?? []) {
-    if (!HEALTH.has(health)) throw invalidArgument(`invalid filter 'health=${health}'`);
+  for (const [name, allowed] of Object.entries(VALUES)) {
+    const wrong = filters.get(name)?.find((value) => !allowed.test(value));
+    if (wrong !== undefined) throw invalidArgument(`invalid filter '${name}=${wrong}'`);
   }
   return filters;
 }
-
-const HEALTH = new Set(['none', 'starting', 'healthy', 'unhealthy']);
 
 /**
  * The containers a list call shows, newest first.
@@ -54,12 +60,12 @@ export function selectContainers(
   if (before !== undefined) tests.push((view) => view.record.createdAtNs < before);
   if (since !== undefined) tests.push((view) => view.record.createdAtNs > since);
   const limit = query.limit > 0 ? query.limit : Number.POSITIVE_INFINITY;
-  // As in docker: a limit, `before`, `since` or a state asked for shows stopped containers too.
-  const all = query.all || query.limit > 0 || ['status', 'exited', 'before', 'since'].some((name) => filters.has(name));
+  // As in docker: a limit or a state asked for shows stopped containers too; `exited`, `before` and `since` do not.
+  const all = query.all || query.limit > 0 || filters.has('status');
   const chosen: ContainerView[] = [];
   for (const view of lookup.list()) {
     if (chosen.length >= limit) break;
-    if (!all && !['running', 'paused', 'restarting'].includes(dockerState(view))) continue;
+    if (!all && !isRunning(view)) continue;
     if (tests.every((test) => test(view))) chosen.push(view);
   }
   return chosen;
@@ -80,12 +86,19 @@ function testsOf(filters: Filters): Test[] {
       tests.push((view) => values.some((value) => matches(view, value)));
     }
   };
-  any('id', (view, id) => view.record.id.startsWith(id));
-  any('name', (view, name) => matchesName(view.spec.name, name));
+  for (const [name, textsOf] of Object.entries(PATTERNS)) {
+    const patterns = (filters.get(name) ?? []).map((value) => patternOf(name, value));
+    if (patterns.length > 0) tests.push((view) => patterns.some((p) => textsOf(view).some((text) => p.test(text))));
+  }
+  for (const [name, portsOf] of Object.entries(PORTS)) {
+    const texts = filters.get(name) ?? [];
+    const wanted = new Set(texts.flatMap((text) => parsePortRange(text, `filters.${name}`).map(formatPort)));
+    if (wanted.size > 0) tests.push((view) => portsOf(view).some((port) => wanted.has(port)));
+  }
   any('status', (view, state) => dockerState(view) === state);
   any('exited', (view, code) => {
-    const status = currentStatus(view);
-    return dockerState(view) === 'exited' && status?.exitCode === Number(code);
+    const { startedAtNs = 0n, exitCode } = currentStatus(view) ?? {};
+    return !isRunning(view) && startedAtNs !== 0n && exitCode === Number(code);
   });
   any('volume', (view, volume) => view.spec.mounts.some((mount) => mount.source === volume || mount.target === volume));
   any('network', (view, network) => {
@@ -93,16 +106,8 @@ function testsOf(filters: Filters): Test[] {
     return name === network || (network.length > 0 && networkIdOf(name).startsWith(network));
   });
   any('health', (view, health) => (currentStatus(view)?.health || 'none') === health);
-  any('publish', (view, text) =>
-    parsePortRange(text, 'filters.publish').some(({ port, protocol }) =>
-      portSummaries(view).some((open) => open.PublicPort === port && open.Type === protocol),
-    ),
-  );
-  any('expose', (view, text) =>
-    parsePortRange(text, 'filters.expose').some(({ port, protocol }) =>
-      (view.spec.network?.exposedPorts ?? []).includes(`${port}/${protocol}`),
-    ),
-  );
+  // The others are of Windows.
+  any('isolation', (_view, isolation) => isolation === 'default');
   const labels = filters.get('label');
   if (labels !== undefined) {
     tests.push((view) => matchesLabels(labels, labelsWithNode(view.spec.labels, view.node?.facts?.hostname)));
@@ -111,18 +116,30 @@ function testsOf(filters: Filters): Test[] {
   return tests;
 }
 
-/**
- * The `name` filter is a pattern that may match anywhere in the name, with or without its slash. Repeated groups are refused:
- * on JavaScript's engine they can take for ever.
- */
-function matchesName(name: string, wanted: string): boolean {
-  if (wanted.length > 128 || /\)[*+?{]/.test(wanted)) {
-    throw invalidArgument(`invalid filter 'name=${wanted}': patterns with repeated groups are not supported`);
+/** Filters that are patterns, which may match anywhere in any of these texts. */
+const PATTERNS: Readonly<Record<string, (view: ContainerView) => readonly string[]>> = {
+  id: ({ record }) => [record.id],
+  name: ({ spec }) => [spec.name, `/${spec.name}`],
+};
+
+/** Ports of the container, as `80/tcp`. */
+const PORTS: Readonly<Record<string, (view: ContainerView) => readonly string[]>> = {
+  publish: (view) => requestedPorts(view).map(({ containerPort, protocol }) => `${containerPort}/${protocol}`),
+  expose: ({ spec }) => spec.network?.exposedPorts ?? [],
+};
+
+const REPEATS = 4;
+
+/** Repeated groups and many repeats are refused: on JavaScript's engine, which tries all ways, they can take for ever. */
+function patternOf(name: string, wanted: string): RegExp {
+  if (wanted.length > 128 || /\)[*+?{]/.test(wanted) || (wanted.match(/[*+?{]/g)?.length ?? 0) > REPEATS) {
+    throw invalidArgument(
+      `invalid filter '${name}=${wanted}': patterns with repeated groups or more than ${REPEATS} repeats are not supported`,
+    );
   }
   try {
-    const pattern = new RegExp(wanted);
-    return pattern.test(name) || pattern.test(`/${name}`);
+    return new RegExp(wanted);
   } catch (cause) {
-    throw invalidArgument(`invalid filter 'name=${wanted}'`, { cause });
+    throw invalidArgument(`invalid filter '${name}=${wanted}'`, { cause });
   }
 }

@@ -49,8 +49,13 @@ export function inspectContainer(backend: Backend): Handler {
   };
 }
 
-function sizesOf(view: ContainerView, sizes: ReadonlyMap<string, number>): { sizeRw: number; sizeRootFs: number } {
-  const sizeRw = sizes.get(view.record.id) ?? 0;
+/** Undefined when the container's host does not say. */
+function sizesOf(
+  view: ContainerView,
+  sizes: ReadonlyMap<string, number>,
+): { readonly sizeRw: number; readonly sizeRootFs: number } | undefined {
+  const sizeRw = sizes.get(view.record.id);
+  if (sizeRw === undefined) return undefined;
   const layers = (view.spec.image?.layers ?? []).reduce((sum, layer) => sum + Number(layer.size), 0);
   return { sizeRw, sizeRootFs: sizeRw + layers };
 }
