@@ -151,3 +151,31 @@ describe('sizes', () => {
     expect(await dockerOk(['inspect', '-f', '{{.SizeRw}}', container.name])).toBe('<nil>');
   });
 });
+
+describe('docker events', () => {
+  test('of all that is done with a container, in order', async () => {
+    const name = unique('e2e');
+    const on = ['-l', `atoll.constraints=node.hostname==${h3}`];
+    await using events = new DockerStream([
+      'events',
+      '-f',
+      'type=container',
+      '-f',
+      'type=network',
+      '--format',
+      '{{.Action}}|{{json .Actor}}',
+    ]);
+    const id = await dockerOk(['create', '--name', name, ...on, 'busybox', 'sleep', '600']);
+    await dockerOk(['start', name]);
+    await dockerOk(['top', name]);
+    await dockerOk(['cp', `${name}:/etc/passwd`, '-']);
+    await dockerOk(['export', '-o', '/dev/null', name]);
+    await dockerOk(['rm', '-f', name]);
+    await events.saw(`destroy|{"ID":"${id}"`);
+    const seen = events.stdout.split('\n').filter((line) => line.includes(id));
+    expect(seen.map((line) => line.split('|')[0])).toEqual([
+      ...['create', 'connect', 'start', 'top', 'archive-path', 'export'],
+      ...['kill', 'die', 'disconnect', 'destroy'],
+    ]);
+  });
+});

@@ -6,6 +6,7 @@ export * from './detach-keys.ts';
 export * from './filters.ts';
 export * from './human-duration.ts';
 export * from './json-message.ts';
+export * from './network-id.ts';
 export * from './operations.ts';
 export * from './port.ts';
 export * from './signal.ts';

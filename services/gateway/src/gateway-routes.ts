@@ -1,7 +1,7 @@
 import { unimplemented } from '@atoll/errors';
 import type { BuildBackend } from './resources/build/backend.ts';
 import { BUILD_ROUTES } from './resources/build/routes.ts';
-import type { ContainerBackend } from './resources/container/backend.ts';
+import type { ContainerBackend, PruneNews } from './resources/container/backend.ts';
 import { CONTAINER_ROUTES } from './resources/container/routes.ts';
 import type { ExecBackend } from './resources/exec/backend.ts';
 import { EXEC_ROUTES } from './resources/exec/routes.ts';
@@ -19,7 +19,7 @@ import { type ExtraRoute, RouteTable } from './routing/route-table.ts';
 export interface Backends {
   readonly containers: ContainerBackend;
   readonly execs: ExecBackend;
-  readonly images: ImageBackend;
+  readonly images: ImageBackend & PruneNews;
   readonly builds: BuildBackend;
   readonly networks: NetworkBackend;
   readonly volumes: VolumeBackend;

@@ -87,17 +87,26 @@ describe('one registry', () => {
     await pushImage(registry.http, 'ev', 'v1', image);
     const images = await registry.images();
     await images.tagImage({ source: 'ev:v1', target: 'ev:v2' });
+    for await (const _ of images.saveImages({ references: ['ev:v2'] }));
+    const { image: made } = await images.resolveImage({ reference: 'ev:v1' });
+    const config = Buffer.from(JSON.stringify({ ...JSON.parse(made?.config.toString() ?? ''), author: 'me' }));
+    const request = { config, layers: made?.layers ?? [], tags: [], parent: made?.id ?? '' };
+    const { image: child } = await images.createImage(request);
+    await images.removeImage({ reference: child?.id ?? '', force: false, noPrune: false, inUse: {}, running: [] });
     await images.removeImage({ reference: 'ev:v2', force: false, noPrune: false, inUse: {}, running: [] });
     await images.removeImage({ reference: 'ev:v1', force: false, noPrune: false, inUse: {}, running: [] });
     const seen: string[] = [];
     const signal = AbortSignal.timeout(20_000);
     for await (const event of events.subscribe({ sinceNs: 0n, signal })) {
       seen.push(`${event.type} ${event.action} ${event.attributes['name']}`);
-      if (event.action === 'delete') break;
+      if (event.action === 'delete' && event.actorId === image.configDigest) break;
     }
     const { configDigest: id } = image;
     expect(seen).toEqual([
       'image tag ev:v2',
+      `image save ${id}`,
+      `image create ${child?.id}`,
+      `image delete ${child?.id}`,
       `image untag ${id}`,
       `image untag ${id}`,
       `image untag ${id}`,

@@ -1,4 +1,5 @@
 import { type Bus, connectBus, NatsEventBus } from '@atoll/bus';
+import { networkIdOf } from '@atoll/docker-api';
 import { eventV1 } from '@atoll/proto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createContainer, startTestCluster, type TestCluster } from './testing/index.ts';
@@ -63,6 +64,32 @@ test("a container's life, with the words, order and attributes of docker", async
   const times = life.map((event) => event.timeNs);
   expect(times).toEqual([...times].sort((a, b) => (a < b ? -1 : 1)));
 });
+
+test.each([
+  ['the bridge by default', {}, 'bridge', 'bridge'],
+  ['none', { mode: 'none' }, 'none', 'null'],
+  ["the host's", { mode: 'host' }, 'host', 'host'],
+])(
+  'a container joins its network before it starts and leaves it when it dies: %s',
+  async (_name, network, name, type) => {
+    const { containers } = cluster.leader;
+    const { id, nodeId } = await createContainer(cluster.leader, { network });
+    await containers.startContainer({ id });
+    await containers.stopContainer({ id, signal: '' });
+    await containers.removeContainer({ id, force: false, volumes: false });
+    const seen: eventV1.Event[] = [];
+    for await (const event of events.subscribe({ sinceNs: 0n, signal: AbortSignal.timeout(10_000) })) {
+      if (event.actorId === id || event.attributes['container'] === id) seen.push(event);
+      if (event.actorId === id && event.action === 'destroy') break;
+    }
+    expect(seen.map(({ action }) => action)).toEqual([
+      ...['create', 'connect', 'start', 'kill', 'die', 'disconnect', 'stop', 'destroy'],
+    ]);
+    const joined = seen.filter((event) => event.type === 'network');
+    expect(new Set(joined.map((event) => event.actorId))).toEqual(new Set([networkIdOf(name)]));
+    for (const event of joined) expect(event).toMatchObject({ nodeId, attributes: { container: id, name, type } });
+  },
+);
 
 test("an agent tells what only it sees, of its own containers, and nothing that is the leader's to tell", async () => {
   const { id } = await createContainer(cluster.leader);

@@ -55,7 +55,7 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'putArchive']),
     ...bound(store, ['resolveContent']),
     ...bound(new CommitBackend(agents, parts.images), ['captureLayer', 'storeImage']),
-    ...bound(parts.teller, ['tell']),
+    ...bound(parts.teller, ['tell', 'tellPrune']),
   };
   const execs = bound(new AgentExecs(state, agents), [
     'createExec',
@@ -66,8 +66,8 @@ export function composeBackends(parts: BackendParts): Backends {
   ]);
   return {
     containers,
-    execs: { ...lookup, ...execs },
-    images: store,
+    execs: { ...lookup, ...execs, ...bound(parts.teller, ['tell']) },
+    images: { ...bound(store, IMAGE_METHODS), ...bound(parts.teller, ['tellPrune']) },
     builds: parts.builder,
     networks: {
       list: lookup.list,
@@ -89,6 +89,21 @@ export function composeBackends(parts: BackendParts): Backends {
     },
   };
 }
+
+const IMAGE_METHODS = [
+  'resolveImage',
+  'listImages',
+  'history',
+  'tagImage',
+  'removeImage',
+  'pruneImages',
+  'containerCounts',
+  'pullImage',
+  'pushImage',
+  'importImage',
+  'loadImages',
+  'saveImages',
+] as const;
 
 /** Some methods of an object as functions of their own. */
 function bound<T extends object, K extends keyof T>(target: T, names: readonly K[]): Pick<T, K> {

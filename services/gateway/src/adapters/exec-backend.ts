@@ -17,7 +17,7 @@ interface KnownExec {
   readonly detachKeys: string;
 }
 
-export class AgentExecs implements Omit<ExecBackend, 'find' | 'list' | 'nodeCount'> {
+export class AgentExecs implements Omit<ExecBackend, 'find' | 'list' | 'nodeCount' | 'tell'> {
   readonly #state: ClusterState;
   readonly #agents: Agents;
   readonly #known = new Map<string, KnownExec>();

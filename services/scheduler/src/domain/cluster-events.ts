@@ -1,4 +1,5 @@
 import type { EventBus } from '@atoll/bus';
+import { networkIdOf, networkNameOf } from '@atoll/docker-api';
 import type { containerV1, eventV1, nodeV1 } from '@atoll/proto';
 
 /** Actions that the scheduler itself tells of; an agent's word on them is not taken. */
@@ -31,6 +32,20 @@ export class ClusterEvents {
         ...extra,
       },
       nodeId: record.nodeId,
+    });
+  }
+
+  /** A container joins or leaves its network. One without network has none to join. */
+  network({ id, spec, nodeId }: containerV1.ContainerRecord, action: 'connect' | 'disconnect'): void {
+    if (spec?.network?.networkDisabled) return;
+    const name = networkNameOf(spec?.network?.mode ?? '');
+    const type = name === 'none' ? 'null' : name;
+    this.#publish({
+      type: 'network',
+      action,
+      actorId: networkIdOf(name),
+      attributes: { container: id, name, type },
+      nodeId,
     });
   }
 

@@ -34,7 +34,9 @@ export class Observations {
     this.#store(status);
     if (previous === undefined && quiet) return true;
     for (const event of eventsBetween(comparable(previous, status), status)) {
+      if (event.action === 'start') this.#events.network(record, 'connect');
       this.#events.container(record, event.action, event.attributes);
+      if (event.action === 'die') this.#events.network(record, 'disconnect');
       if (event.action === 'die' && this.#stopping.delete(record.id)) this.#events.container(record, 'stop');
     }
     return true;

@@ -6,9 +6,9 @@ import { z } from 'zod';
 import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
 import { sendEmpty } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
-import type { ContainerArchive, ContainerLookup } from './backend.ts';
+import type { ContainerArchive, ContainerLookup, ContainerNews } from './backend.ts';
 
-type Backend = ContainerLookup & ContainerArchive;
+type Backend = ContainerLookup & ContainerArchive & ContainerNews;
 
 const PATH_QUERY = z.object({ path: queryText() });
 const STAT_HEADER = 'X-Docker-Container-Path-Stat';
@@ -43,7 +43,9 @@ export function statArchive(backend: Backend): Handler {
 export function getArchive(backend: Backend): Handler {
   return async ({ params, query, response, signal }) => {
     const path = pathOf(query);
-    const { stat, tar } = await backend.getArchive(backend.find(params['id'] ?? ''), path, signal);
+    const view = backend.find(params['id'] ?? '');
+    const { stat, tar } = await backend.getArchive(view, path, signal);
+    backend.tell(view, 'archive-path');
     response.writeHead(200, { 'Content-Type': 'application/x-tar', [STAT_HEADER]: encode(stat) });
     await pipeline(tar, response, { signal });
   };
@@ -59,6 +61,7 @@ export function putArchive(backend: Backend): Handler {
     const view = backend.find(params['id'] ?? '');
     const options = { path, noOverwriteDirNonDir, copyUidGid: copyUIDGID };
     await backend.putArchive(view, options, request as AsyncIterable<Buffer>, signal);
+    backend.tell(view, 'extract-to-dir');
     sendEmpty(response, 200);
   };
 }
@@ -66,8 +69,10 @@ export function putArchive(backend: Backend): Handler {
 /** GET /containers/{id}/export: the whole root as a tar. */
 export function exportContainer(backend: Backend): Handler {
   return async ({ params, response, signal }) => {
-    const { tar } = await backend.getArchive(backend.find(params['id'] ?? ''), '/.', signal);
+    const view = backend.find(params['id'] ?? '');
+    const { tar } = await backend.getArchive(view, '/.', signal);
     response.writeHead(200, { 'Content-Type': 'application/x-tar' });
     await pipeline(tar, response, { signal });
+    backend.tell(view, 'export');
   };
 }

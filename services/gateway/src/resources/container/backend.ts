@@ -180,6 +180,11 @@ export interface ContainerNews {
   tell(view: ContainerView, action: string, attributes?: Readonly<Record<string, string>>): void;
 }
 
+export interface PruneNews {
+  /** `reclaimed` in bytes. */
+  tellPrune(type: 'container' | 'image', reclaimed: number): void;
+}
+
 export interface ContainerBackend
   extends ContainerLookup,
     ContainerLifecycle,
@@ -188,4 +193,5 @@ export interface ContainerBackend
     ContainerArchive,
     ContainerImages,
     ContainerCommits,
-    ContainerNews {}
+    ContainerNews,
+    PruneNews {}

@@ -1,5 +1,4 @@
-import { formatRfc3339Nano } from '@atoll/docker-api';
-import { networkIdOf } from '../network/network-id.ts';
+import { formatRfc3339Nano, networkIdOf } from '@atoll/docker-api';
 import type { ContainerDetails } from './backend.ts';
 import { stateObject } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';

@@ -3,11 +3,11 @@ import {
   type Filters,
   formatPort,
   matchesLabels,
+  networkIdOf,
   parseFilters,
   parsePortRange,
 } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
-import { networkIdOf } from '../network/network-id.ts';
 import type { ContainerLookup } from './backend.ts';
 import { currentStatus, dockerState, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';

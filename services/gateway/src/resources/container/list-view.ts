@@ -1,4 +1,4 @@
-import { networkIdOf } from '../network/network-id.ts';
+import { networkIdOf } from '@atoll/docker-api';
 import { dockerState, statusText } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { labelsWithNode } from './inspect-view.ts';

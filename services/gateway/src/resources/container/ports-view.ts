@@ -1,3 +1,4 @@
+import { networkNameOf } from '@atoll/docker-api';
 import { currentStatus, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { publishedPorts, requestedPorts } from './gateway-addresses.ts';
@@ -53,8 +54,7 @@ export function portBindings(view: ContainerView): PortMap {
 
 /** Docker's name of the network a container is in. */
 export function networkName(view: ContainerView): string {
-  const mode = view.spec.network?.mode ?? '';
-  return mode === '' || mode === 'default' ? 'bridge' : mode;
+  return networkNameOf(view.spec.network?.mode ?? '');
 }
 
 /** The container's end of its network, as in `NetworkSettings.Networks`. */

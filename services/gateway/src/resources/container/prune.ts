@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
-import type { ContainerLifecycle, ContainerLookup, ContainerQuestions } from './backend.ts';
+import type { ContainerLifecycle, ContainerLookup, ContainerQuestions, PruneNews } from './backend.ts';
 import { dockerState } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 
@@ -12,7 +12,9 @@ const QUERY = z.object({ filters: queryText() });
 const STOPPED: readonly string[] = ['created', 'exited', 'dead'];
 
 /** POST /containers/prune: removes what does not run. */
-export function pruneContainers(backend: ContainerLookup & ContainerLifecycle & ContainerQuestions): Handler {
+export function pruneContainers(
+  backend: ContainerLookup & ContainerLifecycle & ContainerQuestions & PruneNews,
+): Handler {
   return async ({ query, response, signal }) => {
     const filters = parseFilters(parseQuery(query, QUERY).filters, ['until', 'label', 'label!']);
     const chosen = backend.list().filter((view) => STOPPED.includes(dockerState(view)) && matches(view, filters));
@@ -28,6 +30,7 @@ export function pruneContainers(backend: ContainerLookup & ContainerLifecycle & 
       }
     }
     const reclaimed = deleted.reduce((sum, id) => sum + (sizes.get(id) ?? 0), 0);
+    backend.tellPrune('container', reclaimed);
     sendJson(response, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed });
   };
 }

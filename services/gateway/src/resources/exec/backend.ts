@@ -1,7 +1,7 @@
 import type { runtimeV1 } from '@atoll/proto';
 import type { AsyncQueue } from '@atoll/rpc';
 import type { AttachedProcess, TerminalInput } from '../../hijack/terminal-io.ts';
-import type { ContainerLookup } from '../container/backend.ts';
+import type { ContainerLookup, ContainerNews } from '../container/backend.ts';
 import type { ContainerView } from '../container/container-view.ts';
 
 export interface ExecStartOptions {
@@ -11,7 +11,7 @@ export interface ExecStartOptions {
 }
 
 /** Processes added to running containers. Their ids are made by the nodes. */
-export interface ExecBackend extends ContainerLookup {
+export interface ExecBackend extends ContainerLookup, ContainerNews {
   /** @returns the id of the exec. @throws conflict when the container does not run */
   createExec(view: ContainerView, spec: runtimeV1.ExecSpec, signal: AbortSignal): Promise<string>;
   /** Resolves when the process runs. @throws not-found for an unknown id, conflict when it was started before */

@@ -23,6 +23,7 @@ const REQUEST = knownFields({
 });
 
 const INPUT_LIMIT = 16;
+const DETACH_TIMEOUT_MS = 5_000;
 
 /** POST /exec/{id}/start */
 export function startExec(backend: ExecBackend): Handler {
@@ -41,7 +42,7 @@ export function startExec(backend: ExecBackend): Handler {
     const life = new AbortController();
     const signal = AbortSignal.any([context.signal, life.signal]);
     const process = await attachOrExplain(backend, id, options, input, signal);
-    await runSession({
+    const end = await runSession({
       socket: hijack(context, streamContentType(context.version, tty)),
       input,
       output: process.output,
@@ -49,7 +50,18 @@ export function startExec(backend: ExecBackend): Handler {
       detachKeys: tty ? parseDetachKeys(process.detachKeys ?? '') : undefined,
       cancel: (reason) => life.abort(reason),
     });
+    if (end === 'detached') await tellDetached(backend, id);
   };
+}
+
+/** Of a container that has gone meanwhile there is nothing to tell. */
+async function tellDetached(backend: ExecBackend, id: string): Promise<void> {
+  try {
+    const { containerId } = await backend.inspectExec(id, AbortSignal.timeout(DETACH_TIMEOUT_MS));
+    backend.tell(backend.find(containerId), 'exec_detach', { execID: id });
+  } catch (error) {
+    if (!hasReason(error, 'not-found', 'unavailable', 'deadline-exceeded')) throw error;
+  }
 }
 
 /**

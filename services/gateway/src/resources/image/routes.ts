@@ -1,4 +1,5 @@
 import type { RouteFactories } from '../../routing/route-factories.ts';
+import type { PruneNews } from '../container/backend.ts';
 import type { ImageBackend } from './backend.ts';
 import { imageHistory, inspectImage, listImages, pruneImages, removeImage, tagImage } from './store.ts';
 import { createImage, loadImages, pushImage, saveImage, saveImages } from './transfers.ts';
@@ -15,4 +16,4 @@ export const IMAGE_ROUTES = {
   ImageLoad: loadImages,
   ImageGet: saveImage,
   ImageGetAll: saveImages,
-} as const satisfies RouteFactories<ImageBackend>;
+} as const satisfies RouteFactories<ImageBackend & PruneNews>;

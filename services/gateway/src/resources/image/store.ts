@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
 import { sendEmpty, sendJson } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
+import type { PruneNews } from '../container/backend.ts';
 import { checkPlatform } from '../container/platform.ts';
 import type { ImageStore } from './backend.ts';
 import { historyObject, imageObject, imageSummary, removedObject } from './image-view.ts';
@@ -105,10 +106,11 @@ export function removeImage(backend: ImageStore): Handler {
 const PRUNE_QUERY = z.object({ filters: queryText() });
 
 /** POST /images/prune */
-export function pruneImages(backend: ImageStore): Handler {
+export function pruneImages(backend: ImageStore & PruneNews): Handler {
   return async ({ query, response, signal }) => {
     const filters = parseFilters(parseQuery(query, PRUNE_QUERY).filters, ['dangling', 'until', 'label', 'label!']);
     const { removed, reclaimed } = await backend.pruneImages(filters, signal);
+    backend.tellPrune('image', reclaimed);
     sendJson(response, 200, {
       ImagesDeleted: removed.length === 0 ? null : removed.map(removedObject),
       SpaceReclaimed: reclaimed,

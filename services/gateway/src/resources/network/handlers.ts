@@ -1,4 +1,4 @@
-import { booleanFilter, formatRfc3339Nano, matchesLabels, parseFilters } from '@atoll/docker-api';
+import { booleanFilter, formatRfc3339Nano, matchesLabels, networkIdOf, parseFilters } from '@atoll/docker-api';
 import { notFound } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
@@ -7,7 +7,6 @@ import type { Handler } from '../../routing/request-context.ts';
 import { currentStatus, isRunning } from '../container/container-state.ts';
 import { networkName } from '../container/ports-view.ts';
 import type { NetworkBackend } from './backend.ts';
-import { networkIdOf } from './network-id.ts';
 
 /** The networks every cluster has; others cannot be made yet. Name and driver. */
 const BUILT_IN = [

@@ -35,7 +35,9 @@ export function systemEvents(backend: SystemBackend): Handler {
 }
 
 function eventObject(event: eventV1.Event): Record<string, unknown> {
-  const { type, action, actorId, attributes, timeNs } = event;
+  const { type, action, attributes, timeNs } = event;
+  // A prune has no actor in docker; on the way here it needs one.
+  const actorId = action === 'prune' ? '' : event.actorId;
   return {
     // The three fields of events before 1.22, which old clients still read.
     ...(type === 'container' || type === 'image'

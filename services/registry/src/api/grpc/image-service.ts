@@ -144,6 +144,7 @@ export function imageHandlers(options: ImageServiceOptions): Handlers<imageV1.Im
       }));
       const parent: Digest | undefined = request.parent === '' ? undefined : parseDigest(request.parent);
       const image = await createImage(images, blobs, { config: request.config, layers, parent });
+      options.events.publish({ action: 'create', actor: image.id, attributes: { name: image.id } });
       await tagAll(images, image, tags);
       return { image: toImage(image, images.references(image.id)) };
     },

@@ -9,6 +9,7 @@ import {
 } from '@atoll/reference';
 import { type Pack, pack } from 'tar-stream';
 import type { BlobStore } from '../blobs/blob-store.ts';
+import type { ImageEvents } from '../images/image-events.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { ImageView } from '../images/image-view.ts';
 import { resolveImage } from '../images/resolve-image.ts';
@@ -20,6 +21,7 @@ export interface SaveOptions {
   readonly blobs: BlobStore;
   readonly documents: Documents;
   readonly names: Names;
+  readonly events: ImageEvents;
 }
 
 interface Saved {
@@ -40,7 +42,10 @@ export async function saveArchive(
   for (const text of references) await select(text, saved, options);
   const archive = pack();
   write(archive, [...saved.values()], options).then(
-    () => archive.finalize(),
+    () => {
+      archive.finalize();
+      for (const id of saved.keys()) options.events.publish({ action: 'save', actor: id, attributes: { name: id } });
+    },
     (error: Error) => archive.destroy(error),
   );
   return archive as unknown as AsyncIterable<Uint8Array>;

@@ -1,6 +1,6 @@
 /** What happened to an image, in Docker's words (`docker events`, type image). */
 export interface ImageEvent {
-  readonly action: 'pull' | 'push' | 'tag' | 'untag' | 'delete' | 'import' | 'load';
+  readonly action: 'create' | 'pull' | 'push' | 'tag' | 'untag' | 'delete' | 'import' | 'load' | 'save';
   /** Image id, or the reference for pull and push. */
   readonly actor: string;
   readonly attributes: Readonly<Record<string, string>>;
