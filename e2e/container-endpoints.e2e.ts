@@ -169,7 +169,7 @@ describe('docker events', () => {
     await dockerOk(['start', name]);
     await dockerOk(['top', name]);
     await dockerOk(['cp', `${name}:/etc/passwd`, '-']);
-    await dockerOk(['export', '-o', '/dev/null', name]);
+    await dockerOk(['export', name]);
     await dockerOk(['rm', '-f', name]);
     await events.saw(`destroy|{"ID":"${id}"`);
     const seen = events.stdout.split('\n').filter((line) => line.includes(id));

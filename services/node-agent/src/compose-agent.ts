@@ -82,10 +82,11 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     logger,
   });
   const volumes = new VolumeStore(join(root, 'volumes'));
+  const files = await ContainerFiles.open(join(root, 'containers'), spawner, logger);
   const launcher = new Launcher({
     spawner,
     tools,
-    files: await ContainerFiles.open(join(root, 'containers'), spawner, logger),
+    files,
     layers,
     network,
     mounts: new MountResolver(volumes, filesystem, root),
@@ -101,7 +102,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     delegate: new AgentDelegate(facts, containers, network, new OrderWorker(tls.id, containers, memory), logger),
     logger,
   });
-  const registry = new ExecRegistry();
+  const registry = new ExecRegistry((id) => files.directory(id));
   const starter = new ExecStarter({
     spawner,
     containers,
@@ -156,5 +157,16 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       }),
     )
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
-  return new NodeAgent({ containers, network, layers, memory, host: grpc, session, health, spawner, logger });
+  return new NodeAgent({
+    containers,
+    network,
+    layers,
+    memory,
+    host: grpc,
+    session,
+    health,
+    spawner,
+    execs: registry,
+    logger,
+  });
 }

@@ -1,6 +1,8 @@
 import type { Logger } from '@atoll/logging';
+import { containerV1 } from '@atoll/proto';
 import type { GrpcHost } from '@atoll/rpc';
 import type { ContainerManager } from '../containers/container-manager.ts';
+import type { ExecRegistry } from '../execs/exec-registry.ts';
 import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import type { HostNetwork } from '../network/host-network.ts';
@@ -17,6 +19,7 @@ export interface NodeAgentOptions {
   readonly session: Session;
   readonly health: HealthMonitor;
   readonly spawner: ShimSpawner;
+  readonly execs: ExecRegistry;
   readonly logger: Logger;
 }
 
@@ -34,14 +37,18 @@ export class NodeAgent {
   }
 
   async start(): Promise<{ readonly address: string }> {
-    const { containers, network, memory, layers, host, session, health, logger } = this.#options;
+    const { containers, network, memory, layers, host, session, health, execs, logger } = this.#options;
     if (memory.containerSubnet !== '') network.configure(memory.containerSubnet);
     await containers.recover();
     if (network.configured) {
       // What was published before is published again, also when somebody has flushed the kernel's tables meanwhile.
       await network.ready().catch((error: unknown) => logger.error({ err: error }, 'the network is not in order'));
     }
+    await Promise.all(containers.list().map(({ id }) => execs.recover(id)));
     containers.listen((status) => session.report(status));
+    containers.listen(({ id, state }) => {
+      if (state === containerV1.ContainerState.REMOVED) execs.forgetContainer(id);
+    });
     const { address } = await host.start();
     logger.info({ address, containers: containers.list().length }, 'serving');
     this.#collector = setInterval(() => {
@@ -54,13 +61,14 @@ export class NodeAgent {
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, host, health, spawner } = this.#options;
+    const { containers, network, host, health, spawner, execs } = this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
     health.stop();
     await this.#running;
     await host.stop();
     network.stop();
+    await execs.close();
     await containers.detach();
     await spawner.close();
   }

@@ -3,9 +3,9 @@ import { containerV1, type eventV1, type runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { containerEvent } from '../containers/container-event.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
-import { startExitCode, startFailure } from '../containers/start-failure.ts';
 import type { TerminalSize } from '../runtime/plan.ts';
 import type { ProcessSession } from '../runtime/process-session.ts';
+import { execExitCode, execFailure } from './exec-failure.ts';
 import type { Exec, ExecRegistry } from './exec-registry.ts';
 import { type ExecHost, launchExec } from './launch-exec.ts';
 
@@ -44,9 +44,7 @@ export class ExecStarter {
     exec.state = 'starting';
     try {
       const { session, pid } = await launchExec(this.#options, container, { ...exec, console }, signal);
-      exec.state = 'running';
-      exec.session = session;
-      exec.pid = pid;
+      void registry.started(exec, pid, session);
       this.#event(container, `exec_start: ${exec.spec.argv.join(' ')}`, exec);
       session.exit.then(
         ({ code }) => this.#ended(container, exec, code),
@@ -54,8 +52,8 @@ export class ExecStarter {
       );
       return session;
     } catch (error) {
-      registry.ended(exec, startExitCode(error));
-      throw startFailure(error);
+      registry.ended(exec, execExitCode(error));
+      throw execFailure(error);
     }
   }
 

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deadlineExceeded } from '@atoll/errors';
 import { unlessMissing } from '../files/missing.ts';
+import { startTicksOf } from '../processes/start-ticks.ts';
 import { bundlePath } from '../runtime/bundle.ts';
-import { startTicksOf } from './start-ticks.ts';
 
 const PATIENCE_MS = 10_000;
 const STEP_MS = 5;

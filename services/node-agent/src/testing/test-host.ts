@@ -231,6 +231,11 @@ export class TestHost {
     return text;
   }
 
+  /** What the agent has written down of a container's execs; empty when nothing. */
+  execFile(id: string): Promise<string> {
+    return readFile(join(this.dataRoot, 'containers', id, 'execs'), 'utf8').catch(() => '');
+  }
+
   /** Removes every container, ends the agent, and tells what is left of them that should not be. */
   async dispose(): Promise<void> {
     const leaks: string[] = [];

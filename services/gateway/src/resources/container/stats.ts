@@ -1,3 +1,4 @@
+import { isAtLeast } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag } from '../../routing/query.ts';
@@ -11,8 +12,11 @@ const QUERY = z.object({ stream: queryFlag(true), 'one-shot': queryFlag() });
 
 /** GET /containers/{id}/stats: a sample a second, or one. */
 export function containerStats(backend: ContainerLookup & ContainerStreams): Handler {
-  return async ({ params, query, response, signal }) => {
-    const { stream, 'one-shot': oneShot } = parseQuery(query, QUERY);
+  return async ({ params, query, response, signal, version }) => {
+    const asked = parseQuery(query, QUERY);
+    const { stream } = asked;
+    // Before 1.41 nobody could ask for it.
+    const oneShot = asked['one-shot'] && isAtLeast(version, 41);
     if (stream && oneShot) throw invalidArgument('cannot have stream=true and one-shot=true');
     const view = backend.find(params['id'] ?? '');
     if (!stream && !isRunning(view)) {

@@ -34,6 +34,10 @@ export function createExec(backend: ExecBackend): Handler {
     const view = backend.find(context.params['id'] ?? '');
     if (request.Cmd === undefined || request.Cmd.length === 0) throw invalidArgument('No exec command specified');
     parseDetachKeys(request.DetachKeys ?? '');
+    const cwd = request.WorkingDir ?? '';
+    if (cwd !== '' && !cwd.startsWith('/')) {
+      throw invalidArgument(`the working directory '${cwd}' is invalid, it needs to be an absolute path`);
+    }
     const state = dockerState(view);
     if (state === 'paused') {
       throw conflict(`Container ${view.spec.name} is paused, unpause the container before exec`);
@@ -42,7 +46,7 @@ export function createExec(backend: ExecBackend): Handler {
     const spec = runtimeV1.ExecSpec.fromPartial({
       argv: request.Cmd,
       env: request.Env ?? [],
-      cwd: request.WorkingDir ?? '',
+      cwd,
       user: request.User ?? '',
       tty: request.Tty ?? false,
       privileged: request.Privileged ?? false,

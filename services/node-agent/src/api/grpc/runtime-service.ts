@@ -103,7 +103,7 @@ export function runtimeService(dependencies: RuntimeServiceDependencies): Handle
     },
     startExec: (requests, context) => startExec(registry, starter, requests, context),
     inspectExec: async ({ execId }) => {
-      const { id, containerId, spec, state, pid, exitCode } = registry.get(execId);
+      const { id, containerId, spec, state, pid, exitCode } = await registry.inspect(execId);
       return {
         execId: id,
         containerId,
@@ -115,7 +115,10 @@ export function runtimeService(dependencies: RuntimeServiceDependencies): Handle
       };
     },
     resizeExec: async ({ execId, window }) => {
-      const { session } = registry.get(execId);
+      const { session, state } = registry.get(execId);
+      if (!session && state === 'running') {
+        throw conflict(`exec ${execId} cannot be resized: it has outlived the agent that had its terminal`);
+      }
       if (!session) throw notFound(`exec ${execId} is not running`);
       await session.resize({ rows: window?.height ?? 0, cols: window?.width ?? 0 });
       return {};

@@ -176,7 +176,9 @@ describe('exec', { timeout: 120_000 }, () => {
 
   test('what cannot be run, and where', async () => {
     const record = await running();
-    await expect(exec(record.id, { argv: ['nothing-here'] })).rejects.toThrow('executable file not found in $PATH');
+    await expect(exec(record.id, { argv: ['nothing-here'] })).rejects.toThrow(
+      'OCI runtime exec failed: exec failed: unable to start container process: exec: "nothing-here": executable file not found in $PATH',
+    );
     await host.scheduler.order({ action: nodeV1.Action.STOP, record, timeoutSeconds: 0n });
     await expect(exec(record.id, { argv: ['true'] })).rejects.toThrow(`container ${record.id} is not running`);
     await host.remove(record);
