@@ -1,7 +1,10 @@
 import { once } from 'node:events';
+import Docker from 'dockerode';
 import { describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { DockerStream, docker, dockerOk, runOn, unique } from './lib/docker.ts';
+import { run } from './lib/run.ts';
+import { killAndWait } from './lib/services.ts';
 
 const [h1 = '', h2 = '', h3 = ''] = inject('hosts');
 
@@ -177,5 +180,116 @@ describe('docker events', () => {
       ...['create', 'connect', 'start', 'top', 'archive-path', 'export'],
       ...['kill', 'die', 'disconnect', 'destroy'],
     ]);
+  });
+});
+
+const client = (): Docker => new Docker({ socketPath: inject('dockerHost').replace('unix://', '') });
+
+describe('docker exec', () => {
+  test.each([
+    ['-e', ['-e', 'A=b c'], 'echo "$A"', 'b c'],
+    ['-u', ['-u', 'www'], 'id -u; id -G', '33\n33 44'],
+    ['-w', ['-w', '/etc'], 'pwd', '/etc'],
+    ['--privileged', ['--privileged'], 'grep -c "CapEff:.*1f.*fff" /proc/self/status', '1'],
+  ])('%s', async (_name, options, script, want) => {
+    await using container = await runOn(h2, [], ['sleep', '600']);
+    expect(await dockerOk(['exec', ...options, container.name, 'sh', '-c', script])).toBe(want);
+  });
+
+  test.each([
+    ['a program that is not there', ['nosuch'], 127, 'executable file not found in $PATH'],
+    ['a file that is no program', ['/etc/passwd'], 126, 'permission denied'],
+    ['a user nobody knows', ['-u', 'nobodyknows'], 126, 'unable to find user nobodyknows'],
+    ['a folder that is not absolute', ['-w', 'tmp'], 1, 'it needs to be an absolute path'],
+  ])('%s', async (_name, [first = '', second], code, message) => {
+    await using container = await runOn(h3, [], ['sleep', '600']);
+    const words = second === undefined ? [container.name, first] : [first, second, container.name, 'true'];
+    const result = await docker(['exec', ...words]);
+    expect([result.code, result.stdout + result.stderr]).toEqual([code, expect.stringContaining(message)]);
+  });
+
+  test('the terminal has the size it was made with, or started with', async () => {
+    await using container = await runOn(h2, [], ['sleep', '600']);
+    await using shown = new DockerStream(['exec', '-it', container.name, 'stty', 'size'], { terminal: true });
+    await shown.saw('40 100');
+    const exec = await client()
+      .getContainer(container.name)
+      .exec({
+        Cmd: ['stty', 'size'],
+        Tty: true,
+        AttachStdout: true,
+        ConsoleSize: [12, 34],
+      } as Docker.ExecCreateOptions);
+    const stream = await exec.start({ Tty: true });
+    let text = '';
+    stream.on('data', (data: Buffer) => {
+      text += data.toString();
+    });
+    await once(stream, 'end');
+    expect(text).toBe('12 34\r\n');
+  });
+
+  test('exit codes outlive the agent; what runs goes on, and one that ends unseen says so', async () => {
+    await using container = await runOn(h3, [], ['sleep', '600']);
+    const start = async (script: string): Promise<Docker.Exec> => {
+      const exec = await client()
+        .getContainer(container.name)
+        .exec({ Cmd: ['sh', '-c', script] });
+      await exec.start({ Detach: true });
+      return exec;
+    };
+    const ended = await start('exit 3');
+    const running = await start('until [ -e /go ]; do sleep 0.1; done');
+    await expect.poll(() => ended.inspect()).toMatchObject({ Running: false, ExitCode: 3 });
+    await new Promise((resolve) => setTimeout(resolve, 500)); // it is written down a moment later
+    await killAndWait(h3);
+    expect(await ended.inspect()).toMatchObject({ Running: false, ExitCode: 3 });
+    expect(await running.inspect()).toMatchObject({ Running: true, ExitCode: null });
+    await dockerOk(['exec', container.name, 'touch', '/go']);
+    const told = () => running.inspect().catch((error: { statusCode: number }) => error.statusCode);
+    await expect.poll(told, { timeout: 20_000 }).toBe(500);
+  });
+});
+
+describe('smaller questions', () => {
+  test('top takes arguments of ps', async () => {
+    await using container = await runOn(h2, [], ['sleep', '600']);
+    expect(await dockerOk(['top', container.name, '-o', 'pid,comm'])).toMatch(/^PID +COMMAND\n\d+ +sleep$/);
+    const wrong = await docker(['top', container.name, '-o', 'comm']);
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining("Couldn't find PID field")]);
+  });
+
+  test('logs from and to a time with decimals', async () => {
+    await using container = await runOn(h3, [], ['sh', '-c', 'echo one; sleep 0.2; echo two']);
+    await dockerOk(['wait', container.name]);
+    const lines = (await dockerOk(['logs', '-t', container.name])).split('\n');
+    const second = lines[1]?.split(' ')[0] ?? '';
+    expect(await dockerOk(['logs', '--since', second, container.name])).toBe('two');
+    const before = second.replace(/\d(?=Z$)/, (digit) => String(Math.max(0, Number(digit) - 1)));
+    expect(await dockerOk(['logs', '--until', before, container.name])).toMatch(/^one/);
+  });
+
+  test('an export has the files of a running container, none of its volumes and of the kernel', async () => {
+    await using container = await runOn(h2, ['-v', '/vol'], ['sh', '-c', 'echo x >/vol/in; echo x >/made; sleep 600']);
+    await expect.poll(() => docker(['exec', container.name, 'cat', '/made'])).toMatchObject({ stdout: 'x\n' });
+    const env = { DOCKER_HOST: inject('dockerHost') };
+    const listed = await run('sh', ['-c', `docker export ${container.name} | tar t`], { env });
+    const names = listed.stdout.split('\n');
+    expect(names, listed.stderr).toEqual(expect.arrayContaining(['./made', './vol/', './bin/busybox', './proc/']));
+    expect(names.filter((name) => /^\.\/(vol|proc|sys)\/./.test(name))).toEqual([]);
+  });
+
+  test('stats without a second sample', async () => {
+    await using container = await runOn(h2, [], ['sleep', '600']);
+    const stats = await client().getContainer(container.name).stats({ stream: false, 'one-shot': true });
+    expect(stats).toMatchObject({ preread: '0001-01-01T00:00:00Z', pids_stats: { current: 1 } });
+  });
+
+  test('a new restart policy works at the next end', async () => {
+    await using container = await runOn(h3, [], ['sh', '-c', 'until [ -e /go ]; do sleep 0.1; done; rm /go; exit 1']);
+    await dockerOk(['update', '--restart', 'on-failure:5', container.name]);
+    expect(await container.inspect('.HostConfig.RestartPolicy')).toEqual({ Name: 'on-failure', MaximumRetryCount: 5 });
+    await dockerOk(['exec', container.name, 'touch', '/go']);
+    await expect.poll(() => container.inspect('.RestartCount'), { timeout: 20_000 }).toBe(1);
   });
 });

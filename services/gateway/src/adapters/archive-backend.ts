@@ -21,15 +21,25 @@ export class ArchiveBackend implements ContainerArchive {
     return stat;
   }
 
-  async getArchive(
+  getArchive(
     view: ContainerView,
     path: string,
     signal: AbortSignal,
   ): Promise<{ readonly stat: runtimeV1.PathStat; readonly tar: AsyncIterable<Buffer> }> {
-    const answers = this.#agents
-      .of(view)
-      .getArchive({ containerId: view.record.id, path }, { signal })
-      [Symbol.asyncIterator]();
+    return this.#read(view, { path, withoutMounts: false }, signal);
+  }
+
+  async exportRoot(view: ContainerView, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    return (await this.#read(view, { path: '/.', withoutMounts: true }, signal)).tar;
+  }
+
+  async #read(
+    view: ContainerView,
+    what: { readonly path: string; readonly withoutMounts: boolean },
+    signal: AbortSignal,
+  ): Promise<{ readonly stat: runtimeV1.PathStat; readonly tar: AsyncIterable<Buffer> }> {
+    const request = { containerId: view.record.id, ...what };
+    const answers = this.#agents.of(view).getArchive(request, { signal })[Symbol.asyncIterator]();
     const first = await answers.next();
     if (first.done === true || first.value.message?.$case !== 'stat') throw internal('the node sent no file stat');
     return { stat: first.value.message.value, tar: tarOf(answers) };

@@ -52,7 +52,7 @@ export function composeBackends(parts: BackendParts): Backends {
       'remove',
     ]),
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
-    ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'putArchive']),
+    ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
     ...bound(store, ['resolveContent']),
     ...bound(new CommitBackend(agents, parts.images), ['captureLayer', 'storeImage']),
     ...bound(parts.teller, ['tell', 'tellPrune']),

@@ -20,6 +20,12 @@ export class FakeAgent {
   readonly containers = new Map<string, Held>();
   readonly resizes: runtimeV1.Window[] = [];
   readonly commits: runtimeV1.CommitLayerRequest[] = [];
+  readonly asked = {
+    logs: [] as runtimeV1.LogsRequest[],
+    top: [] as runtimeV1.TopRequest[],
+    stats: [] as runtimeV1.StatsRequest[],
+    execs: [] as (runtimeV1.ExecSpec | undefined)[],
+  };
   /** What the probes of any container found. */
   health: runtimeV1.Health | undefined;
   /** The layer of what any container has written. */
@@ -88,9 +94,13 @@ export class FakeAgent {
       if (window !== undefined) this.resizes.push(window);
       return {};
     },
-    top: async () => ({ titles: ['PID', 'CMD'], processes: [{ fields: ['1', 'sleep'] }] }),
+    top: async (request) => {
+      this.asked.top.push(request);
+      return { titles: ['PID', 'CMD'], processes: [{ fields: ['1', 'sleep'] }] };
+    },
     stats: (request) => this.#stats(request),
     createExec: async ({ containerId, spec }) => {
+      this.asked.execs.push(spec);
       if (this.#held(containerId).process === undefined) throw conflict(`Container ${containerId} is not running`);
       const execId = randomBytes(32).toString('hex');
       this.#execs.set(execId, { containerId, spec: spec ?? runtimeV1.ExecSpec.fromPartial({}) });
@@ -187,6 +197,7 @@ export class FakeAgent {
   }
 
   async *#logs(request: runtimeV1.LogsRequest): AsyncGenerator<runtimeV1.LogsResponse> {
+    this.asked.logs.push(request);
     const held = this.#held(request.containerId);
     let at = request.tail >= 0n ? Math.max(0, (held.process?.log.length ?? 0) - Number(request.tail)) : 0;
     for (;;) {
@@ -216,7 +227,8 @@ export class FakeAgent {
     yield runtimeV1.WaitResponse.fromPartial({ exitCode: held.status.exitCode, status: held.status });
   }
 
-  async *#stats({ stream }: runtimeV1.StatsRequest): AsyncGenerator<runtimeV1.StatsResponse> {
+  async *#stats(request: runtimeV1.StatsRequest): AsyncGenerator<runtimeV1.StatsResponse> {
+    this.asked.stats.push(request);
     for (let count = 0n; ; count++) {
       yield runtimeV1.StatsResponse.fromPartial({
         readNs: now(),
@@ -225,7 +237,7 @@ export class FakeAgent {
         pidsCurrent: 1n,
         networks: { eth0: { rxBytes: 7n } },
       });
-      if (!stream) return;
+      if (!request.stream) return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

@@ -8,6 +8,7 @@ const { DesiredState, ContainerState } = containerV1;
 
 /** A scheduler of one node that writes nothing down: records live here, orders are calls of the fake agent. */
 export class FakeScheduler {
+  readonly updates: containerV1.UpdateContainerRequest[] = [];
   readonly records = new Map<string, containerV1.ContainerRecord>();
   readonly #agent: FakeAgent;
   readonly #nodeId: string;
@@ -23,12 +24,7 @@ export class FakeScheduler {
   readonly handlers: Handlers<containerV1.ContainerServiceService> = {
     createContainer: async ({ id, spec }) => {
       if (spec === undefined) throw conflict('want a spec');
-      const holder = [...this.records.values()].find((record) => record.spec?.name === spec.name);
-      if (holder !== undefined) {
-        throw alreadyExists(
-          `Conflict. The container name "/${spec.name}" is already in use by container "${holder.id}". You have to remove (or rename) that container to be able to reuse that name.`,
-        );
-      }
+      this.#requireFree(spec.name);
       const record = this.#store(
         containerV1.ContainerRecord.fromPartial({
           id,
@@ -81,15 +77,26 @@ export class FakeScheduler {
     unpauseContainer: async ({ id }) => ({ status: this.#agent.containers.get(id)?.status }),
     renameContainer: async ({ id, name }) => {
       const record = this.#record(id);
+      this.#requireFree(name);
       const spec = { ...(record.spec ?? containerV1.ContainerSpec.fromPartial({})), name };
       return { record: this.#store({ ...record, spec }) };
     },
-    updateContainer: async ({ id, resources }) => {
+    updateContainer: async (request) => {
+      this.updates.push(request);
+      const { id, resources } = request;
       const record = this.#record(id);
       const spec = { ...(record.spec ?? containerV1.ContainerSpec.fromPartial({})), resources };
       return { record: this.#store({ ...record, spec }), status: this.#agent.containers.get(id)?.status };
     },
   };
+
+  #requireFree(name: string): void {
+    const holder = [...this.records.values()].find((record) => record.spec?.name === name);
+    if (holder === undefined) return;
+    throw alreadyExists(
+      `Conflict. The container name "/${name}" is already in use by container "${holder.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+    );
+  }
 
   async #removeAtExit(id: string): Promise<void> {
     await this.#agent.containers.get(id)?.process?.exited;

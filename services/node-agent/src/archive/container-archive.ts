@@ -29,6 +29,11 @@ export class ContainerArchive {
     yield* this.#filesystem.read(await rootOf(container), path, signal);
   }
 
+  /** As `read`, but nothing that is mounted in the container: its layers and what it wrote. */
+  async *readOwn(container: Container, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    yield* this.#filesystem.read(ownRoot(container), path, signal);
+  }
+
   /** Throws permission-denied for a container with a read-only root. */
   async write(
     container: Container,
@@ -58,6 +63,15 @@ export class ContainerArchive {
     ]);
     return { sizeRw, logBytes };
   }
+}
+
+/** Throws conflict while the layers are not here yet. */
+function ownRoot({ record, lowers, upperDirectory }: Container): RootSpec {
+  const layers = record.spec?.image?.layers ?? [];
+  if (lowers.length <= layers.length) {
+    throw conflict(`container ${record.id} is still being prepared: its image is not on its host yet; try again`);
+  }
+  return { kind: 'overlay', lowers: [upperDirectory, ...lowers] };
 }
 
 /** Docker's words for a path that is not there, in place of the shim's. */

@@ -66,11 +66,11 @@ export function putArchive(backend: Backend): Handler {
   };
 }
 
-/** GET /containers/{id}/export: the whole root as a tar. */
+/** GET /containers/{id}/export: the whole root as a tar, without volumes and other mounts. */
 export function exportContainer(backend: Backend): Handler {
   return async ({ params, response, signal }) => {
     const view = backend.find(params['id'] ?? '');
-    const { tar } = await backend.getArchive(view, '/.', signal);
+    const tar = await backend.exportRoot(view, signal);
     response.writeHead(200, { 'Content-Type': 'application/x-tar' });
     await pipeline(tar, response, { signal });
     backend.tell(view, 'export');

@@ -136,6 +136,8 @@ export interface ContainerArchive {
     path: string,
     signal: AbortSignal,
   ): Promise<{ readonly stat: runtimeV1.PathStat; readonly tar: AsyncIterable<Buffer> }>;
+  /** The whole root as a tar, without what is mounted in it. */
+  exportRoot(view: ContainerView, signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
   putArchive(
     view: ContainerView,
     options: { readonly path: string; readonly noOverwriteDirNonDir: boolean; readonly copyUidGid: boolean },

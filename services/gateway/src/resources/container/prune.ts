@@ -1,5 +1,5 @@
 import { type Filters, matchesLabels, parseFilters, parseTimestamp } from '@atoll/docker-api';
-import { hasReason } from '@atoll/errors';
+import { hasReason, invalidArgument } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
@@ -17,7 +17,12 @@ export function pruneContainers(
 ): Handler {
   return async ({ query, response, signal }) => {
     const filters = parseFilters(parseQuery(query, QUERY).filters, ['until', 'label', 'label!']);
-    const chosen = backend.list().filter((view) => STOPPED.includes(dockerState(view)) && matches(view, filters));
+    const until = untilOf(filters);
+    const chosen = backend
+      .list()
+      .filter(
+        (view) => STOPPED.includes(dockerState(view)) && view.record.createdAtNs < until && matches(view, filters),
+      );
     const sizes = await backend.sizes(chosen, signal);
     const deleted: string[] = [];
     for (const view of chosen) {
@@ -35,9 +40,14 @@ export function pruneContainers(
   };
 }
 
-function matches({ record, spec }: ContainerView, filters: Filters): boolean {
-  const [until] = filters.get('until') ?? [];
-  if (until !== undefined && record.createdAtNs >= parseTimestamp(until, 'until')) return false;
+/** Nanoseconds since 1970; without the filter later than everything. */
+function untilOf(filters: Filters): bigint {
+  const [until, second] = filters.get('until') ?? [];
+  if (second !== undefined) throw invalidArgument('more than one until filter specified');
+  return until === undefined ? 2n ** 63n : parseTimestamp(until, 'until');
+}
+
+function matches({ spec }: ContainerView, filters: Filters): boolean {
   if (!matchesLabels(filters.get('label'), spec.labels)) return false;
   return (filters.get('label!') ?? []).every((label) => !matchesLabels([label], spec.labels));
 }

@@ -14,7 +14,8 @@ export async function* getArchive(
   const container = containers.get(request.containerId);
   const stat = await archive.stat(container, request.path, context.signal);
   yield { message: { $case: 'stat', value: stat } };
-  for await (const data of archive.read(container, request.path, context.signal)) {
+  const read = request.withoutMounts ? 'readOwn' : 'read';
+  for await (const data of archive[read](container, request.path, context.signal)) {
     yield { message: { $case: 'data', value: Buffer.from(data) } };
   }
 }

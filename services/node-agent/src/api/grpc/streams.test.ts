@@ -235,7 +235,11 @@ describe('files', { timeout: 120_000 }, () => {
     const { stat } = await host.runtime.statArchive({ containerId: record.id, path: '/data' });
     expect(stat).toMatchObject({ name: 'data', mode: 2 ** 31 + 0o755 });
     const pieces: Buffer[] = [];
-    for await (const { message } of host.runtime.getArchive({ containerId: record.id, path: '/data' })) {
+    for await (const { message } of host.runtime.getArchive({
+      containerId: record.id,
+      path: '/data',
+      withoutMounts: false,
+    })) {
       if (message?.$case === 'data') pieces.push(message.value);
     }
     expect(Buffer.concat(pieces).toString('latin1')).toContain('data/seed');
@@ -251,6 +255,31 @@ describe('files', { timeout: 120_000 }, () => {
     await expect(host.runtime.statArchive({ containerId: record.id, path: '/none' })).rejects.toThrow(
       `Could not find the file /none in container ${record.id}`,
     );
+    await host.remove(record);
+  });
+});
+
+describe('the root alone', { timeout: 120_000 }, () => {
+  const names = async (containerId: string): Promise<string[]> => {
+    const pieces: Buffer[] = [];
+    const request = { containerId, path: '/.', withoutMounts: true };
+    for await (const { message } of host.runtime.getArchive(request)) {
+      if (message?.$case === 'data') pieces.push(message.value);
+    }
+    const tar = Buffer.concat(pieces);
+    return [...tar.toString('latin1').matchAll(/(\.\/[^\0]*)\0[\s\S]{0,256}?ustar/g)].map((match) => match[1] ?? '');
+  };
+
+  test.each([
+    ['running', 'sleep 1000'],
+    ['ended', 'true'],
+  ])('of a container that is %s: what it wrote and took away, nothing that is mounted', async (_state, rest) => {
+    const record = await running(['sh', '-c', `echo x >/made; rm /data/seed; ${rest}`]);
+    await expect.poll(() => names(record.id)).toContain('./made');
+    await expect.poll(() => names(record.id)).not.toContain('./data/seed');
+    const all = await names(record.id);
+    expect(all).toEqual(expect.arrayContaining(['./bin/busybox', './proc/', './data/']));
+    expect(all.filter((name) => /^\.\/(proc|sys)\/./.test(name))).toEqual([]);
     await host.remove(record);
   });
 });

@@ -348,6 +348,8 @@ export interface StatArchiveResponse {
 export interface GetArchiveRequest {
   containerId: string;
   path: string;
+  /** Only the container's own root: places where something is mounted are empty (docker export). */
+  withoutMounts: boolean;
 }
 
 export interface GetArchiveResponse {
@@ -4168,7 +4170,7 @@ export const StatArchiveResponse: MessageFns<StatArchiveResponse> = {
 };
 
 function createBaseGetArchiveRequest(): GetArchiveRequest {
-  return { containerId: "", path: "" };
+  return { containerId: "", path: "", withoutMounts: false };
 }
 
 export const GetArchiveRequest: MessageFns<GetArchiveRequest> = {
@@ -4178,6 +4180,9 @@ export const GetArchiveRequest: MessageFns<GetArchiveRequest> = {
     }
     if (message.path !== "") {
       writer.uint32(18).string(message.path);
+    }
+    if (message.withoutMounts !== false) {
+      writer.uint32(24).bool(message.withoutMounts);
     }
     return writer;
   },
@@ -4211,6 +4216,14 @@ export const GetArchiveRequest: MessageFns<GetArchiveRequest> = {
             message.path = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.withoutMounts = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4230,6 +4243,7 @@ export const GetArchiveRequest: MessageFns<GetArchiveRequest> = {
     const message = createBaseGetArchiveRequest();
     message.containerId = object.containerId ?? "";
     message.path = object.path ?? "";
+    message.withoutMounts = object.withoutMounts ?? false;
     return message;
   },
 };
