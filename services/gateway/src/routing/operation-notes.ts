@@ -11,6 +11,10 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ContainerLogs: 'Goes on over a restart of the node agent.',
   ContainerAttachWebsocket:
     'Messages of at most 4 MiB; an `Origin` must be the host itself, unless on the unix socket.',
+  ExecInspect:
+    'After a restart of the node agent: exit codes of the newest 128 execs of a container; one that ended unseen answers 500.',
+  ImageCommit:
+    'Of the container config an image keeps what OCI has a place for; the label `atoll.constraints` stays behind.',
   ImageList: 'Without `manifests`.',
   ImageInspect: 'Without `manifests`.',
   ImageCreate: 'Pull, and import of the request body (`fromSrc=-`); import from a URL is not built.',
