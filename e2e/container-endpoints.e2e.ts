@@ -275,8 +275,8 @@ describe('smaller questions', () => {
     const env = { DOCKER_HOST: inject('dockerHost') };
     const listed = await run('sh', ['-c', `docker export ${container.name} | tar t`], { env });
     const names = listed.stdout.split('\n');
-    expect(names, listed.stderr).toEqual(expect.arrayContaining(['./made', './vol/', './bin/busybox', './proc/']));
-    expect(names.filter((name) => /^\.\/(vol|proc|sys)\/./.test(name))).toEqual([]);
+    expect(names, listed.stderr).toEqual(expect.arrayContaining(['made', 'vol/', 'bin/busybox', 'proc/']));
+    expect(names.filter((name) => /^(vol|proc|sys)\/./.test(name))).toEqual([]);
   });
 
   test('stats without a second sample', async () => {

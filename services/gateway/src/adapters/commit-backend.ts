@@ -3,6 +3,7 @@ import { type containerV1, imageV1 } from '@atoll/proto';
 import type { CommittedImage, ContainerCommits } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
 import type { Agents } from './agents.ts';
+import type { ClusterState } from './cluster-state.ts';
 import type { ImageClient } from './image-backend.ts';
 
 /** A layer is as large as the disk allows; it is read, compressed and sent. */
@@ -11,17 +12,22 @@ const STORE_TIMEOUT_MS = 60_000;
 
 /** Images of containers: the layer by the container's agent, the image by the store. */
 export class CommitBackend implements ContainerCommits {
+  readonly #state: ClusterState;
   readonly #agents: Agents;
   readonly #images: ImageClient;
 
-  constructor(agents: Agents, images: ImageClient) {
+  constructor(state: ClusterState, agents: Agents, images: ImageClient) {
+    this.#state = state;
     this.#agents = agents;
     this.#images = images;
   }
 
   async captureLayer(view: ContainerView, pause: boolean, signal: AbortSignal): Promise<containerV1.Layer | undefined> {
     const request = { containerId: view.record.id, pause };
-    return (await this.#agents.of(view).commitLayer(request, { signal, timeoutMs: CAPTURE_TIMEOUT_MS })).layer;
+    const answer = await this.#agents.of(view).commitLayer(request, { signal, timeoutMs: CAPTURE_TIMEOUT_MS });
+    // Who reads next must not find it paused still.
+    this.#state.applyStatus(answer.status);
+    return answer.layer;
   }
 
   async storeImage({ config, layers, parent, tag }: CommittedImage, signal: AbortSignal): Promise<string> {

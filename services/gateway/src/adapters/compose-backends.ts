@@ -54,7 +54,7 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
     ...bound(store, ['resolveContent']),
-    ...bound(new CommitBackend(agents, parts.images), ['captureLayer', 'storeImage']),
+    ...bound(new CommitBackend(state, agents, parts.images), ['captureLayer', 'storeImage']),
     ...bound(parts.teller, ['tell', 'tellPrune']),
   };
   const execs = bound(new AgentExecs(state, agents), [

@@ -7,7 +7,6 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ContainerList:
     '`ancestor` compares layers; patterns of the `id` and `name` filters may repeat at most four times, and no groups. A host that does not say sizes is left without.',
   ContainerUpdate: 'Limits and restart policy.',
-  ContainerExport: 'Members are named from `./`.',
   ContainerLogs: 'Goes on over a restart of the node agent.',
   ContainerAttachWebsocket:
     'Messages of at most 4 MiB; an `Origin` must be the host itself, unless on the unix socket.',

@@ -136,9 +136,9 @@ export class FakeAgent {
     },
     listChanges: async () => ({ changes: [{ path: '/tmp/new', kind: 1 }] }),
     commitLayer: async (request) => {
-      this.#held(request.containerId);
+      const held = this.#held(request.containerId);
       this.commits.push(request);
-      return { layer: this.written };
+      return { layer: this.written, status: held.status };
     },
     getUsage: async () => ({
       layersBytes: 0n,

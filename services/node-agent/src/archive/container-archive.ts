@@ -5,6 +5,7 @@ import { firstProcess } from '../execs/launch-exec.ts';
 import { treeSize } from '../files/tree-size.ts';
 import { decompressed } from '../images/decompress.ts';
 import type { RootSpec } from '../runtime/shim-tools.ts';
+import { rewriteTar } from './rewrite-tar.ts';
 import type { RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
 
 export interface PutOptions {
@@ -29,9 +30,9 @@ export class ContainerArchive {
     yield* this.#filesystem.read(await rootOf(container), path, signal);
   }
 
-  /** As `read`, but nothing that is mounted in the container: its layers and what it wrote. */
+  /** As `read`, but nothing that is mounted in the container: its layers and what it wrote, by plain names (`bin/sh`). */
   async *readOwn(container: Container, path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    yield* this.#filesystem.read(ownRoot(container), path, signal);
+    yield* rewriteTar(this.#filesystem.read(ownRoot(container), path, signal), { plainNames: true });
   }
 
   /** Throws permission-denied for a container with a read-only root. */

@@ -2,23 +2,36 @@ import { invalidArgument } from '@atoll/errors';
 
 const BLOCK = 512;
 const PAX_LIMIT = 1 << 20;
-const FIELDS = { mode: [100, 8], size: [124, 12], mtime: [136, 12], checksum: [148, 8] } as const;
+const FIELDS = {
+  name: [0, 100],
+  mode: [100, 8],
+  size: [124, 12],
+  mtime: [136, 12],
+  checksum: [148, 8],
+  link: [157, 100],
+  prefix: [345, 155],
+} as const;
 /** Type flags (POSIX ustar, GNU) of headers that are no files of their own or whose permissions mean nothing. */
 const WITHOUT_MODE = new Set(['x', 'g', 'L', 'K', '1', '2']);
 const PAX = 'x';
+const HARD_LINK = '1';
 
 export interface TarChanges {
   /** Permission bits for all but links (0 to 07777). */
   readonly mode?: number | undefined;
   /** Unix seconds; newer times become this one. 0 = none do. */
   readonly epoch?: number | undefined;
+  /** `./a` becomes `a`, in hard links too; the folder `./` itself stays. For POSIX tars, as the shim writes them. */
+  readonly plainNames?: boolean | undefined;
 }
 
-/** The same tar with other permissions or older times; contents pass through untouched. Throws invalid-argument when it is none. */
+/** The same tar with other permissions, older times or plain names; contents pass through untouched. Throws invalid-argument when it is none. */
 export async function* rewriteTar(tar: AsyncIterable<Uint8Array>, changes: TarChanges): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   let body = 0;
   let pax: { readonly header: Buffer; readonly size: number; readonly parts: Buffer[] } | undefined;
+  // What a pax header means depends on the kind of what follows it.
+  let held: { readonly header: Buffer; readonly records: Buffer } | undefined;
   for await (const chunk of tar) {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
     let at = 0;
@@ -30,7 +43,7 @@ export async function* rewriteTar(tar: AsyncIterable<Uint8Array>, changes: TarCh
         if (!pax) yield piece;
         else pax.parts.push(piece);
         if (pax && body === 0) {
-          yield* paxBlocks(pax.header, Buffer.concat(pax.parts).subarray(0, pax.size), changes);
+          held = { header: pax.header, records: Buffer.concat(pax.parts).subarray(0, pax.size) };
           pax = undefined;
         }
         continue;
@@ -43,30 +56,66 @@ export async function* rewriteTar(tar: AsyncIterable<Uint8Array>, changes: TarCh
       const isPax = String.fromCharCode(header[156] ?? 0) === PAX;
       if (isPax && size > PAX_LIMIT) throw invalidArgument(`the tar has an extension header of ${size} bytes`);
       if (isPax && size > 0) pax = { header, size, parts: [] };
-      else yield changed(header, changes);
+      else {
+        if (held) yield* paxBlocks(held.header, held.records, changes, header[156] === HARD_LINK.charCodeAt(0));
+        held = undefined;
+        yield changed(header, changes);
+      }
     }
     rest = rest.subarray(at);
   }
-  if (rest.length > 0 || body > 0) throw invalidArgument('the tar ends too early');
+  if (rest.length > 0 || body > 0 || held) throw invalidArgument('the tar ends too early');
 }
 
-function changed(header: Buffer, { mode, epoch = 0 }: TarChanges): Buffer {
+function changed(header: Buffer, { mode, epoch = 0, plainNames = false }: TarChanges): Buffer {
   if (header[0] === 0 && header.every((byte) => byte === 0)) return header;
   const flag = String.fromCharCode(header[156] ?? 0);
   if (mode !== undefined && !WITHOUT_MODE.has(flag)) octal(header, 'mode', mode);
   if (epoch > 0 && numberOf(header, 'mtime') > epoch) octal(header, 'mtime', epoch);
+  if (plainNames && flag !== PAX) {
+    strip(header, header[FIELDS.prefix[0]] === 0 ? 'name' : 'prefix');
+    if (flag === HARD_LINK) strip(header, 'link');
+  }
   return signed(header);
 }
 
-/** A pax header with its times clamped; none at all when nothing else was in it. */
-function* paxBlocks(header: Buffer, records: Buffer, changes: TarChanges): Generator<Buffer> {
-  const { epoch = 0 } = changes;
+/** Takes `./` off the beginning of a name that goes on. */
+function strip(header: Buffer, field: 'name' | 'prefix' | 'link'): void {
+  const [offset, length] = FIELDS[field];
+  const bytes = header.subarray(offset, offset + length);
+  // A prefix has no slash at its end.
+  if (field === 'prefix' && bytes[0] === DOT && bytes[1] === 0) bytes[0] = 0;
+  if (bytes[0] !== DOT || bytes[1] !== SLASH || bytes[2] === 0) return;
+  bytes.copyWithin(0, 2);
+  bytes.fill(0, length - 2);
+}
+
+const DOT = 0x2e;
+const SLASH = 0x2f;
+
+/** A record of a pax header, which begins with its own length. */
+function paxRecord(key: string, value: Buffer): Buffer {
+  const rest = Buffer.concat([Buffer.from(` ${key}=`), value]);
+  let length = rest.length + 1;
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
+  return Buffer.concat([Buffer.from(String(length)), rest]);
+}
+
+/** A pax header with its times clamped and its names plain; none at all when nothing else was in it. */
+function* paxBlocks(header: Buffer, records: Buffer, changes: TarChanges, hardLink: boolean): Generator<Buffer> {
+  const { epoch = 0, plainNames = false } = changes;
   const kept: Buffer[] = [];
   for (let at = 0; at < records.length; ) {
     const space = records.indexOf(0x20, at);
     const length = space < 0 ? Number.NaN : Number(records.toString('latin1', at, space));
     if (!Number.isInteger(length) || length <= space - at || at + length > records.length) {
       throw invalidArgument('the tar has a malformed pax header');
+    }
+    const name = /^(path|linkpath)=\.\/[^\n]/.exec(records.toString('latin1', space + 1, at + length))?.[1];
+    if (plainNames && (name === 'path' || (name === 'linkpath' && hardLink))) {
+      kept.push(paxRecord(name, records.subarray(space + 1 + name.length + 3, at + length)));
+      at += length;
+      continue;
     }
     const time = /^[mac]time=([-\d.]+)\n$/.exec(records.toString('latin1', space + 1, at + length));
     // Without the record the time of the header counts, which is clamped as well.

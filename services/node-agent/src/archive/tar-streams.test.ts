@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -59,6 +59,19 @@ describe.each(['gnu', 'posix'])('a tar of format %s', (format) => {
     const lines = listed(await rewritten(tarOf(format), { epoch: 1_700_000_000 }, size));
     const times = lines.map((line) => [line.split(' ')[2], Number(line.split(' ')[1])]);
     for (const [name, time] of times) expect(time).toBe(name === './sub/old' ? 1000 : 1_700_000_000);
+  });
+
+  test.runIf(format === 'posix').each([7, 512, 100_000])('gets plain names (chunks of %i)', async (size) => {
+    linkSync(join(folder, 'in/a'), join(folder, 'in/hard'));
+    linkSync(join(folder, 'in', LONG), join(folder, 'in/sub/hard'));
+    const out = await rewritten(tarOf(format), { plainNames: true }, size);
+    const names = (tar: Buffer): string[] => listed(tar).map((line) => line.split(' ').slice(2).join(' '));
+    const want = names(tarOf(format)).map((name) =>
+      name.replace(/^\.\/(?=.)/, '').replace(/ link to \.\//, ' link to '),
+    );
+    expect(names(out)).toEqual(want);
+    expect(names(out)).toContain('link -> a');
+    expect(execFileSync('tar', ['-xO', '-f', '-', 'a', LONG], { input: out }).toString()).toBe('content of along');
   });
 
   test('keeps its contents', async () => {

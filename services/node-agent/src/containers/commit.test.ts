@@ -83,7 +83,8 @@ describe('the layer of a container', { timeout: 120_000 }, () => {
     const record = await running('echo new >/made; sleep 1000');
     await expect.poll(async () => members((await commit(record.id, false)).layer)).toContain('made');
     const before = host.scheduler.statuses.length;
-    expect(members((await commit(record.id, pause)).layer)).toContain('made');
+    const { layer, status } = await commit(record.id, pause);
+    expect([members(layer).includes('made'), status?.state]).toEqual([true, S.RUNNING]);
     await expect.poll(() => stateOf(record.id)).toBe(S.RUNNING);
     const seen = host.scheduler.statuses.slice(before).filter(({ id }) => id === record.id);
     await expect.poll(() => seen.map(({ state }) => state)).toEqual(want);

@@ -24,5 +24,6 @@ export async function commitLayer(
     signal.throwIfAborted();
     return layer;
   };
-  return { layer: request.pause ? await container.freeze.during(capture) : await capture() };
+  const layer = request.pause ? await container.freeze.during(capture) : await capture();
+  return { layer, status: container.status };
 }

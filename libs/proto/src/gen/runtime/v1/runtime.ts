@@ -401,7 +401,11 @@ export interface CommitLayerRequest {
 
 /** What the container has written, as a layer in the image store. Unset: nothing was written. */
 export interface CommitLayerResponse {
-  layer: Layer | undefined;
+  layer:
+    | Layer
+    | undefined;
+  /** After the pause. */
+  status: ContainerStatus | undefined;
 }
 
 export interface GetUsageRequest {
@@ -4789,13 +4793,16 @@ export const CommitLayerRequest: MessageFns<CommitLayerRequest> = {
 };
 
 function createBaseCommitLayerResponse(): CommitLayerResponse {
-  return { layer: undefined };
+  return { layer: undefined, status: undefined };
 }
 
 export const CommitLayerResponse: MessageFns<CommitLayerResponse> = {
   encode(message: CommitLayerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.layer !== undefined) {
       Layer.encode(message.layer, writer.uint32(10).fork()).join();
+    }
+    if (message.status !== undefined) {
+      ContainerStatus.encode(message.status, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -4821,6 +4828,14 @@ export const CommitLayerResponse: MessageFns<CommitLayerResponse> = {
             message.layer = Layer.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.status = ContainerStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4839,6 +4854,9 @@ export const CommitLayerResponse: MessageFns<CommitLayerResponse> = {
   fromPartial(object: DeepPartial<CommitLayerResponse>): CommitLayerResponse {
     const message = createBaseCommitLayerResponse();
     message.layer = (object.layer !== undefined && object.layer !== null) ? Layer.fromPartial(object.layer) : undefined;
+    message.status = (object.status !== undefined && object.status !== null)
+      ? ContainerStatus.fromPartial(object.status)
+      : undefined;
     return message;
   },
 };
