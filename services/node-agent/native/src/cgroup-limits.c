@@ -22,6 +22,8 @@ static const struct limit_file FILES[] = {
 	{ LIMIT_CPU_QUOTA, "cpu", "cpu.cfs_quota_us", "cpu quota" },
 	{ LIMIT_PIDS, "pids", "pids.max", "pids" },
 	{ LIMIT_BLKIO_WEIGHT, "blkio", "blkio.weight", "blkio weight" },
+	{ LIMIT_RT_PERIOD, "cpu", "cpu.rt_period_us", "cpu realtime period" },
+	{ LIMIT_RT_RUNTIME, "cpu", "cpu.rt_runtime_us", "cpu realtime runtime" },
 };
 
 static void warn(struct warnings *warnings, const char *name, const char *why)
@@ -92,7 +94,7 @@ static int v2_number(struct hierarchy *hierarchy, const struct limits_plan *limi
 		snprintf(text, sizeof(text), "default %lld", (long long)(1 + (value - 10) * 9999 / 990));
 		return write_file_at(hierarchy->group, "io.weight", text);
 	default:
-		/* Swappiness and switching off the OOM killer have no v2 form. */
+		/* Swappiness, switching off the OOM killer and realtime budgets have no v2 form. */
 		errno = ENOENT;
 		return -1;
 	}
@@ -107,11 +109,28 @@ static struct hierarchy *find(struct cgroup *cgroup, const char *controller)
 	return hierarchy;
 }
 
+/* A realtime program without its budget does not run at all: refused, where other limits give a warning. */
+static int fail_realtime(const struct limits_plan *limits, const struct limit_file *file, struct err *err)
+{
+	long long value = (long long)limits->numbers[file->kind];
+
+	if (errno == ENOENT || errno == EOPNOTSUPP)
+		return err_set(err, errno, "apply limit", "%s = %lld: this kernel has no realtime budgets for control groups (cgroup v1 with CONFIG_RT_GROUP_SCHED)",
+			       file->name, value);
+	return err_sys(err, "apply limit", "%s = %lld: must fit into what cpu.rt_runtime_us of the parent group leaves", file->name, value);
+}
+
 static int apply_number(struct cgroup *cgroup, const struct limits_plan *limits, const struct limit_file *file,
 			struct warnings *warnings, struct err *err)
 {
 	struct hierarchy *hierarchy = find(cgroup, file->controller);
 
+	int is_realtime = file->kind == LIMIT_RT_PERIOD || file->kind == LIMIT_RT_RUNTIME;
+
+	if (!hierarchy && is_realtime) {
+		errno = ENOENT;
+		return fail_realtime(limits, file, err);
+	}
 	if (!hierarchy) {
 		warn(warnings, file->name, "this host lacks the controller");
 		return 0;
@@ -120,6 +139,8 @@ static int apply_number(struct cgroup *cgroup, const struct limits_plan *limits,
 				      : v1_number(hierarchy, file, limits->numbers[file->kind]);
 	if (result == 0)
 		return 0;
+	if (is_realtime)
+		return fail_realtime(limits, file, err);
 	if (errno == ENOENT || errno == EOPNOTSUPP) {
 		warn(warnings, file->name, "this kernel has no such setting");
 		return 0;
@@ -143,30 +164,51 @@ static int apply_texts(struct cgroup *cgroup, const struct limits_plan *limits, 
 	return 0;
 }
 
-static int apply_throttles(struct cgroup *cgroup, const struct limits_plan *limits, struct warnings *warnings, struct err *err)
+/* The line for a limit of one device, and the file it goes to; v1 weights have a second name, the BFQ scheduler's. */
+static const char *device_line(const struct blkio_plan *limit, int is_v2, int second, char *text, size_t size)
 {
 	static const char *const v1[] = {
 		"", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device",
-		"blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device",
+		"blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device", "blkio.weight_device",
 	};
-	static const char *const v2[] = { "", "rbps", "wbps", "riops", "wiops" };
+	static const char *const v2[] = { "", "rbps=", "wbps=", "riops=", "wiops=", "" };
+	unsigned long long rate = (unsigned long long)limit->rate;
+	int is_weight = limit->kind == BLKIO_WEIGHT;
+
+	if (is_v2 && is_weight && !second)
+		rate = 1 + (rate - 10) * 9999 / 990;
+	if (is_v2 && !is_weight && rate == 0)
+		snprintf(text, size, "%u:%u %smax", limit->major, limit->minor, v2[limit->kind]);
+	else
+		snprintf(text, size, "%u:%u %s%llu", limit->major, limit->minor, is_v2 ? v2[limit->kind] : "", rate);
+	if (is_v2)
+		return !is_weight ? "io.max" : second ? "io.bfq.weight" : "io.weight";
+	return is_weight && second ? "blkio.bfq.weight_device" : v1[limit->kind];
+}
+
+static int apply_devices(struct cgroup *cgroup, const struct limits_plan *limits, struct err *err)
+{
 	struct hierarchy *hierarchy = find(cgroup, "blkio");
 
 	for (size_t index = 0; index < limits->blkio_count; index++) {
-		const struct blkio_plan *throttle = &limits->blkio[index];
+		const struct blkio_plan *limit = &limits->blkio[index];
+		const char *name = limit->kind == BLKIO_WEIGHT ? "weight" : "throttle";
 		char text[96];
+		int result = -1;
 
-		if (!hierarchy) {
-			warn(warnings, "blkio throttle", "this host lacks the controller");
-			return 0;
+		if (!hierarchy)
+			return err_set(err, ENOENT, "apply limit", "blkio %s: this host lacks the blkio and io controllers", name);
+		for (int second = 0; second <= (limit->kind == BLKIO_WEIGHT); second++) {
+			const char *file = device_line(limit, hierarchy->is_v2, second, text, sizeof(text));
+
+			result = write_file_at(hierarchy->group, file, text);
+			if (result == 0 || errno != ENOENT)
+				break;
 		}
-		snprintf(text, sizeof(text), "%u:%u %s%s%llu", throttle->major, throttle->minor,
-			 hierarchy->is_v2 ? v2[throttle->kind] : "", hierarchy->is_v2 ? "=" : "", (unsigned long long)throttle->rate);
-		if (write_file_at(hierarchy->group, hierarchy->is_v2 ? "io.max" : v1[throttle->kind], text) < 0) {
-			if (errno != ENOENT)
-				return err_sys(err, "apply limit", "blkio throttle %s", text);
-			warn(warnings, "blkio throttle", "this kernel has no such setting");
-		}
+		if (result < 0 && errno == EOPNOTSUPP)
+			return err_set(err, errno, "apply limit", "blkio %s %s: the device's I/O scheduler has none (weights want BFQ)", name, text);
+		if (result < 0)
+			return err_sys(err, "apply limit", "blkio %s %s", name, text);
 	}
 	return 0;
 }
@@ -184,7 +226,7 @@ int cgroup_limits(struct cgroup *cgroup, const struct limits_plan *limits, struc
 			return -1;
 	if (apply_texts(cgroup, limits, warnings, err) < 0)
 		return -1;
-	return apply_throttles(cgroup, limits, warnings, err);
+	return apply_devices(cgroup, limits, err);
 }
 
 int cgroup_devices(struct cgroup *cgroup, const struct device_rule *rules, size_t count, struct err *err)

@@ -118,7 +118,9 @@ int limit_record(struct limits_plan *limits, unsigned tag, struct cursor *record
 		throttle->major = (uint32_t)cursor_number(record, 4);
 		throttle->minor = (uint32_t)cursor_number(record, 4);
 		throttle->rate = cursor_number(record, 8);
-		return kind == 0 || kind >= BLKIO_KINDS ? plan_bad(err, "unknown throttle") : 0;
+		if (kind == BLKIO_WEIGHT && (throttle->rate < 10 || throttle->rate > 1000))
+			return plan_bad(err, "a device weight beyond 10 to 1000");
+		return kind == 0 || kind >= BLKIO_KINDS ? plan_bad(err, "unknown limit of a device") : 0;
 	}
 	default:
 		return plan_bad(err, "not a limit record");

@@ -205,12 +205,12 @@ function writeLimits(writer: PlanWriter, limits: ResourceLimits): void {
       w.text(value);
     });
   }
-  for (const throttle of limits.blkioThrottle ?? []) {
+  for (const device of limits.blkioDevices ?? []) {
     writer.record(PLAN_TAG.blkio, (w) => {
-      w.u8(BLKIO_KIND[throttle.kind]);
-      w.u32(throttle.major);
-      w.u32(throttle.minor);
-      w.u64(throttle.rate);
+      w.u8(BLKIO_KIND[device.kind]);
+      w.u32(device.major);
+      w.u32(device.minor);
+      w.u64(device.rate);
     });
   }
 }

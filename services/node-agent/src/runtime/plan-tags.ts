@@ -71,9 +71,11 @@ export const LIMIT_KIND = {
   cpuPeriod: 8,
   pids: 9,
   blkioWeight: 10,
+  cpuRealtimePeriod: 11,
+  cpuRealtimeRuntime: 12,
 } as const;
 export const LIMIT_TEXT_KIND = { cpusetCpus: 1, cpusetMems: 2 } as const;
-export const BLKIO_KIND = { readBps: 1, writeBps: 2, readIops: 3, writeIops: 4 } as const;
+export const BLKIO_KIND = { readBps: 1, writeBps: 2, readIops: 3, writeIops: 4, weight: 5 } as const;
 
 /** `RLIMIT_*` of asm-generic/resource.h. */
 export const RLIMIT_NUMBER = {

@@ -208,19 +208,24 @@ export interface ResourceLimits {
   /** Microseconds in each period; -1 unlimited. */
   readonly cpuQuota?: number | undefined;
   readonly cpuPeriod?: number | undefined;
+  /** Microseconds; v1 only, within what the parent group has. */
+  readonly cpuRealtimePeriod?: number | undefined;
+  readonly cpuRealtimeRuntime?: number | undefined;
   readonly cpusetCpus?: string | undefined;
   readonly cpusetMems?: string | undefined;
   /** -1 unlimited. */
   readonly pids?: number | undefined;
   /** 10 to 1000. */
   readonly blkioWeight?: number | undefined;
-  readonly blkioThrottle?: readonly BlkioThrottle[] | undefined;
+  readonly blkioDevices?: readonly BlkioDevice[] | undefined;
 }
 
-export interface BlkioThrottle {
-  readonly kind: 'readBps' | 'writeBps' | 'readIops' | 'writeIops';
+/** A limit of one block device; the host's kernel must have it. */
+export interface BlkioDevice {
+  readonly kind: 'readBps' | 'writeBps' | 'readIops' | 'writeIops' | 'weight';
   readonly major: number;
   readonly minor: number;
+  /** Bytes or operations a second, 0n unlimited; of a weight 10 to 1000. */
   readonly rate: bigint;
 }
 
