@@ -10,6 +10,7 @@ import {
 } from '../runtime/default-mounts.ts';
 import { maskedPaths, READONLY_PATHS } from '../runtime/masked-paths.ts';
 import type { ContainerPlan, DeviceNode, MountPlan, NamespaceMode, NetworkPlan, RootPlan } from '../runtime/plan.ts';
+import type { CustomDevices } from './custom-devices.ts';
 import { logPlan } from './log-plan.ts';
 import { containerPlanProcess } from './process-plan.ts';
 import { resourceLimits } from './resource-limits.ts';
@@ -34,6 +35,8 @@ export interface PlanParts {
   readonly network: NetworkPlan | undefined;
   /** Binds, volumes and tmpfs, sources resolved. */
   readonly mounts: readonly MountPlan[];
+  /** Absent: the default devices only. */
+  readonly devices?: CustomDevices;
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly logDirectory: string;
 }
@@ -65,15 +68,15 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     ...(spec.utsMode === 'host' ? {} : names),
     root: parts.root,
     mounts: allMounts(spec, privileged, parts),
-    devices: privileged ? [...DEFAULT_DEVICES, ...extraDevices(host.devices)] : DEFAULT_DEVICES,
+    devices: deviceNodes(parts.devices?.nodes ?? [], privileged ? host.devices : []),
     devLinks: DEFAULT_DEV_LINKS,
     maskedPaths: security.pathsGiven ? security.maskedPaths : privileged ? [] : MASKED_PATHS,
     readonlyPaths: security.pathsGiven ? security.readonlyPaths : privileged ? [] : READONLY_PATHS,
     sysctls: checkedSysctls(spec.sysctls, { network: !hostNetwork, ipc: ownIpc.mode === 'private' }),
     cgroup: {
       path: cgroupPathOf(record.id, host),
-      limits: resourceLimits(spec.resources, host.swapAccounting),
-      deviceRules: privileged ? [] : DEFAULT_DEVICE_RULES,
+      limits: { ...resourceLimits(spec.resources, host.swapAccounting), blkioDevices: parts.devices?.limits },
+      deviceRules: privileged ? [] : [...DEFAULT_DEVICE_RULES, ...(parts.devices?.rules ?? [])],
     },
     network: parts.network,
     log: logPlan(spec.log, parts.logDirectory),
@@ -108,7 +111,7 @@ function allMounts(spec: containerV1.ContainerSpec, privileged: boolean, parts: 
   return [...kept, ...parts.mounts].sort((a, b) => depth(a) - depth(b));
 }
 
-function extraDevices(devices: readonly DeviceNode[]): readonly DeviceNode[] {
-  const own = new Set(DEFAULT_DEVICES.map(({ path }) => path));
-  return devices.filter(({ path }) => !own.has(path));
+/** One node at a path: the user's own choice first, then ours, then the host's. */
+function deviceNodes(own: readonly DeviceNode[], ofHost: readonly DeviceNode[]): readonly DeviceNode[] {
+  return [...new Map([...ofHost, ...DEFAULT_DEVICES, ...own].map((node) => [node.path, node])).values()];
 }

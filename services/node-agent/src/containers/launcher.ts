@@ -19,6 +19,7 @@ import type { MountResolver } from '../volumes/mount-resolver.ts';
 import type { VolumeStore } from '../volumes/volume-store.ts';
 import type { ContainerFiles } from './container-files.ts';
 import { containerPlan, hostnames, type PlanHost } from './container-plan.ts';
+import { customDevices } from './custom-devices.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
 import { requireSupported } from './supported-spec.ts';
 
@@ -144,9 +145,10 @@ export class Launcher {
       address: endpoint?.address ?? '',
       gateway: endpoint?.gateway ?? '',
     };
-    const [resolved, own] = await Promise.all([
+    const [resolved, own, devices] = await Promise.all([
       mounts.resolve(spec.mounts, lease.directories, signal),
       networkFiles(directory, spec.network, identity),
+      customDevices(spec.resources),
     ]);
     const parts = {
       root: {
@@ -158,6 +160,7 @@ export class Launcher {
       },
       network: endpoint && network.plan(record.id, endpoint),
       mounts: resolved.mounts,
+      devices,
       files: own.paths,
       logDirectory: files.logs(record.id),
     };

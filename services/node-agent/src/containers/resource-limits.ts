@@ -51,6 +51,8 @@ function cpuLimits(given: containerV1.Resources): ResourceLimits {
     ...(given.cpuShares > 0n ? { cpuShares: Number(given.cpuShares) } : {}),
     ...(quota !== 0 ? { cpuQuota: quota } : {}),
     ...(period > 0 ? { cpuPeriod: period } : {}),
+    ...(given.cpuRealtimePeriod > 0n ? { cpuRealtimePeriod: Number(given.cpuRealtimePeriod) } : {}),
+    ...(given.cpuRealtimeRuntime > 0n ? { cpuRealtimeRuntime: Number(given.cpuRealtimeRuntime) } : {}),
     ...(given.cpusetCpus !== '' ? { cpusetCpus: given.cpusetCpus } : {}),
     ...(given.cpusetMems !== '' ? { cpusetMems: given.cpusetMems } : {}),
   };

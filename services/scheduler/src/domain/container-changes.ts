@@ -92,7 +92,13 @@ function mergeResources(
 ): containerV1.Resources | undefined {
   if (!change) return current;
   const given = Object.entries(change).filter(
-    ([, value]) => value !== 0n && value !== 0 && value !== '' && value !== false && value !== undefined,
+    ([, value]) =>
+      value !== 0n &&
+      value !== 0 &&
+      value !== '' &&
+      value !== false &&
+      value !== undefined &&
+      !(Array.isArray(value) && value.length === 0),
   );
   return containerV1.Resources.fromPartial({ ...current, ...Object.fromEntries(given) });
 }

@@ -170,12 +170,11 @@ describe('refusals name the field', () => {
     ['memory as a text', { HostConfig: { Memory: '1g' } }, 'invalid-argument', 'HostConfig.Memory'],
     ['half a byte', { HostConfig: { Memory: 1.5 } }, 'invalid-argument', 'HostConfig.Memory'],
     [
-      'devices',
-      { HostConfig: { Devices: [{ PathOnHost: '/dev/a' }] } },
+      'GPUs',
+      { HostConfig: { DeviceRequests: [{ Count: -1, Capabilities: [['gpu']] }] } },
       'unimplemented',
-      'HostConfig.Devices is not built yet',
+      'could not select device driver "" with capabilities: [[gpu]]',
     ],
-    ['GPUs', { HostConfig: { DeviceRequests: [{ Count: -1 }] } }, 'unimplemented', 'HostConfig.DeviceRequests'],
     ['links', { HostConfig: { Links: ['a:b'] } }, 'unimplemented', 'HostConfig.Links'],
     [
       'a field of the future',

@@ -4,6 +4,7 @@ import { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
 import { constraintsOf } from './constraints.ts';
 import type { CreateRequest } from './create-request.ts';
+import { devicesOf } from './devices.ts';
 import type { HostConfigRequest } from './host-config-request.ts';
 import { mergeImage } from './image-merge.ts';
 import { limitsOf } from './limits.ts';
@@ -42,7 +43,7 @@ export function createSpec(
       user: merged.user,
       ...terminalOf(request),
     },
-    resources: limitsOf(host),
+    resources: { ...limitsOf(host), ...devicesOf(host) },
     security: securityOf(host),
     network,
     mounts: mountsOf(host, merged.volumes),

@@ -9,6 +9,7 @@ import type { Handler } from '../../routing/request-context.ts';
 import type { ContainerImages, ContainerLifecycle, ContainerLookup } from './backend.ts';
 import { CREATE_REQUEST } from './create-request.ts';
 import { createSpec } from './create-spec.ts';
+import { memoryWarnings } from './memory-warnings.ts';
 import { placeMounts } from './place-mounts.ts';
 import { checkPlatform } from './platform.ts';
 
@@ -30,6 +31,7 @@ export function createContainer(backend: Backend): Handler {
     }
     const resolved = await backend.resolveContent(request.Image, context.signal);
     checkPlatform(query.platform, request.Image, resolved.config);
+    const notes = memoryWarnings(request.HostConfig ?? {});
     const name = query.name.replace(/^\//, '');
     for (let attempt = 0; ; attempt++) {
       const id = randomBytes(32).toString('hex');
@@ -37,7 +39,7 @@ export function createContainer(backend: Backend): Handler {
       spec.constraints.push(...placeMounts(spec, backend));
       try {
         const warnings = await backend.create(id, spec, context.signal);
-        sendJson(context.response, 201, { Id: id, Warnings: warnings });
+        sendJson(context.response, 201, { Id: id, Warnings: [...notes, ...warnings] });
         return;
       } catch (error) {
         if (attempt + 1 >= ATTEMPTS || !mayTryAgain(error, name === '')) throw error;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEVICE_FIELDS } from './devices.ts';
 import { absentable, flag, integer, knownFields, text, textMap, texts, unbuilt } from './lenient-object.ts';
 
 const PORT_BINDINGS = z.record(z.string(), z.array(knownFields({ HostIp: text, HostPort: text })).nullable());
@@ -10,26 +11,19 @@ export const RESTART_POLICY = knownFields({
 
 /** Limits that POST /containers/{id}/update takes too. */
 export const RESOURCE_FIELDS = {
+  ...DEVICE_FIELDS,
   CpuShares: integer,
   Memory: integer,
   CgroupParent: unbuilt(),
   BlkioWeight: integer,
-  BlkioWeightDevice: unbuilt(),
-  BlkioDeviceReadBps: unbuilt(),
-  BlkioDeviceWriteBps: unbuilt(),
-  BlkioDeviceReadIOps: unbuilt(),
-  BlkioDeviceWriteIOps: unbuilt(),
   CpuPeriod: integer,
   CpuQuota: integer,
-  CpuRealtimePeriod: unbuilt(),
-  CpuRealtimeRuntime: unbuilt(),
+  CpuRealtimePeriod: integer,
+  CpuRealtimeRuntime: integer,
   CpusetCpus: text,
   CpusetMems: text,
-  Devices: unbuilt(),
-  DeviceCgroupRules: unbuilt(),
-  DeviceRequests: unbuilt(),
-  KernelMemory: unbuilt(),
-  KernelMemoryTCP: unbuilt(),
+  KernelMemory: integer,
+  KernelMemoryTCP: integer,
   MemoryReservation: integer,
   MemorySwap: integer,
   MemorySwappiness: integer,

@@ -1,4 +1,5 @@
 import type { ContainerView } from './container-view.ts';
+import { deviceFields } from './devices-view.ts';
 import { ownAnnotations } from './gateway-addresses.ts';
 import { bindTexts, tmpfsMap } from './mounts-view.ts';
 import { networkName, portBindings } from './ports-view.ts';
@@ -60,20 +61,13 @@ export function hostConfigObject(view: ContainerView): Record<string, unknown> {
     NanoCpus: Number(limits?.nanoCpus ?? 0n),
     CgroupParent: spec.cgroupParent,
     BlkioWeight: limits?.blkioWeight ?? 0,
-    BlkioWeightDevice: [],
-    BlkioDeviceReadBps: [],
-    BlkioDeviceWriteBps: [],
-    BlkioDeviceReadIOps: [],
-    BlkioDeviceWriteIOps: [],
+    ...deviceFields(limits),
     CpuPeriod: Number(limits?.cpuPeriod ?? 0n),
     CpuQuota: Number(limits?.cpuQuota ?? 0n),
-    CpuRealtimePeriod: 0,
-    CpuRealtimeRuntime: 0,
+    CpuRealtimePeriod: Number(limits?.cpuRealtimePeriod ?? 0n),
+    CpuRealtimeRuntime: Number(limits?.cpuRealtimeRuntime ?? 0n),
     CpusetCpus: limits?.cpusetCpus ?? '',
     CpusetMems: limits?.cpusetMems ?? '',
-    Devices: [],
-    DeviceCgroupRules: null,
-    DeviceRequests: null,
     MemoryReservation: Number(limits?.memoryReservation ?? 0n),
     MemorySwap: Number(limits?.memorySwap ?? 0n),
     MemorySwappiness: limits?.memorySwappiness === undefined ? null : Number(limits.memorySwappiness),

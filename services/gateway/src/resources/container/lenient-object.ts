@@ -31,6 +31,17 @@ export function unbuilt(...neutral: readonly unknown[]): z.ZodOptional<z.ZodType
     .optional();
 }
 
+/** A field of the API that this operation does not take, in docker as here: it must have its default. */
+export function fixed(why: string, ...neutral: readonly unknown[]): z.ZodOptional<z.ZodType<undefined>> {
+  return z
+    .unknown()
+    .superRefine((value, context) => {
+      if (!isDefault(value) && !neutral.includes(value)) context.addIssue({ code: 'custom', message: why });
+    })
+    .transform(() => undefined)
+    .optional() as unknown as z.ZodOptional<z.ZodType<undefined>>;
+}
+
 /** Go marshals nil slices, maps and pointers as null: absent. */
 export function absentable<S extends z.ZodType>(schema: S): z.ZodOptional<z.ZodType<z.output<S>>> {
   const nullable = schema.nullish().transform((value) => value ?? undefined);

@@ -8,7 +8,7 @@ import type { Handler, RequestContext } from '../../routing/request-context.ts';
 import type { ContainerLifecycle, ContainerLookup, StopOptions } from './backend.ts';
 import type { ContainerView } from './container-view.ts';
 import { RESOURCE_FIELDS, RESTART_POLICY } from './host-config-request.ts';
-import { absentable, knownFields, unbuilt } from './lenient-object.ts';
+import { absentable, fixed, knownFields } from './lenient-object.ts';
 import { limitsOf } from './limits.ts';
 import { restartPolicyOf } from './restart-policy.ts';
 
@@ -106,13 +106,25 @@ export function renameContainer(backend: Backend): Handler {
   };
 }
 
+const AT_CREATE = 'is set when a container is created; an update cannot change it';
 const UPDATE_REQUEST = knownFields({
   ...RESOURCE_FIELDS,
-  // Docker's update does not take these.
-  Ulimits: unbuilt(),
-  Init: unbuilt(),
-  OomKillDisable: unbuilt(),
-  MemorySwappiness: unbuilt(-1),
+  // Docker's update does not take these either.
+  BlkioWeightDevice: fixed(AT_CREATE),
+  BlkioDeviceReadBps: fixed(AT_CREATE),
+  BlkioDeviceWriteBps: fixed(AT_CREATE),
+  BlkioDeviceReadIOps: fixed(AT_CREATE),
+  BlkioDeviceWriteIOps: fixed(AT_CREATE),
+  Devices: fixed(AT_CREATE),
+  DeviceCgroupRules: fixed(AT_CREATE),
+  DeviceRequests: fixed(AT_CREATE),
+  Ulimits: fixed(AT_CREATE),
+  Init: fixed(AT_CREATE),
+  OomKillDisable: fixed(AT_CREATE),
+  MemorySwappiness: fixed(AT_CREATE, -1),
+  CgroupParent: fixed(AT_CREATE),
+  KernelMemory: fixed('is not taken by kernels since 5.4'),
+  KernelMemoryTCP: fixed('is not taken by kernels since 5.4'),
   RestartPolicy: absentable(RESTART_POLICY),
 });
 
@@ -122,7 +134,7 @@ export function updateContainer(backend: Backend): Handler {
     const request = await readJson(context, UPDATE_REQUEST);
     const policy = restartPolicyOf(request.RestartPolicy ?? {}, false);
     const update = {
-      resources: limitsOf({ ...request, MemorySwappiness: undefined, OomKillDisable: undefined }),
+      resources: limitsOf(request),
       restartPolicy: policy.name === '' ? undefined : policy,
     };
     await backend.update(viewOf(backend, context), update, context.signal);

@@ -11,6 +11,8 @@ export interface LimitRequest {
   readonly CpuShares?: number | undefined;
   readonly CpuQuota?: number | undefined;
   readonly CpuPeriod?: number | undefined;
+  readonly CpuRealtimePeriod?: number | undefined;
+  readonly CpuRealtimeRuntime?: number | undefined;
   readonly CpusetCpus?: string | undefined;
   readonly CpusetMems?: string | undefined;
   readonly PidsLimit?: number | undefined;
@@ -24,6 +26,7 @@ const MINIMUM_MEMORY = 6 * 1024 * 1024;
 export function limitsOf(request: LimitRequest): containerV1.Resources {
   checkMemory(request);
   checkCpu(request);
+  checkRealtime(request);
   const weight = request.BlkioWeight ?? 0;
   if (weight !== 0 && (weight < 10 || weight > 1000)) {
     throw invalidArgument('Range of blkio weight is from 10 to 1000');
@@ -38,6 +41,8 @@ export function limitsOf(request: LimitRequest): containerV1.Resources {
     cpuShares: BigInt(request.CpuShares ?? 0),
     cpuQuota: BigInt(request.CpuQuota ?? 0),
     cpuPeriod: BigInt(request.CpuPeriod ?? 0),
+    cpuRealtimePeriod: BigInt(request.CpuRealtimePeriod ?? 0),
+    cpuRealtimeRuntime: BigInt(request.CpuRealtimeRuntime ?? 0),
     cpusetCpus: cpuset(request.CpusetCpus ?? '', 'CpusetCpus'),
     cpusetMems: cpuset(request.CpusetMems ?? '', 'CpusetMems'),
     pidsLimit: BigInt(pids < 0 ? -1 : pids),
@@ -45,6 +50,22 @@ export function limitsOf(request: LimitRequest): containerV1.Resources {
     oomKillDisable: request.OomKillDisable ?? false,
     blkioWeight: weight,
   });
+}
+
+/** Realtime scheduling has a period of one second unless another is given. */
+const REALTIME_PERIOD = 1_000_000;
+
+function checkRealtime({ CpuRealtimePeriod: period = 0, CpuRealtimeRuntime: runtime = 0 }: LimitRequest): void {
+  for (const [field, value] of Object.entries({ CpuRealtimePeriod: period, CpuRealtimeRuntime: runtime })) {
+    if (value < 0 || value > 2 ** 31 - 1) {
+      throw invalidArgument(
+        `invalid value for HostConfig.${field}: want 0 to ${2 ** 31 - 1} microseconds (got ${value})`,
+      );
+    }
+  }
+  if (runtime > (period || REALTIME_PERIOD)) {
+    throw invalidArgument('cpu real-time runtime cannot be higher than cpu real-time period');
+  }
 }
 
 function checkMemory(request: LimitRequest): void {

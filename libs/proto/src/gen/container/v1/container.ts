@@ -145,6 +145,40 @@ export interface Resources {
   memorySwappiness?: bigint | undefined;
   oomKillDisable: boolean;
   blkioWeight: number;
+  blkioWeightDevice: WeightDevice[];
+  blkioDeviceReadBps: ThrottleDevice[];
+  blkioDeviceWriteBps: ThrottleDevice[];
+  blkioDeviceReadIops: ThrottleDevice[];
+  blkioDeviceWriteIops: ThrottleDevice[];
+  /** microseconds */
+  cpuRealtimePeriod: bigint;
+  /** microseconds a period */
+  cpuRealtimeRuntime: bigint;
+  devices: DeviceMapping[];
+  /** `c 13:* rwm`: what may be opened beside the default devices and the mapped ones. */
+  deviceCgroupRules: string[];
+}
+
+export interface WeightDevice {
+  /** block device of the node */
+  path: string;
+  /** 10 to 1000 */
+  weight: number;
+}
+
+export interface ThrottleDevice {
+  /** block device of the node */
+  path: string;
+  /** bytes or operations a second, 0 = unlimited */
+  rate: bigint;
+}
+
+/** A device node of the node, or a folder with such nodes, looked up when the container is prepared. */
+export interface DeviceMapping {
+  pathOnHost: string;
+  pathInContainer: string;
+  /** some of r, w, m */
+  cgroupPermissions: string;
 }
 
 export interface Security {
@@ -955,6 +989,15 @@ function createBaseResources(): Resources {
     memorySwappiness: undefined,
     oomKillDisable: false,
     blkioWeight: 0,
+    blkioWeightDevice: [],
+    blkioDeviceReadBps: [],
+    blkioDeviceWriteBps: [],
+    blkioDeviceReadIops: [],
+    blkioDeviceWriteIops: [],
+    cpuRealtimePeriod: 0n,
+    cpuRealtimeRuntime: 0n,
+    devices: [],
+    deviceCgroupRules: [],
   };
 }
 
@@ -1025,6 +1068,39 @@ export const Resources: MessageFns<Resources> = {
     }
     if (message.blkioWeight !== 0) {
       writer.uint32(104).uint32(message.blkioWeight);
+    }
+    for (const v of message.blkioWeightDevice) {
+      WeightDevice.encode(v!, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.blkioDeviceReadBps) {
+      ThrottleDevice.encode(v!, writer.uint32(122).fork()).join();
+    }
+    for (const v of message.blkioDeviceWriteBps) {
+      ThrottleDevice.encode(v!, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.blkioDeviceReadIops) {
+      ThrottleDevice.encode(v!, writer.uint32(138).fork()).join();
+    }
+    for (const v of message.blkioDeviceWriteIops) {
+      ThrottleDevice.encode(v!, writer.uint32(146).fork()).join();
+    }
+    if (message.cpuRealtimePeriod !== 0n) {
+      if (BigInt.asIntN(64, message.cpuRealtimePeriod) !== message.cpuRealtimePeriod) {
+        throw new globalThis.Error("value provided for field message.cpuRealtimePeriod of type int64 too large");
+      }
+      writer.uint32(152).int64(message.cpuRealtimePeriod);
+    }
+    if (message.cpuRealtimeRuntime !== 0n) {
+      if (BigInt.asIntN(64, message.cpuRealtimeRuntime) !== message.cpuRealtimeRuntime) {
+        throw new globalThis.Error("value provided for field message.cpuRealtimeRuntime of type int64 too large");
+      }
+      writer.uint32(160).int64(message.cpuRealtimeRuntime);
+    }
+    for (const v of message.devices) {
+      DeviceMapping.encode(v!, writer.uint32(170).fork()).join();
+    }
+    for (const v of message.deviceCgroupRules) {
+      writer.uint32(178).string(v!);
     }
     return writer;
   },
@@ -1146,6 +1222,78 @@ export const Resources: MessageFns<Resources> = {
             message.blkioWeight = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.blkioWeightDevice.push(WeightDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.blkioDeviceReadBps.push(ThrottleDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.blkioDeviceWriteBps.push(ThrottleDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.blkioDeviceReadIops.push(ThrottleDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.blkioDeviceWriteIops.push(ThrottleDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.cpuRealtimePeriod = reader.int64() as bigint;
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.cpuRealtimeRuntime = reader.int64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.devices.push(DeviceMapping.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.deviceCgroupRules.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1182,6 +1330,235 @@ export const Resources: MessageFns<Resources> = {
       : undefined;
     message.oomKillDisable = object.oomKillDisable ?? false;
     message.blkioWeight = object.blkioWeight ?? 0;
+    message.blkioWeightDevice = object.blkioWeightDevice?.map((e) => WeightDevice.fromPartial(e)) || [];
+    message.blkioDeviceReadBps = object.blkioDeviceReadBps?.map((e) => ThrottleDevice.fromPartial(e)) || [];
+    message.blkioDeviceWriteBps = object.blkioDeviceWriteBps?.map((e) => ThrottleDevice.fromPartial(e)) || [];
+    message.blkioDeviceReadIops = object.blkioDeviceReadIops?.map((e) => ThrottleDevice.fromPartial(e)) || [];
+    message.blkioDeviceWriteIops = object.blkioDeviceWriteIops?.map((e) => ThrottleDevice.fromPartial(e)) || [];
+    message.cpuRealtimePeriod = (object.cpuRealtimePeriod !== undefined && object.cpuRealtimePeriod !== null)
+      ? BigInt(object.cpuRealtimePeriod)
+      : 0n;
+    message.cpuRealtimeRuntime = (object.cpuRealtimeRuntime !== undefined && object.cpuRealtimeRuntime !== null)
+      ? BigInt(object.cpuRealtimeRuntime)
+      : 0n;
+    message.devices = object.devices?.map((e) => DeviceMapping.fromPartial(e)) || [];
+    message.deviceCgroupRules = object.deviceCgroupRules?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseWeightDevice(): WeightDevice {
+  return { path: "", weight: 0 };
+}
+
+export const WeightDevice: MessageFns<WeightDevice> = {
+  encode(message: WeightDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(16).uint32(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightDevice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightDevice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WeightDevice>): WeightDevice {
+    return WeightDevice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeightDevice>): WeightDevice {
+    const message = createBaseWeightDevice();
+    message.path = object.path ?? "";
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseThrottleDevice(): ThrottleDevice {
+  return { path: "", rate: 0n };
+}
+
+export const ThrottleDevice: MessageFns<ThrottleDevice> = {
+  encode(message: ThrottleDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.rate !== 0n) {
+      if (BigInt.asIntN(64, message.rate) !== message.rate) {
+        throw new globalThis.Error("value provided for field message.rate of type int64 too large");
+      }
+      writer.uint32(16).int64(message.rate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ThrottleDevice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThrottleDevice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rate = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ThrottleDevice>): ThrottleDevice {
+    return ThrottleDevice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ThrottleDevice>): ThrottleDevice {
+    const message = createBaseThrottleDevice();
+    message.path = object.path ?? "";
+    message.rate = (object.rate !== undefined && object.rate !== null) ? BigInt(object.rate) : 0n;
+    return message;
+  },
+};
+
+function createBaseDeviceMapping(): DeviceMapping {
+  return { pathOnHost: "", pathInContainer: "", cgroupPermissions: "" };
+}
+
+export const DeviceMapping: MessageFns<DeviceMapping> = {
+  encode(message: DeviceMapping, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pathOnHost !== "") {
+      writer.uint32(10).string(message.pathOnHost);
+    }
+    if (message.pathInContainer !== "") {
+      writer.uint32(18).string(message.pathInContainer);
+    }
+    if (message.cgroupPermissions !== "") {
+      writer.uint32(26).string(message.cgroupPermissions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeviceMapping {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeviceMapping();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pathOnHost = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pathInContainer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cgroupPermissions = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeviceMapping>): DeviceMapping {
+    return DeviceMapping.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeviceMapping>): DeviceMapping {
+    const message = createBaseDeviceMapping();
+    message.pathOnHost = object.pathOnHost ?? "";
+    message.pathInContainer = object.pathInContainer ?? "";
+    message.cgroupPermissions = object.cgroupPermissions ?? "";
     return message;
   },
 };

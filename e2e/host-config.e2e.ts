@@ -1,0 +1,104 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, inject, test } from 'vitest';
+import { docker, dockerOk, runOn, TestContainer, unique } from './lib/docker.ts';
+
+const [, h2 = ''] = inject('hosts');
+const at = (host: string): string[] => ['-l', `atoll.constraints=node.hostname==${host}`];
+
+/** Runs a shell script in a container of the second host. */
+async function script(options: readonly string[], text: string) {
+  return await docker(['run', '--rm', ...at(h2), ...options, 'busybox', 'sh', '-c', text]);
+}
+
+/** Options of `docker create` that are refused: nothing may be there afterwards. */
+async function refused(options: readonly string[]): Promise<string> {
+  await using container = new TestContainer(unique('refused'));
+  const result = await docker(['create', '--name', container.name, ...at(h2), ...options, 'busybox', 'true']);
+  expect(result.code, result.stdout).not.toBe(0);
+  expect(await dockerOk(['ps', '-aq', '-f', `name=${container.name}`])).toBe('');
+  return result.stderr;
+}
+
+describe('devices', () => {
+  const disk = readdirSync('/sys/block').find((name) => !/^(zram|ram|sr|fd)/.test(name)) ?? '';
+  const number = readFileSync(`/sys/block/${disk}/dev`, 'utf8').trim();
+
+  test('--device gives a node with the access asked for', async () => {
+    const result = await script(
+      ['--device', '/dev/fuse:/dev/other:r'],
+      'stat -c %t:%T /dev/other; head -c0 /dev/other && echo read; (: >/dev/other) || echo no write',
+    );
+    expect(result.stdout, result.stderr).toBe('a:e5\nread\nno write\n');
+  });
+
+  test('a folder of devices brings all its nodes', async () => {
+    const result = await script(['--device', '/dev/net:/dev/net'], 'stat -c %t:%T /dev/net/tun');
+    expect(result.stdout.trim(), result.stderr).toBe('a:c8');
+  });
+
+  test('--device-cgroup-rule lets a container make and open a node', async () => {
+    const text = 'mknod /tmp/f c 10 229 && head -c0 /tmp/f && echo opened';
+    expect((await script([], text)).stdout).toBe('');
+    const result = await script(['--device-cgroup-rule', 'c 10:229 rmw'], text);
+    expect(result.stdout.trim(), result.stderr).toBe('opened');
+  });
+
+  test('a device the host does not have', async () => {
+    const result = await script(['--device', '/dev/not-there'], 'true');
+    expect(result.code).not.toBe(0);
+    expect(result.stderr).toContain('error gathering device information while adding custom device "/dev/not-there"');
+  });
+
+  test.each([
+    ['--device-read-bps', '1mb', 'blkio.throttle.read_bps_device', '1048576', 'rbps=1048576'],
+    ['--device-write-bps', '2mb', 'blkio.throttle.write_bps_device', '2097152', 'wbps=2097152'],
+    ['--device-read-iops', '100', 'blkio.throttle.read_iops_device', '100', 'riops=100'],
+    ['--device-write-iops', '200', 'blkio.throttle.write_iops_device', '200', 'wiops=200'],
+  ])('%s', async (option, rate, v1, wanted, v2) => {
+    const result = await script(
+      [option, `/dev/${disk}:${rate}`],
+      `cat /sys/fs/cgroup/blkio/${v1} 2>/dev/null || cat /sys/fs/cgroup/io.max`,
+    );
+    expect(
+      [`${number} ${wanted}`, v2].some((form) => result.stdout.includes(form)),
+      result.stdout,
+    ).toBe(true);
+  });
+
+  test('inspect shows devices and throttles', async () => {
+    await using container = await runOn(
+      h2,
+      ['--device', '/dev/fuse', '--device-read-bps', `/dev/${disk}:1mb`, '--device-cgroup-rule', 'c 1:* r'],
+      ['sleep', '60'],
+    );
+    expect(await container.inspect('.HostConfig.Devices')).toEqual([
+      { PathOnHost: '/dev/fuse', PathInContainer: '/dev/fuse', CgroupPermissions: 'rwm' },
+    ]);
+    expect(await container.inspect('.HostConfig.BlkioDeviceReadBps')).toEqual([
+      { Path: `/dev/${disk}`, Rate: 1048576 },
+    ]);
+    expect(await container.inspect('.HostConfig.DeviceCgroupRules')).toEqual(['c 1:* r']);
+  });
+
+  test('a realtime budget beyond what the host gives is refused with the reason', async () => {
+    const result = await script(['--cpu-rt-runtime', '1000', '--cpu-rt-period', '100000'], 'true');
+    expect(result.code).not.toBe(0);
+    expect(result.stderr).toMatch(/must fit into what cpu.rt_runtime_us|no realtime budgets for control groups/);
+  });
+
+  test('a limit of kernel memory is discarded with a warning', async () => {
+    const result = await docker(['create', '--kernel-memory', '10m', ...at(h2), 'busybox', 'true'], {
+      env: { DOCKER_API_VERSION: '1.41' },
+    });
+    await docker(['rm', result.stdout.trim()]);
+    expect(result.stderr).toContain('Limitation discarded');
+  });
+
+  test.each([
+    ['a GPU', ['--gpus', 'all'], /could not select device driver "" with capabilities: \[\[gpu\]\]/],
+    ['a rule of no form', ['--device-cgroup-rule', 'c 4096:0 r'], /invalid device cgroup rule format/],
+    ['more realtime than the period', ['--cpu-rt-runtime', '2000', '--cpu-rt-period', '1000'], /cannot be higher/],
+  ])('refused: %s', async (_name, options, message) => {
+    expect(await refused(options)).toMatch(message);
+  });
+});
