@@ -3,6 +3,8 @@ import type { DeviceNode, DeviceRule, DevLink, MountPlan } from './plan.ts';
 export interface DefaultMountOptions {
   /** Read-write /sys and cgroups, no flags taken away. */
   readonly privileged: boolean;
+  /** Read-write cgroups only. */
+  readonly writableCgroups?: boolean;
   /** Bytes of /dev/shm; Docker's default is 64 MiB. */
   readonly shmBytes: number;
   /** Host folder to show as /dev/shm instead of a new one (shared IPC). */
@@ -12,6 +14,7 @@ export interface DefaultMountOptions {
 /** Docker's mounts below /, /dev and /sys, in order. User mounts come after them. */
 export function defaultMounts(options: DefaultMountOptions): readonly MountPlan[] {
   const readonly = options.privileged ? [] : (['ro'] as const);
+  const readonlyCgroups = options.writableCgroups ? [] : readonly;
   return [
     { kind: 'proc', target: '/proc', flags: ['nosuid', 'nodev', 'noexec'] },
     {
@@ -34,7 +37,7 @@ export function defaultMounts(options: DefaultMountOptions): readonly MountPlan[
       ],
     },
     { kind: 'sysfs', target: '/sys', flags: ['nosuid', 'nodev', 'noexec', ...readonly] },
-    { kind: 'cgroup', target: '/sys/fs/cgroup', flags: ['nosuid', 'nodev', 'noexec', ...readonly] },
+    { kind: 'cgroup', target: '/sys/fs/cgroup', flags: ['nosuid', 'nodev', 'noexec', ...readonlyCgroups] },
     { kind: 'mqueue', target: '/dev/mqueue', flags: ['nosuid', 'nodev', 'noexec'] },
     options.shmSource === undefined
       ? {

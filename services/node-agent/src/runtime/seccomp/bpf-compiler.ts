@@ -1,3 +1,5 @@
+import { type Condition, compileCondition } from './bpf-condition.ts';
+import { type Instruction, OFFSET, OPCODE, SECCOMP_RETURN } from './bpf-instruction.ts';
 import { SYSCALL_NAMES, type SyscallAbi } from './syscall-table.ts';
 
 /** What happens to one system call. Arguments are compared by their low 32 bits, which is all these calls look at. */
@@ -9,35 +11,30 @@ export type Decision =
   /** Allowed for these values only. */
   | { readonly kind: 'one-of'; readonly argument: number; readonly values: readonly number[]; readonly errno: number }
   /** Allowed for all other values. */
-  | { readonly kind: 'not'; readonly argument: number; readonly value: number; readonly errno: number };
+  | { readonly kind: 'not'; readonly argument: number; readonly value: number; readonly errno: number }
+  /** A return value of seccomp(2). */
+  | { readonly kind: 'return'; readonly value: number }
+  /** The first rule whose conditions all hold; arguments are compared whole. */
+  | { readonly kind: 'rules'; readonly rules: readonly ArgumentRule[]; readonly otherwise: number };
+
+export interface ArgumentRule {
+  readonly conditions: readonly Condition[];
+  /** A return value of seccomp(2). */
+  readonly result: number;
+}
 
 export interface SeccompPolicy {
-  decide(name: string): Decision;
+  decide(name: string, abi: SyscallAbi): Decision;
+  /** Calls of other ABIs end the process; all when absent. */
+  readonly abis?: readonly SyscallAbi[];
   /** Numbers that are in no table. */
   readonly unknown: Decision;
   /** Calls through the x32 ABI. */
   readonly x32: Decision;
 }
 
-interface Instruction {
-  readonly code: number;
-  readonly k: number;
-  /** Distances, relative to the next instruction. */
-  readonly jt?: number;
-  readonly jf?: number;
-}
-
-/** linux/bpf_common.h and linux/seccomp.h. */
-const LOAD = 0x20;
-const AND = 0x54;
-const JUMP = 0x05;
-const JUMP_EQUAL = 0x15;
-const JUMP_GREATER_EQUAL = 0x35;
-const RETURN = 0x06;
-const ALLOW = 0x7fff0000;
-const ERRNO = 0x00050000;
-const KILL_PROCESS = 0x80000000;
-const OFFSET = { number: 0, architecture: 4, arguments: 16 } as const;
+const { LOAD, AND, JUMP, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN } = OPCODE;
+const { ALLOW, ERRNO, KILL_PROCESS } = SECCOMP_RETURN;
 const AUDIT_ARCH = { x86_64: 0xc000003e, i386: 0x40000003 } as const;
 const X32_BIT = 0x40000000;
 const INSTRUCTION_BYTES = 8;
@@ -48,7 +45,8 @@ const INSTRUCTION_BYTES = 8;
  */
 export function compileSeccomp(policy: SeccompPolicy): Uint8Array {
   const native = compileAbi('x86_64', policy);
-  const compat = compileAbi('i386', policy);
+  const compat =
+    policy.abis?.includes('i386') === false ? [{ code: RETURN, k: KILL_PROCESS }] : compileAbi('i386', policy);
   return encode([
     { code: LOAD, k: OFFSET.architecture },
     { code: JUMP_EQUAL, k: AUDIT_ARCH.x86_64, jt: 3, jf: 0 },
@@ -74,7 +72,7 @@ function rangesOf(abi: SyscallAbi, policy: SeccompPolicy): Range[] {
   const end = Math.max(...names.keys()) + 1;
   const decisions = Array.from({ length: end }, (_, number) => {
     const name = names.get(number);
-    return name === undefined ? policy.unknown : policy.decide(name);
+    return name === undefined ? policy.unknown : policy.decide(name, abi);
   });
   const all: [number, Decision][] = [...decisions.entries(), [end, policy.unknown]];
   if (abi === 'x86_64') all.push([X32_BIT, policy.x32]);
@@ -82,7 +80,7 @@ function rangesOf(abi: SyscallAbi, policy: SeccompPolicy): Range[] {
   let last: string | undefined;
   for (const [start, decision] of all) {
     const key = JSON.stringify(decision);
-    if (key !== last) ranges.push({ start, body: compileDecision(decision) });
+    if (key !== last) ranges.push({ start, body: compileDecision(decision, abi) });
     last = key;
   }
   return ranges;
@@ -105,8 +103,12 @@ function search(ranges: readonly Range[]): Instruction[] {
   return [...jump, ...left, ...right];
 }
 
-function compileDecision(decision: Decision): Instruction[] {
+function compileDecision(decision: Decision, abi: SyscallAbi): Instruction[] {
   const allow: Instruction = { code: RETURN, k: ALLOW };
+  if (decision.kind === 'return') return [{ code: RETURN, k: decision.value }];
+  if (decision.kind === 'rules') {
+    return [...decision.rules.flatMap((rule) => compileRule(rule, abi)), { code: RETURN, k: decision.otherwise }];
+  }
   if (decision.kind === 'allow') return [allow];
   const refuse: Instruction = { code: RETURN, k: ERRNO | decision.errno };
   if (decision.kind === 'errno') return [refuse];
@@ -120,6 +122,18 @@ function compileDecision(decision: Decision): Instruction[] {
   const count = decision.values.length;
   const tests = decision.values.map((k, index) => ({ code: JUMP_EQUAL, k, jt: count - index, jf: 0 }));
   return [load, ...tests, refuse, allow];
+}
+
+/** Each condition goes on to the next when it holds, else past the rule's return. */
+function compileRule({ conditions, result }: ArgumentRule, abi: SyscallAbi): Instruction[] {
+  const blocks: Instruction[][] = [];
+  let behind = 1;
+  for (const condition of [...conditions].reverse()) {
+    const block = compileCondition(condition, abi, behind);
+    blocks.unshift(block);
+    behind += block.length;
+  }
+  return [...blocks.flat(), { code: RETURN, k: result }];
 }
 
 function encode(program: readonly Instruction[]): Uint8Array {

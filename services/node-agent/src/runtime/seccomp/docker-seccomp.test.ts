@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { CAPABILITY_NAMES, DOCKER_CAPABILITIES } from '../capabilities.ts';
+import { ARCHITECTURE, judge, numberOf } from '../testing/judge-seccomp.ts';
 import { dockerSeccompProgram } from './docker-seccomp.ts';
 import { SYSCALL_NAMES, type SyscallAbi } from './syscall-table.ts';
 
-const ARCHITECTURE = { x86_64: 0xc000003e, i386: 0x40000003, arm64: 0xc00000b7 } as const;
 const docker = dockerSeccompProgram(new Set(DOCKER_CAPABILITIES));
 
 describe("Docker's seccomp program", () => {
@@ -81,33 +81,3 @@ describe("Docker's seccomp program", () => {
     expect(dockerSeccompProgram(new Set([...DOCKER_CAPABILITIES].reverse()))).toBe(docker);
   });
 });
-
-function numberOf(abi: SyscallAbi, name: string): number {
-  const found = [...SYSCALL_NAMES[abi]].find(([, candidate]) => candidate === name);
-  if (found === undefined) throw new Error(`${name} is not in the table of ${abi}`);
-  return found[0];
-}
-
-/** Runs the program as the kernel would, one instruction after the other. */
-function judge(program: Uint8Array, architecture: number, number: number, args: readonly number[]): string {
-  const code = Buffer.from(program);
-  const data = Buffer.alloc(64);
-  data.writeUInt32LE(number, 0);
-  data.writeUInt32LE(architecture, 4);
-  for (const [index, value] of args.entries()) data.writeBigUInt64LE(BigInt(value), 16 + index * 8);
-  let a = 0;
-  for (let pc = 0; pc * 8 < code.length; pc++) {
-    const op = code.readUInt16LE(pc * 8);
-    const k = code.readUInt32LE(pc * 8 + 4);
-    const jump = (taken: boolean): number => code.readUInt8(pc * 8 + (taken ? 2 : 3));
-    if (op === 0x20) a = data.readUInt32LE(k);
-    else if (op === 0x54) a = (a & k) >>> 0;
-    else if (op === 0x05) pc += k;
-    else if (op === 0x15) pc += jump(a === k);
-    else if (op === 0x35) pc += jump(a >= k);
-    else if (op === 0x06)
-      return { 2147418112: 'allow', 2147483648: 'kill', 327681: 'EPERM', 327718: 'ENOSYS' }[k] ?? `${k}`;
-    else throw new Error(`unknown instruction ${op}`);
-  }
-  throw new Error('the program has no end');
-}

@@ -197,6 +197,56 @@ export interface Security {
   pathsGiven: boolean;
   /** Everything of security-opt as given, for inspect. */
   securityOpt: string[];
+  /** The user's own seccomp profile, in place of Docker's default policy. */
+  seccompProfile:
+    | SeccompProfile
+    | undefined;
+  /** cgroup v2 only: the container may write below its own group. */
+  writableCgroups: boolean;
+}
+
+/** A profile in Docker's format, its names checked; what depends on capabilities and kernel is decided on the node. */
+export interface SeccompProfile {
+  /** SCMP_ACT_… */
+  defaultAction: string;
+  defaultErrnoRet?:
+    | number
+    | undefined;
+  /** True: calls of i386 programs are judged too; false: they end the process. */
+  i386: boolean;
+  rules: SeccompRule[];
+}
+
+export interface SeccompRule {
+  names: string[];
+  action: string;
+  errnoRet?: number | undefined;
+  args: SeccompCondition[];
+  /** all have to hold */
+  includes:
+    | SeccompFilter
+    | undefined;
+  /** none may hold */
+  excludes: SeccompFilter | undefined;
+}
+
+export interface SeccompCondition {
+  /** 0 to 5 */
+  index: number;
+  value: bigint;
+  /** of SCMP_CMP_MASKED_EQ: what is left under the mask `value` */
+  valueTwo: bigint;
+  /** SCMP_CMP_… */
+  op: string;
+}
+
+export interface SeccompFilter {
+  /** Go's names */
+  arches: string[];
+  /** CAP_… */
+  caps: string[];
+  /** 4.8 */
+  minKernel: string;
 }
 
 export interface PortBinding {
@@ -1577,6 +1627,8 @@ function createBaseSecurity(): Security {
     readonlyPaths: [],
     pathsGiven: false,
     securityOpt: [],
+    seccompProfile: undefined,
+    writableCgroups: false,
   };
 }
 
@@ -1617,6 +1669,12 @@ export const Security: MessageFns<Security> = {
     }
     for (const v of message.securityOpt) {
       writer.uint32(98).string(v!);
+    }
+    if (message.seccompProfile !== undefined) {
+      SeccompProfile.encode(message.seccompProfile, writer.uint32(106).fork()).join();
+    }
+    if (message.writableCgroups !== false) {
+      writer.uint32(112).bool(message.writableCgroups);
     }
     return writer;
   },
@@ -1730,6 +1788,22 @@ export const Security: MessageFns<Security> = {
             message.securityOpt.push(reader.string());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.seccompProfile = SeccompProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.writableCgroups = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1759,6 +1833,396 @@ export const Security: MessageFns<Security> = {
     message.readonlyPaths = object.readonlyPaths?.map((e) => e) || [];
     message.pathsGiven = object.pathsGiven ?? false;
     message.securityOpt = object.securityOpt?.map((e) => e) || [];
+    message.seccompProfile = (object.seccompProfile !== undefined && object.seccompProfile !== null)
+      ? SeccompProfile.fromPartial(object.seccompProfile)
+      : undefined;
+    message.writableCgroups = object.writableCgroups ?? false;
+    return message;
+  },
+};
+
+function createBaseSeccompProfile(): SeccompProfile {
+  return { defaultAction: "", defaultErrnoRet: undefined, i386: false, rules: [] };
+}
+
+export const SeccompProfile: MessageFns<SeccompProfile> = {
+  encode(message: SeccompProfile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.defaultAction !== "") {
+      writer.uint32(10).string(message.defaultAction);
+    }
+    if (message.defaultErrnoRet !== undefined) {
+      writer.uint32(16).uint32(message.defaultErrnoRet);
+    }
+    if (message.i386 !== false) {
+      writer.uint32(24).bool(message.i386);
+    }
+    for (const v of message.rules) {
+      SeccompRule.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeccompProfile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeccompProfile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.defaultAction = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.defaultErrnoRet = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.i386 = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rules.push(SeccompRule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SeccompProfile>): SeccompProfile {
+    return SeccompProfile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeccompProfile>): SeccompProfile {
+    const message = createBaseSeccompProfile();
+    message.defaultAction = object.defaultAction ?? "";
+    message.defaultErrnoRet = object.defaultErrnoRet ?? undefined;
+    message.i386 = object.i386 ?? false;
+    message.rules = object.rules?.map((e) => SeccompRule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSeccompRule(): SeccompRule {
+  return { names: [], action: "", errnoRet: undefined, args: [], includes: undefined, excludes: undefined };
+}
+
+export const SeccompRule: MessageFns<SeccompRule> = {
+  encode(message: SeccompRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.errnoRet !== undefined) {
+      writer.uint32(24).uint32(message.errnoRet);
+    }
+    for (const v of message.args) {
+      SeccompCondition.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.includes !== undefined) {
+      SeccompFilter.encode(message.includes, writer.uint32(42).fork()).join();
+    }
+    if (message.excludes !== undefined) {
+      SeccompFilter.encode(message.excludes, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeccompRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeccompRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.errnoRet = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.args.push(SeccompCondition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.includes = SeccompFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.excludes = SeccompFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SeccompRule>): SeccompRule {
+    return SeccompRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeccompRule>): SeccompRule {
+    const message = createBaseSeccompRule();
+    message.names = object.names?.map((e) => e) || [];
+    message.action = object.action ?? "";
+    message.errnoRet = object.errnoRet ?? undefined;
+    message.args = object.args?.map((e) => SeccompCondition.fromPartial(e)) || [];
+    message.includes = (object.includes !== undefined && object.includes !== null)
+      ? SeccompFilter.fromPartial(object.includes)
+      : undefined;
+    message.excludes = (object.excludes !== undefined && object.excludes !== null)
+      ? SeccompFilter.fromPartial(object.excludes)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSeccompCondition(): SeccompCondition {
+  return { index: 0, value: 0n, valueTwo: 0n, op: "" };
+}
+
+export const SeccompCondition: MessageFns<SeccompCondition> = {
+  encode(message: SeccompCondition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint32(message.index);
+    }
+    if (message.value !== 0n) {
+      if (BigInt.asUintN(64, message.value) !== message.value) {
+        throw new globalThis.Error("value provided for field message.value of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.value);
+    }
+    if (message.valueTwo !== 0n) {
+      if (BigInt.asUintN(64, message.valueTwo) !== message.valueTwo) {
+        throw new globalThis.Error("value provided for field message.valueTwo of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.valueTwo);
+    }
+    if (message.op !== "") {
+      writer.uint32(34).string(message.op);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeccompCondition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeccompCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.valueTwo = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.op = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SeccompCondition>): SeccompCondition {
+    return SeccompCondition.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeccompCondition>): SeccompCondition {
+    const message = createBaseSeccompCondition();
+    message.index = object.index ?? 0;
+    message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
+    message.valueTwo = (object.valueTwo !== undefined && object.valueTwo !== null) ? BigInt(object.valueTwo) : 0n;
+    message.op = object.op ?? "";
+    return message;
+  },
+};
+
+function createBaseSeccompFilter(): SeccompFilter {
+  return { arches: [], caps: [], minKernel: "" };
+}
+
+export const SeccompFilter: MessageFns<SeccompFilter> = {
+  encode(message: SeccompFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.arches) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.caps) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.minKernel !== "") {
+      writer.uint32(26).string(message.minKernel);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeccompFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeccompFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.arches.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.caps.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.minKernel = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SeccompFilter>): SeccompFilter {
+    return SeccompFilter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeccompFilter>): SeccompFilter {
+    const message = createBaseSeccompFilter();
+    message.arches = object.arches?.map((e) => e) || [];
+    message.caps = object.caps?.map((e) => e) || [];
+    message.minKernel = object.minKernel ?? "";
     return message;
   },
 };
