@@ -1,5 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, inject, test } from 'vitest';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, inject, test } from 'vitest';
 import { docker, dockerOk, runOn, TestContainer, unique } from './lib/docker.ts';
 
 const [, h2 = ''] = inject('hosts');
@@ -98,6 +100,85 @@ describe('devices', () => {
     ['a GPU', ['--gpus', 'all'], /could not select device driver "" with capabilities: \[\[gpu\]\]/],
     ['a rule of no form', ['--device-cgroup-rule', 'c 4096:0 r'], /invalid device cgroup rule format/],
     ['more realtime than the period', ['--cpu-rt-runtime', '2000', '--cpu-rt-period', '1000'], /cannot be higher/],
+  ])('refused: %s', async (_name, options, message) => {
+    expect(await refused(options)).toMatch(message);
+  });
+});
+
+describe('security options', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atoll-e2e-seccomp-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  /** `seccomp=<file>`: the docker CLI sends what is in the file. */
+  function profile(name: string, content: object): string[] {
+    const path = join(folder, `${name}.json`);
+    writeFileSync(path, JSON.stringify(content));
+    return ['--security-opt', `seccomp=${path}`];
+  }
+  const deny = (names: string[], more: object = {}): object => ({
+    defaultAction: 'SCMP_ACT_ALLOW',
+    syscalls: [{ names, action: 'SCMP_ACT_ERRNO', ...more }],
+  });
+
+  test('a seccomp profile that takes calls away, for the container and its execs', async () => {
+    const options = profile('no-mkdir', deny(['mkdir', 'mkdirat'], { errnoRet: 30 }));
+    const result = await script(options, 'mkdir /x 2>&1; touch /y && echo fine');
+    expect(result.stdout, result.stderr).toBe("mkdir: can't create directory '/x': Read-only file system\nfine\n");
+    await using container = await runOn(h2, options, ['sleep', '60']);
+    expect((await docker(['exec', container.name, 'mkdir', '/x'])).stderr).toContain('Read-only file system');
+    expect((await container.inspect<string[]>('.HostConfig.SecurityOpt')).join()).toContain('"mkdirat"');
+  });
+
+  test('a profile holds for a privileged container too', async () => {
+    const result = await script(
+      ['--privileged', ...profile('no-mount', deny(['mount', 'fsopen', 'move_mount']))],
+      'mount -t tmpfs x /mnt || echo no',
+    );
+    expect(result.stdout.trim(), result.stderr).toBe('no');
+  });
+
+  test('a rule that looks at an argument', async () => {
+    const chmod = { args: [{ index: 1, value: 0o4755, op: 'SCMP_CMP_EQ' }] };
+    const result = await script(
+      profile('no-suid', deny(['chmod'], chmod)),
+      'touch /f; chmod 755 /f && echo plain; chmod 4755 /f 2>/dev/null || echo not set-id',
+    );
+    expect(result.stdout, result.stderr).toBe('plain\nnot set-id\n');
+  });
+
+  test('a profile that names what is allowed', async () => {
+    const names =
+      `access arch_prctl brk capget capset chdir clock_gettime clone close close_range dup2 execve exit exit_group
+      faccessat fchdir fcntl fstat futex getcwd getdents64 getegid geteuid getgid getpgrp getpid getppid getrandom getuid ioctl
+      lseek mmap mprotect munmap newfstatat open openat prctl prlimit64 read readlink recvmsg rseq rt_sigaction
+      rt_sigprocmask rt_sigreturn seccomp sendmsg set_robust_list set_tid_address setgid setgroups setresgid setresuid setuid
+      sigaltstack stat umask uname vfork wait4 write`.split(/\s+/);
+    const only = { defaultAction: 'SCMP_ACT_ERRNO', syscalls: [{ names, action: 'SCMP_ACT_ALLOW' }] };
+    const result = await script(profile('only', only), 'uname; mkdir /x 2>&1');
+    expect(result.stdout, result.stderr).toBe("Linux\nmkdir: can't create directory '/x': Operation not permitted\n");
+  });
+
+  test('systempaths=unconfined shows all of /proc', async () => {
+    const text = 'grep -c " /proc/" /proc/self/mounts';
+    expect(Number((await script([], text)).stdout)).toBeGreaterThan(0);
+    expect((await script(['--security-opt', 'systempaths=unconfined'], text)).stdout.trim()).toBe('0');
+  });
+
+  test('writable cgroups are refused where they are a way out', async () => {
+    const text = 'mkdir /sys/fs/cgroup/own && echo made';
+    const result = await script(['--security-opt', 'writable-cgroups=true'], text);
+    expect(result.stdout + result.stderr).toMatch(/^made\n$|needs cgroup v2/);
+    expect((await script([], text)).stdout).toBe('');
+  });
+
+  test.each([
+    ['an AppArmor profile', ['--security-opt', 'apparmor=mine'], /hosts run containers without AppArmor/],
+    ['an SELinux label', ['--security-opt', 'label=type:svirt_t'], /hosts run containers without SELinux/],
+    [
+      'an action that is none',
+      profile('bad', { defaultAction: 'DENY' }),
+      /decoding seccomp profile failed.*defaultAction/,
+    ],
+    ['an option that is none', ['--security-opt', 'magic=1'], /invalid --security-opt/],
   ])('refused: %s', async (_name, options, message) => {
     expect(await refused(options)).toMatch(message);
   });

@@ -68,10 +68,12 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     diskPercent: config.ATOLL_LAYER_DISK_PERCENT,
     logger,
   });
+  const unifiedCgroups = (await detectCgroupMode()) === 'v2';
   const host: PlanHost = {
     cgroupParent: config.ATOLL_CGROUP_PARENT,
     capabilities: await ownCapabilities(),
     swapAccounting: await hasSwapAccounting(),
+    unifiedCgroups,
     hostname: config.ATOLL_HOSTNAME,
     devices: await hostDevices(),
     seccomp: dockerSeccompProgram,
@@ -117,7 +119,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     onEvent: (event) => session.event(event),
     logger,
   });
-  const cgroups = (await detectCgroupMode()) === 'v2' ? new CgroupV2Reader() : new CgroupV1Reader();
+  const cgroups = unifiedCgroups ? new CgroupV2Reader() : new CgroupV1Reader();
   const cgroupPath = (id: string): string => cgroupPathOf(id, host);
   const archive = new ContainerArchive(filesystem);
   const committer = new LayerCommitter({ filesystem, blobs, layers });

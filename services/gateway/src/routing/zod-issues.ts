@@ -20,6 +20,6 @@ export function errorOfIssues(error: z.ZodError, value: unknown): AtollError {
 function show(value: unknown, path: readonly PropertyKey[]): string {
   const at = path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | null)?.[key], value);
   if (path.length === 0 || at === undefined || (typeof at === 'object' && at !== null)) return '';
-  const text = JSON.stringify(at);
+  const text = typeof at === 'bigint' ? String(at) : JSON.stringify(at);
   return ` (got ${text.length > 64 ? `${text.slice(0, 64)}…` : text})`;
 }

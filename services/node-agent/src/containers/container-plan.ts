@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { CapabilityName } from '../runtime/capabilities.ts';
 import {
@@ -22,6 +23,8 @@ export interface PlanHost {
   /** Bounding set of the agent. */
   readonly capabilities: bigint;
   readonly swapAccounting: boolean;
+  /** Cgroup v2 alone: a container's own group cannot be told to give it more devices. */
+  readonly unifiedCgroups: boolean;
   readonly hostname: string;
   /** Devices for privileged containers. */
   readonly devices: readonly DeviceNode[];
@@ -51,6 +54,11 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
   const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
   const security = spec.security ?? containerV1.Security.fromPartial({});
   const privileged = security.privileged;
+  if (security.writableCgroups && !host.unifiedCgroups) {
+    throw invalidArgument(
+      'security option writable-cgroups needs cgroup v2: on this host a container could lift its own device rules with it',
+    );
+  }
   const hostNetwork = spec.network?.mode === 'host';
   const names = hostnames(record, host);
   const owns = (mode: string): NamespaceMode => (mode === 'host' ? { mode: 'host' } : PRIVATE);
@@ -102,7 +110,8 @@ export function hostnames(
 function allMounts(spec: containerV1.ContainerSpec, privileged: boolean, parts: PlanParts): readonly MountPlan[] {
   const shmBytes = spec.shmSize > 0n ? Number(spec.shmSize) : DEFAULT_SHM;
   const shm = spec.ipcMode === 'host' ? { shmSource: '/dev/shm' } : {};
-  const own = [...defaultMounts({ privileged, shmBytes, ...shm }), ...identityMounts(parts.files)];
+  const writableCgroups = spec.security?.writableCgroups ?? false;
+  const own = [...defaultMounts({ privileged, writableCgroups, shmBytes, ...shm }), ...identityMounts(parts.files)];
   // A mount given by the user takes the place of ours at the same path.
   const given = new Set(parts.mounts.map(({ target }) => target));
   const kept = own.filter(({ target }) => !given.has(target) && !(spec.ipcMode === 'none' && target === '/dev/shm'));

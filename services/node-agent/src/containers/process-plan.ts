@@ -1,7 +1,9 @@
+import { release } from 'node:os';
 import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
-import { CAPABILITY_NAMES, capabilitySets, resolveCapabilities } from '../runtime/capabilities.ts';
+import { CAPABILITY_NAMES, type CapabilityName, capabilitySets, resolveCapabilities } from '../runtime/capabilities.ts';
 import type { CapabilitySets, ProcessPlan } from '../runtime/plan.ts';
+import { profileProgram } from '../runtime/seccomp/profile-program.ts';
 import type { PlanHost } from './container-plan.ts';
 import { processEnvironment } from './process-environment.ts';
 import { rlimitsOf } from './rlimits.ts';
@@ -15,7 +17,6 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
   const capabilities = security.privileged
     ? new Set(CAPABILITY_NAMES)
     : resolveCapabilities(security.capAdd, security.capDrop);
-  const unconfined = security.privileged || security.seccompUnconfined;
   return {
     argv,
     env: processEnvironment(process.env, hostname, process.tty),
@@ -26,9 +27,19 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
     rlimits: rlimitsOf(spec.ulimits),
     capabilities: within(capabilitySets(capabilities), host.capabilities),
     noNewPrivileges: security.noNewPrivileges,
-    seccomp: unconfined ? undefined : host.seccomp(capabilities),
+    seccomp: seccompOf(security, capabilities, host),
     oomScoreAdj: security.oomScoreAdj === 0 ? undefined : security.oomScoreAdj,
   };
+}
+
+/** A profile of the user's own holds for privileged containers too; Docker's default policy does not. */
+function seccompOf(
+  { seccompProfile, seccompUnconfined, privileged }: containerV1.Security,
+  capabilities: ReadonlySet<CapabilityName>,
+  host: PlanHost,
+): Uint8Array | undefined {
+  if (seccompProfile) return profileProgram(seccompProfile, capabilities, release());
+  return privileged || seccompUnconfined ? undefined : host.seccomp(capabilities);
 }
 
 /** Nobody can give what he does not have: the agent may itself run with fewer than all. */

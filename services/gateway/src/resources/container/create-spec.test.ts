@@ -201,7 +201,7 @@ describe('refusals name the field', () => {
       'invalid-argument',
       "can't create 'AutoRemove'",
     ],
-    ['a seccomp profile', { HostConfig: { SecurityOpt: ['seccomp={}'] } }, 'unimplemented', 'seccomp'],
+    ['a seccomp profile', { HostConfig: { SecurityOpt: ['seccomp={}'] } }, 'invalid-argument', 'defaultAction'],
     ['an unknown security option', { HostConfig: { SecurityOpt: ['magic=1'] } }, 'invalid-argument', '--security-opt'],
     ['an unknown capability', { HostConfig: { CapDrop: ['FLY'] } }, 'invalid-argument', 'invalid CapDrop'],
     ["another container's network", { HostConfig: { NetworkMode: 'container:x' } }, 'unimplemented', 'NetworkMode'],

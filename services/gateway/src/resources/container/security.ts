@@ -1,6 +1,7 @@
 import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { HostConfigRequest } from './host-config-request.ts';
+import { seccompProfile } from './seccomp-profile.ts';
 
 // biome-ignore format: a table; capabilities(7)
 const CAPABILITIES = new Set([
@@ -17,17 +18,18 @@ export function securityOf(host: HostConfigRequest): containerV1.Security {
   if (oom < -1000 || oom > 1000)
     throw invalidArgument(`Invalid value ${oom}, range for oom score adj is [-1000, 1000]`);
   const options = host.SecurityOpt ?? [];
+  const { systemPathsUnconfined, ...read } = readOptions(options, host);
   return containerV1.Security.fromPartial({
     capAdd: capabilities(host.CapAdd, 'CapAdd'),
     capDrop: capabilities(host.CapDrop, 'CapDrop'),
     privileged: host.Privileged ?? false,
     readOnlyRootfs: host.ReadonlyRootfs ?? false,
-    ...readOptions(options),
+    ...read,
     groupAdd: [...(host.GroupAdd ?? [])],
     oomScoreAdj: oom,
     maskedPaths: [...(host.MaskedPaths ?? [])],
     readonlyPaths: [...(host.ReadonlyPaths ?? [])],
-    pathsGiven: host.MaskedPaths !== undefined || host.ReadonlyPaths !== undefined,
+    pathsGiven: host.MaskedPaths !== undefined || host.ReadonlyPaths !== undefined || systemPathsUnconfined,
     securityOpt: [...options],
   });
 }
@@ -40,20 +42,53 @@ function capabilities(names: readonly string[] | undefined, field: string): stri
   });
 }
 
-function readOptions(options: readonly string[]): { noNewPrivileges: boolean; seccompUnconfined: boolean } {
-  let noNewPrivileges = false;
-  let seccompUnconfined = false;
+interface SecurityOptions {
+  readonly noNewPrivileges: boolean;
+  readonly seccompUnconfined: boolean;
+  readonly seccompProfile?: containerV1.SeccompProfile;
+  readonly writableCgroups: boolean;
+  readonly systemPathsUnconfined: boolean;
+}
+
+/** `name`, `name=value` or `name:value`; of two that say different things the later one holds, as in docker. */
+function readOptions(options: readonly string[], host: HostConfigRequest): SecurityOptions {
+  let [noNewPrivileges, writableCgroups, systemPathsUnconfined] = [false, false, false];
+  let seccomp = 'builtin';
   for (const option of options) {
     const [, name = option, value = ''] = /^([^=:]+)[=:](.*)$/s.exec(option) ?? [];
     if (name === 'no-new-privileges' && ['', 'true', 'false'].includes(value)) noNewPrivileges = value !== 'false';
-    else if (name === 'seccomp' && value === 'unconfined') seccompUnconfined = true;
-    else if (name === 'seccomp' && value === 'builtin') seccompUnconfined = false;
-    else if (name === 'seccomp') throw unimplemented('HostConfig.SecurityOpt: own seccomp profiles are not built yet');
-    else if (name === 'apparmor' && value !== 'unconfined') {
-      throw unimplemented(`HostConfig.SecurityOpt: AppArmor profiles are not built yet (got "${value}")`);
-    } else if (name === 'label' && value !== 'disable') {
-      throw unimplemented(`HostConfig.SecurityOpt: SELinux labels are not built yet (got "${value}")`);
-    } else if (name !== 'apparmor' && name !== 'label') throw invalidArgument(`invalid --security-opt 2: "${option}"`);
+    else if (name === 'seccomp' && value !== '') seccomp = value;
+    else if (name === 'systempaths' && value === 'unconfined') systemPathsUnconfined = true;
+    else if (name === 'writable-cgroups' && ['', 'true', 'false'].includes(value)) writableCgroups = value !== 'false';
+    else if (name === 'apparmor' && value !== '') refuseModule('AppArmor', option, value === 'unconfined');
+    else if (name === 'label' && value !== '') refuseModule('SELinux', option, value === 'disable');
+    else throw invalidArgument(`invalid --security-opt 2: "${option.slice(0, 64)}"`);
   }
-  return { noNewPrivileges, seccompUnconfined };
+  if (writableCgroups && (host.CgroupnsMode === 'host' || host.Privileged)) {
+    throw invalidArgument(
+      'HostConfig.SecurityOpt: writable-cgroups is for unprivileged containers with a cgroup namespace of their own',
+    );
+  }
+  if (systemPathsUnconfined && (host.MaskedPaths?.length || host.ReadonlyPaths?.length)) {
+    throw invalidArgument(
+      'HostConfig.SecurityOpt: systempaths=unconfined and MaskedPaths or ReadonlyPaths exclude each other',
+    );
+  }
+  const ownProfile = seccomp !== 'builtin' && seccomp !== 'unconfined';
+  return {
+    noNewPrivileges,
+    seccompUnconfined: seccomp === 'unconfined',
+    ...(ownProfile ? { seccompProfile: seccompProfile(seccomp) } : {}),
+    writableCgroups,
+    systemPathsUnconfined,
+  };
+}
+
+/** No host applies profiles or labels of a security module; without one there is nothing to switch off. */
+function refuseModule(module: string, option: string, isOff: boolean): void {
+  if (isOff) return;
+  throw unimplemented(
+    `HostConfig.SecurityOpt: "${option.slice(0, 64)}": hosts run containers without ${module}; only ` +
+      `${module === 'SELinux' ? 'label=disable' : 'apparmor=unconfined'} is taken`,
+  );
 }

@@ -1,0 +1,145 @@
+import { reasonOf } from '@atoll/errors';
+import { describe, expect, test } from 'vitest';
+import type { HostConfigRequest } from './host-config-request.ts';
+import { seccompProfile } from './seccomp-profile.ts';
+import { securityOf } from './security.ts';
+
+const ALLOW = { defaultAction: 'SCMP_ACT_ALLOW' };
+const rule = (more: object): object => ({
+  ...ALLOW,
+  syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_ERRNO', ...more }],
+});
+
+describe('security options', () => {
+  test.each<[string, string[], object]>([
+    ['the last one holds', ['seccomp=unconfined', 'seccomp=builtin'], { seccompUnconfined: false }],
+    [
+      'a profile',
+      [`seccomp=${JSON.stringify(ALLOW)}`],
+      { seccompUnconfined: false, seccompProfile: { defaultAction: 'SCMP_ACT_ALLOW' } },
+    ],
+    ['all of /proc', ['systempaths=unconfined'], { pathsGiven: true, maskedPaths: [], readonlyPaths: [] }],
+    ['cgroups to write', ['writable-cgroups=true'], { writableCgroups: true }],
+    ['what is off already', ['apparmor=unconfined', 'label=disable', 'label:disable'], { noNewPrivileges: false }],
+  ])('%s', (_name, SecurityOpt, want) => {
+    expect(securityOf({ SecurityOpt })).toMatchObject({ ...want, securityOpt: SecurityOpt });
+  });
+
+  test.each<[string, HostConfigRequest, string, string]>([
+    ['an AppArmor profile', { SecurityOpt: ['apparmor=docker-default'] }, 'unimplemented', 'without AppArmor'],
+    ['an SELinux label', { SecurityOpt: ['label=type:svirt_t'] }, 'unimplemented', 'without SELinux'],
+    ['no value', { SecurityOpt: ['seccomp'] }, 'invalid-argument', 'invalid --security-opt 2: "seccomp"'],
+    ['an unknown value', { SecurityOpt: ['systempaths=all'] }, 'invalid-argument', 'invalid --security-opt 2'],
+    [
+      "the host's cgroups to write",
+      { SecurityOpt: ['writable-cgroups'], CgroupnsMode: 'host' },
+      'invalid-argument',
+      'writable-cgroups is for',
+    ],
+    [
+      'masks and none',
+      { SecurityOpt: ['systempaths=unconfined'], MaskedPaths: ['/proc/keys'] },
+      'invalid-argument',
+      'exclude each other',
+    ],
+  ])('refused: %s', (_name, host, reason, message) => {
+    expect(caught(() => securityOf(host))).toEqual([reason, expect.stringContaining(message)]);
+  });
+});
+
+describe('seccomp profiles', () => {
+  test('as they are on the wire', () => {
+    const profile = seccompProfile(
+      `{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":38,
+        "archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86","SCMP_ARCH_X32"]}],
+        "syscalls":[{"names":["clone"],"action":"SCMP_ACT_ALLOW","comment":"x",
+          "args":[{"index":0,"value":18446744073709551615,"valueTwo":1,"op":"SCMP_CMP_MASKED_EQ"}],
+          "includes":{"caps":["CAP_SYS_ADMIN"],"minKernel":"4.8"},"excludes":{"arches":["s390"]}},
+         {"name":"old","action":"SCMP_ACT_ERRNO","errnoRet":0}]}`,
+    );
+    expect(profile).toMatchObject({
+      defaultAction: 'SCMP_ACT_ERRNO',
+      defaultErrnoRet: 38,
+      i386: true,
+      rules: [
+        {
+          names: ['clone'],
+          action: 'SCMP_ACT_ALLOW',
+          args: [{ index: 0, value: 18446744073709551615n, valueTwo: 1n, op: 'SCMP_CMP_MASKED_EQ' }],
+          includes: { caps: ['CAP_SYS_ADMIN'], minKernel: '4.8' },
+          excludes: { arches: ['s390'] },
+        },
+        { names: ['old'], errnoRet: 0 },
+      ],
+    });
+  });
+
+  test.each<[string, object, boolean]>([
+    ['named', { ...ALLOW, architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'] }, true],
+    ['not named', { ...ALLOW, architectures: ['SCMP_ARCH_X86_64'] }, false],
+    [
+      'of another machine',
+      { ...ALLOW, archMap: [{ architecture: 'SCMP_ARCH_S390X', subArchitectures: ['SCMP_ARCH_X86'] }] },
+      false,
+    ],
+  ])('programs of i386: %s', (_name, profile, want) => {
+    expect(seccompProfile(JSON.stringify(profile)).i386).toBe(want);
+  });
+
+  test.each<[string, unknown, string, string]>([
+    ['no JSON', 'nonsense', 'invalid-argument', 'decoding seccomp profile failed'],
+    ['no object', '[]', 'invalid-argument', 'decoding seccomp profile failed'],
+    ['no default action', {}, 'invalid-argument', 'defaultAction'],
+    ['an unknown action', rule({ action: 'ALLOW' }), 'invalid-argument', 'syscalls.0.action'],
+    ['no calls', rule({ names: [] }), 'invalid-argument', 'syscalls.0: names must have'],
+    ['two ways to name calls', rule({ name: 'x' }), 'invalid-argument', 'use either of them'],
+    [
+      'an argument calls do not have',
+      rule({ args: [{ index: 6, op: 'SCMP_CMP_EQ' }] }),
+      'invalid-argument',
+      'syscalls.0.args.0.index',
+    ],
+    ['an unknown comparison', rule({ args: [{ index: 0, op: '==' }] }), 'invalid-argument', 'syscalls.0.args.0.op'],
+    [
+      'a value of 65 bits',
+      '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_LOG","args":[{"index":0,"value":18446744073709551616,"op":"SCMP_CMP_EQ"}]}]}',
+      'invalid-argument',
+      'syscalls.0.args.0.value: want a number from 0 to 18446744073709551615',
+    ],
+    ['an errno that is none', rule({ errnoRet: 70_000 }), 'invalid-argument', 'syscalls.0.errnoRet'],
+    [
+      'a kernel that is none',
+      rule({ includes: { minKernel: 'new' } }),
+      'invalid-argument',
+      'want a version such as 4.8',
+    ],
+    ['an unknown field', { ...ALLOW, colour: 'red' }, 'invalid-argument', 'colour: unknown field'],
+    [
+      'two lists of architectures',
+      { ...ALLOW, architectures: ['a'], archMap: [{ architecture: 'b' }] },
+      'invalid-argument',
+      "'architectures' and 'archMap'",
+    ],
+    ['a listener', { ...ALLOW, listenerPath: '/run/x' }, 'unimplemented', 'listenerPath'],
+    ['notifications', { defaultAction: 'SCMP_ACT_NOTIFY' }, 'invalid-argument', 'defaultAction'],
+    ['flags', { ...ALLOW, flags: ['SECCOMP_FILTER_FLAG_LOG'] }, 'unimplemented', 'flags'],
+    [
+      'too much',
+      JSON.stringify({ ...ALLOW, syscalls: [{ names: ['x'.repeat(300_000)], action: 'SCMP_ACT_LOG' }] }),
+      'invalid-argument',
+      '262144 are taken',
+    ],
+  ])('refused: %s', (_name, profile, reason, message) => {
+    const json = typeof profile === 'string' ? profile : JSON.stringify(profile);
+    expect(caught(() => seccompProfile(json))).toEqual([reason, expect.stringContaining(message)]);
+  });
+});
+
+function caught(body: () => unknown): [string, string] {
+  try {
+    body();
+  } catch (error) {
+    return [reasonOf(error), error instanceof Error ? error.message : ''];
+  }
+  throw new Error('nothing was refused');
+}
