@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const NATIVE = join(import.meta.dirname, '..', '..', '..', 'native');
 
@@ -8,6 +8,11 @@ const NATIVE = join(import.meta.dirname, '..', '..', '..', 'native');
 export function buildShim(): string {
   make('build/atoll-shim');
   return join(NATIVE, 'build', 'atoll-shim');
+}
+
+/** The init of `--init`, compiled with the shim. */
+export function buildInit(): string {
+  return join(dirname(buildShim()), 'atoll-init');
 }
 
 /** The static busybox that test roots are made of; fails with the command that installs it. */
