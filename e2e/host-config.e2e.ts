@@ -183,3 +183,40 @@ describe('security options', () => {
     expect(await refused(options)).toMatch(message);
   });
 });
+
+describe('--init', () => {
+  test('is pid 1, and everything else is as without', async () => {
+    await using container = await runOn(h2, ['--init', '-u', 'www'], ['sleep', '600']);
+    expect(await dockerOk(['exec', container.name, 'cat', '/proc/1/cmdline'])).toBe(
+      '/sbin/docker-init\0--\0sleep\x00600\0',
+    );
+    expect(await container.inspect('.HostConfig.Init')).toBe(true);
+    expect(await container.inspect('.Path')).toBe('sleep');
+    await dockerOk(['kill', '-s', 'TERM', container.name]);
+    expect(await dockerOk(['wait', container.name])).toBe('143');
+  });
+
+  test.each([
+    ['the code of the program', ['sh', '-c', 'exit 42'], 42],
+    ['127 for a missing program', ['/no/such/program'], 127],
+  ])('exit code: %s', async (_name, command, want) => {
+    const result = await docker(['run', '--rm', '--init', ...at(h2), 'busybox', ...command]);
+    expect(result.code, result.stderr).toBe(want);
+  });
+
+  test('with a terminal the program is in its foreground', async () => {
+    const result = await docker([
+      'run',
+      '--rm',
+      '-t',
+      '--init',
+      ...at(h2),
+      'busybox',
+      'sh',
+      '-c',
+      'cut -d" " -f5,8 /proc/$$/stat',
+    ]);
+    const [group, foreground] = result.stdout.trim().split(' ');
+    expect(foreground, result.stderr).toBe(group);
+  });
+});

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from '@atoll/logging';
 import { buildV1, runtimeV1 } from '@atoll/proto';
 import { ChannelPool, GrpcHost, type TlsIdentity } from '@atoll/rpc';
@@ -75,6 +75,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     swapAccounting: await hasSwapAccounting(),
     unifiedCgroups,
     hostname: config.ATOLL_HOSTNAME,
+    init: join(dirname(shim), 'atoll-init'),
     devices: await hostDevices(),
     seccomp: dockerSeccompProgram,
   };

@@ -15,7 +15,7 @@ export const configSchema = z.object({
   ATOLL_TLS_DIR: absolutePath,
   /** Subtree below which all cgroups of this agent are, the same in every hierarchy. */
   ATOLL_CGROUP_PARENT: absolutePath.default('/atoll'),
-  /** The static supervisor executable. */
+  /** The static supervisor executable; `atoll-init`, for `--init`, is beside it. */
   ATOLL_SHIM: absolutePath,
   /** Address at which other machines reach published ports. */
   ATOLL_HOST_IP: z.ipv4(),

@@ -26,6 +26,8 @@ export interface PlanHost {
   /** Cgroup v2 alone: a container's own group cannot be told to give it more devices. */
   readonly unifiedCgroups: boolean;
   readonly hostname: string;
+  /** The program that `--init` makes pid 1, see `native/init`. */
+  readonly init: string;
   /** Devices for privileged containers. */
   readonly devices: readonly DeviceNode[];
   /** Encoded program for a set of capability names. */
@@ -47,6 +49,8 @@ export interface PlanParts {
 const DEFAULT_SHM = 64 * 1024 * 1024;
 /** Asked once: the answer costs milliseconds and does not change. */
 const MASKED_PATHS = maskedPaths(cpus().length);
+/** Docker's place for it. */
+const INIT_TARGET = '/sbin/docker-init';
 const PRIVATE: NamespaceMode = { mode: 'private' };
 
 /** A spec as the complete list of what the shim does. Throws invalid-argument for what no kernel would take. */
@@ -63,9 +67,10 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
   const names = hostnames(record, host);
   const owns = (mode: string): NamespaceMode => (mode === 'host' ? { mode: 'host' } : PRIVATE);
   const ownIpc = owns(spec.ipcMode);
+  const own = containerPlanProcess(spec, names.hostname, host);
   return {
     id: record.id,
-    process: containerPlanProcess(spec, names.hostname, host),
+    process: spec.init ? { ...own, argv: [INIT_TARGET, '--', ...own.argv] } : own,
     namespaces: {
       pid: owns(spec.pidMode),
       net: owns(hostNetwork ? 'host' : ''),
@@ -75,7 +80,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     },
     ...(spec.utsMode === 'host' ? {} : names),
     root: parts.root,
-    mounts: allMounts(spec, privileged, parts),
+    mounts: allMounts(spec, privileged, parts, host),
     devices: deviceNodes(parts.devices?.nodes ?? [], privileged ? host.devices : []),
     devLinks: DEFAULT_DEV_LINKS,
     maskedPaths: security.pathsGiven ? security.maskedPaths : privileged ? [] : MASKED_PATHS,
@@ -107,17 +112,28 @@ export function hostnames(
   return network?.domainname ? { hostname, domainname: network.domainname } : { hostname };
 }
 
-function allMounts(spec: containerV1.ContainerSpec, privileged: boolean, parts: PlanParts): readonly MountPlan[] {
+function allMounts(
+  spec: containerV1.ContainerSpec,
+  privileged: boolean,
+  parts: PlanParts,
+  host: PlanHost,
+): readonly MountPlan[] {
   const shmBytes = spec.shmSize > 0n ? Number(spec.shmSize) : DEFAULT_SHM;
   const shm = spec.ipcMode === 'host' ? { shmSource: '/dev/shm' } : {};
   const writableCgroups = spec.security?.writableCgroups ?? false;
   const own = [...defaultMounts({ privileged, writableCgroups, shmBytes, ...shm }), ...identityMounts(parts.files)];
+  if (spec.init) own.push(initMount(host.init));
   // A mount given by the user takes the place of ours at the same path.
   const given = new Set(parts.mounts.map(({ target }) => target));
   const kept = own.filter(({ target }) => !given.has(target) && !(spec.ipcMode === 'none' && target === '/dev/shm'));
   // Parents first: what is mounted later would otherwise be hidden by what it lies in.
   const depth = ({ target }: MountPlan): number => target.split('/').filter(Boolean).length;
   return [...kept, ...parts.mounts].sort((a, b) => depth(a) - depth(b));
+}
+
+function initMount(source: string): MountPlan {
+  const flags = ['ro', 'nosuid', 'nodev'] as const;
+  return { kind: 'bind', source, target: INIT_TARGET, flags, recursive: false, propagation: 'rprivate' };
 }
 
 /** One node at a path: the user's own choice first, then ours, then the host's. */

@@ -18,6 +18,4 @@ export function requireSupported(spec: containerV1.ContainerSpec): void {
   check('UsernsMode', spec.usernsMode, ['', 'host']);
   check('CgroupParent', spec.cgroupParent, ['']);
   check('LogConfig.Type', spec.log?.type ?? '', ['', 'json-file', 'local', 'none']);
-  if (spec.init)
-    throw unimplemented('Init is not supported by this runtime: it has no init program to put into containers');
 }

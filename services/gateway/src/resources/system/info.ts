@@ -92,7 +92,7 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     },
     LiveRestoreEnabled: true,
     Isolation: '',
-    InitBinary: 'atoll-shim',
+    InitBinary: 'atoll-init',
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: '' },
     InitCommit: { ID: '' },
