@@ -62,9 +62,11 @@ int sync_receive(int socket, struct sync_message *message, int *fd)
 		*fd = -1;
 	memset(message, 0, sizeof(*message));
 	ssize_t count;
+	int resets = 0;
+	/* A peer that ends before it has read all is told of first, once; what it had said itself comes after. */
 	do
 		count = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-	while (count < 0 && errno == EINTR);
+	while (count < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
 	if (count <= 0)
 		return count < 0 && errno != ECONNRESET ? -1 : 0;
 	message->err.step[sizeof(message->err.step) - 1] = '\0';
