@@ -49,7 +49,14 @@ static size_t make_plan(uint8_t *out)
 {
 	size_t at = put(out, put(out, put(out, 0, PLAN_MAGIC, 4), PLAN_VERSION, 4), 0, 4);
 
-	for (unsigned tag = TAG_ID; tag <= TAG_TARGET; tag++) {
+	for (unsigned tag = TAG_ID; tag < TAG_END; tag++) {
+		if (tag == TAG_MOUNT_LOWER) {
+			size_t mount = put(out, at, TAG_MOUNT, 2), fields = put(out, mount, 0, 4);
+
+			at = put(out, put(out, put(out, put(out, fields, MOUNT_IMAGE, 1), 0, 1), 0, 1), 1, 8);
+			at = put(out, put_text(out, put_text(out, at, ""), "/i"), 0, 2);
+			put(out, mount, at - fields, 4);
+		}
 		if (tag == TAG_ROOT_DIRECTORY || (tag == TAG_TARGET && next_random() % 2))
 			continue;
 		if (tag == TAG_NAMESPACE) {

@@ -16,7 +16,7 @@
 #include "path.h"
 #include "rootfs.h"
 
-static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup" };
+static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup", "image" };
 
 static int fail(struct err *err, const struct mount_plan *mount, const char *what)
 {
@@ -24,6 +24,37 @@ static int fail(struct err *err, const struct mount_plan *mount, const char *wha
 
 	snprintf(step, sizeof(step), "mount %s", KIND_NAMES[mount->kind]);
 	return err_sys(err, step, "%s on %s", what, mount->target);
+}
+
+int mount_has_source(const struct mount_plan *mount)
+{
+	return mount->kind == MOUNT_BIND || mount->kind == MOUNT_IMAGE;
+}
+
+/* The folder of a host or the layers of an image, as one whole; a clone only where nothing below it is asked for. */
+static int open_whole(const struct mount_plan *mount, struct err *err)
+{
+	if (mount->kind == MOUNT_IMAGE)
+		return overlay_mount(&mount->lowers, NULL, NULL, err);
+	unsigned deep = mount->reach == REACH_ONE ? 0u : AT_RECURSIVE;
+	int fd = mount->subpath ? open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC)
+				: open_tree(AT_FDCWD, mount->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
+
+	return fd < 0 ? err_sys(err, "mount bind", "source %s", mount->source) : fd;
+}
+
+static int open_source(const struct mount_plan *mount, struct err *err)
+{
+	int whole = open_whole(mount, err);
+
+	if (whole < 0 || !mount->subpath)
+		return whole;
+	/* What is below is the business of whoever wrote the volume: its links lead nowhere else. */
+	CLEANUP_CLOSE int root = whole;
+	CLEANUP_CLOSE int below = root_open(root, mount->subpath, O_PATH, 0, 0);
+	int source = below < 0 ? -1 : open_tree(below, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return source < 0 ? fail(err, mount, mount->subpath) : source;
 }
 
 int *mounts_open_sources(const struct plan *plan, struct err *err)
@@ -35,12 +66,8 @@ int *mounts_open_sources(const struct plan *plan, struct err *err)
 		return NULL;
 	}
 	for (size_t index = 0; index < plan->mount_count; index++) {
-		const struct mount_plan *mount = &plan->mounts[index];
-		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0u);
-
-		sources[index] = mount->kind == MOUNT_BIND ? open_tree(AT_FDCWD, mount->source, flags) : -1;
-		if (mount->kind == MOUNT_BIND && sources[index] < 0) {
-			err_sys(err, "mount bind", "source %s", mount->source);
+		sources[index] = mount_has_source(&plan->mounts[index]) ? open_source(&plan->mounts[index], err) : -1;
+		if (mount_has_source(&plan->mounts[index]) && sources[index] < 0) {
 			free(sources);
 			return NULL;
 		}
@@ -92,7 +119,7 @@ int mount_bind(const struct mount_plan *mount, int root, int source, struct err 
 	if (mount_setattr(source, "", AT_EMPTY_PATH | (deep ? AT_RECURSIVE : 0u), &propagation, sizeof(propagation)) < 0)
 		return fail(err, mount, "set propagation");
 	if (attributes.attr_set &&
-	    mount_setattr(source, "", AT_EMPTY_PATH | (mount->recursive ? AT_RECURSIVE : 0u), &attributes, sizeof(attributes)) < 0)
+	    mount_setattr(source, "", AT_EMPTY_PATH | (mount->reach == REACH_RECURSIVE ? AT_RECURSIVE : 0u), &attributes, sizeof(attributes)) < 0)
 		return fail(err, mount, "set flags");
 	if (mount_attach(source, target) < 0)
 		return fail(err, mount, "attach");
@@ -153,7 +180,7 @@ static int apply_cgroup(const struct mount_plan *mount, int target, struct cgrou
 
 static int apply_new(const struct mount_plan *mount, int root, struct cgroup *cgroup, int *dev, int *devpts, struct err *err)
 {
-	static const char *const types[] = { "", "", "proc", "sysfs", "tmpfs", "tmpfs", "devpts", "mqueue", "" };
+	static const char *const types[] = { "", "", "proc", "sysfs", "tmpfs", "tmpfs", "devpts", "mqueue", "", "" };
 	/* An image's link in place of /proc, /sys or /dev would lead our mounts elsewhere: refuse it. A tmpfs target is the user's own affair. */
 	uint64_t links = mount->kind == MOUNT_TMPFS ? 0 : RESOLVE_NO_SYMLINKS;
 	CLEANUP_CLOSE int made = root_mkdirs(root, mount->target, 0755);
@@ -190,7 +217,7 @@ int mounts_apply(const struct plan *plan, int root, const int *sources, struct c
 	*devpts = -1;
 	for (size_t index = 0; index < plan->mount_count; index++) {
 		const struct mount_plan *mount = &plan->mounts[index];
-		int result = mount->kind == MOUNT_BIND ? mount_bind(mount, root, sources[index], err)
+		int result = mount_has_source(mount) ? mount_bind(mount, root, sources[index], err)
 						       : apply_new(mount, root, cgroup, dev, devpts, err);
 
 		if (result < 0)

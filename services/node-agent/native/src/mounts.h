@@ -18,6 +18,9 @@ int *mounts_open_sources(const struct plan *plan, struct err *err);
 int mounts_apply(const struct plan *plan, int root, const int *sources, struct cgroup *cgroup, int *dev, int *devpts,
 		 struct err *err);
 
+/* A bind or an image: something that is there already and is cloned. */
+int mount_has_source(const struct mount_plan *mount);
+
 /* One bind of the plan, its source cloned already. */
 int mount_bind(const struct mount_plan *mount, int root, int source, struct err *err);
 

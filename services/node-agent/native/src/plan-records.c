@@ -134,14 +134,15 @@ static int mount_record(struct plan *plan, struct cursor *record, struct err *er
 	if (!mount)
 		return -1;
 	mount->kind = (enum mount_kind)cursor_number(record, 1);
-	mount->recursive = cursor_number(record, 1) != 0;
+	mount->reach = (enum reach)cursor_number(record, 1);
 	mount->propagation = (enum propagation)cursor_number(record, 1);
 	mount->attributes = cursor_number(record, 8);
 	mount->source = cursor_text(record);
 	mount->target = cursor_text(record);
 	mount->option_count = (uint16_t)cursor_number(record, 2);
-	if (mount->kind < MOUNT_BIND || mount->kind >= MOUNT_KINDS || mount->propagation >= PROP_KINDS)
-		return plan_bad(err, "unknown mount kind or propagation");
+	if (mount->kind < MOUNT_BIND || mount->kind >= MOUNT_KINDS || mount->propagation >= PROP_KINDS ||
+	    mount->reach >= REACH_KINDS)
+		return plan_bad(err, "unknown mount kind, reach or propagation");
 	if (mount->option_count > PLAN_MAX_OPTIONS || mount->target[0] != '/' || (mount->attributes & ~0xffull))
 		return plan_bad(err, "a mount with too many options, a relative target or unknown flags");
 	for (unsigned index = 0; index < mount->option_count; index++) {
@@ -149,6 +150,20 @@ static int mount_record(struct plan *plan, struct cursor *record, struct err *er
 		mount->options[index][1] = cursor_text(record);
 	}
 	return 0;
+}
+
+/* Says more about the mount before it. */
+static int mount_detail(struct plan *plan, unsigned tag, struct cursor *record, struct err *err)
+{
+	if (plan->mount_count == 0)
+		return plan_bad(err, "a detail of a mount before any mount");
+	struct mount_plan *mount = &plan->mounts[plan->mount_count - 1];
+
+	if (mount->kind != MOUNT_IMAGE && (tag == TAG_MOUNT_LOWER || mount->kind != MOUNT_BIND))
+		return plan_bad(err, "a layer or path of a mount that has none");
+	if (tag == TAG_MOUNT_SUBPATH)
+		return once(&mount->subpath, record, err);
+	return append(&mount->lowers, record, err);
 }
 
 static int pair_record(struct pair_plan **pairs, size_t *count, struct cursor *record, struct err *err)
@@ -256,6 +271,9 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		return 0;
 	case TAG_MOUNT:
 		return mount_record(plan, record, err);
+	case TAG_MOUNT_LOWER:
+	case TAG_MOUNT_SUBPATH:
+		return mount_detail(plan, tag, record, err);
 	case TAG_DEVICE:
 		return device_record(plan, record, err);
 	case TAG_LINK:

@@ -60,6 +60,10 @@ static int check_container(const struct plan *plan, struct err *err)
 		return plan_bad(err, "a target record in a container plan");
 	if (plan->lowers.count > PLAN_MAX_LOWERS)
 		return plan_bad(err, "more than 128 layers");
+	for (size_t index = 0; index < plan->mount_count; index++)
+		if (plan->mounts[index].kind == MOUNT_IMAGE &&
+		    (plan->mounts[index].lowers.count == 0 || plan->mounts[index].lowers.count > PLAN_MAX_LOWERS))
+			return plan_bad(err, "a mount of an image needs 1 to 128 layers");
 	if (plan->root_directory ? plan->lowers.count > 0 : plan->lowers.count == 0 || !plan->upper || !plan->work)
 		return plan_bad(err, "needs either a root folder or lower, upper and work folders");
 	if (!plan->log_directory || plan->log_max_bytes < 4096 || plan->log_max_files == 0)
@@ -160,6 +164,8 @@ void plan_free(struct plan *plan)
 
 	for (size_t index = 0; index < sizeof(lists) / sizeof(*lists); index++)
 		free(lists[index]->items);
+	for (size_t index = 0; index < plan->mount_count; index++)
+		free(plan->mounts[index].lowers.items);
 	free(plan->process.groups);
 	free(plan->process.rlimits);
 	free(plan->mounts);

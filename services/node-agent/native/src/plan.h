@@ -24,14 +24,17 @@ enum plan_tag {
 	TAG_NAMESPACE, TAG_HOSTNAME, TAG_DOMAINNAME, TAG_LOWER, TAG_UPPER, TAG_WORK, TAG_ROOT_DIRECTORY,
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
+	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_END,
 };
 
 enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_KINDS };
 enum ns_mode { NS_HOST, NS_PRIVATE, NS_JOIN, NS_PATH };
 enum mount_kind {
 	MOUNT_BIND = 1, MOUNT_PROC, MOUNT_SYSFS, MOUNT_TMPFS, MOUNT_DEV, MOUNT_DEVPTS, MOUNT_MQUEUE, MOUNT_CGROUP,
-	MOUNT_KINDS
+	MOUNT_IMAGE, MOUNT_KINDS
 };
+/* How far a bind reaches: RECURSIVE_TOP takes the mounts below along and leaves their flags alone. */
+enum reach { REACH_ONE, REACH_RECURSIVE, REACH_RECURSIVE_TOP, REACH_KINDS };
 enum propagation { PROP_PRIVATE, PROP_RPRIVATE, PROP_SLAVE, PROP_RSLAVE, PROP_SHARED, PROP_RSHARED, PROP_KINDS };
 enum stdin_mode { STDIN_NULL, STDIN_OPEN, STDIN_ONCE };
 enum limit_kind {
@@ -62,10 +65,12 @@ struct ns_plan {
 struct rlimit_plan { uint32_t resource; uint64_t soft, hard; };
 struct mount_plan {
 	enum mount_kind kind;
-	int recursive;
+	enum reach reach;
 	enum propagation propagation;
 	uint64_t attributes;
 	const char *source, *target;
+	const char *subpath;     /* below the source, or NULL */
+	struct text_list lowers; /* of an image: its layers, top first */
 	uint16_t option_count;
 	const char *options[PLAN_MAX_OPTIONS][2];
 };

@@ -83,7 +83,7 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 	if (here < 0 || mount_attach(root, here) < 0)
 		return err_sys(err, STEP, "attach the overlay");
 	for (size_t index = 0; index < plan.mount_count; index++)
-		if (plan.mounts[index].kind == MOUNT_BIND && mount_bind(&plan.mounts[index], root, sources[index], err) < 0)
+		if (mount_has_source(&plan.mounts[index]) && mount_bind(&plan.mounts[index], root, sources[index], err) < 0)
 			return -1;
 	return root;
 }

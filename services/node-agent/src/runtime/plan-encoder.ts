@@ -21,6 +21,7 @@ import {
   PLAN_TAG,
   PLAN_VERSION,
   PROPAGATION,
+  REACH,
   RLIMIT_NUMBER,
   STDIN_MODE,
 } from './plan-tags.ts';
@@ -172,10 +173,10 @@ function writeRoot(writer: PlanWriter, root: RootPlan): void {
 
 function writeMount(writer: PlanWriter, mount: MountPlan): void {
   const bind = mount.kind === 'bind' ? mount : undefined;
-  const options = mount.kind === 'bind' ? [] : (mount.options ?? []);
+  const options = mount.kind === 'bind' || mount.kind === 'image' ? [] : (mount.options ?? []);
   writer.record(PLAN_TAG.mount, (w) => {
     w.u8(MOUNT_KIND[mount.kind]);
-    w.u8(bind?.recursive ? 1 : 0);
+    w.u8(REACH[bind?.recursive ? (bind.flagsOnTop ? 'recursiveTop' : 'recursive') : 'one']);
     w.u8(PROPAGATION[bind?.propagation ?? 'private']);
     w.u64(mount.flags.reduce((bits, flag) => bits | MOUNT_ATTR[flag], 0n));
     w.text(bind?.source ?? '');
@@ -186,6 +187,9 @@ function writeMount(writer: PlanWriter, mount: MountPlan): void {
       w.text(value);
     }
   });
+  if (mount.kind === 'image') for (const lower of mount.lowers) text(writer, PLAN_TAG.mountLower, lower);
+  if (mount.kind !== 'bind' && mount.kind !== 'image') return;
+  if (mount.subpath !== undefined) text(writer, PLAN_TAG.mountSubpath, mount.subpath);
 }
 
 function writeLimits(writer: PlanWriter, limits: ResourceLimits): void {

@@ -38,6 +38,8 @@ export const PLAN_TAG = {
   network: 36,
   log: 37,
   target: 38,
+  mountLower: 39,
+  mountSubpath: 40,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;
@@ -45,7 +47,18 @@ export const PLAN_VERSION = 1;
 
 export const NAMESPACE_KIND = { pid: 1, net: 2, ipc: 3, uts: 4, cgroup: 5 } as const;
 export const NAMESPACE_MODE = { host: 0, private: 1, join: 2, path: 3 } as const;
-export const MOUNT_KIND = { bind: 1, proc: 2, sysfs: 3, tmpfs: 4, dev: 5, devpts: 6, mqueue: 7, cgroup: 8 } as const;
+export const MOUNT_KIND = {
+  bind: 1,
+  proc: 2,
+  sysfs: 3,
+  tmpfs: 4,
+  dev: 5,
+  devpts: 6,
+  mqueue: 7,
+  cgroup: 8,
+  image: 9,
+} as const;
+export const REACH = { one: 0, recursive: 1, recursiveTop: 2 } as const;
 export const PROPAGATION = { private: 0, rprivate: 1, slave: 2, rslave: 3, shared: 4, rshared: 5 } as const;
 export const STDIN_MODE = { null: 0, open: 1, once: 2 } as const;
 

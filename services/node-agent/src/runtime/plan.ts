@@ -163,11 +163,23 @@ export type MountPlan =
   | {
       readonly kind: 'bind';
       readonly source: string;
+      /** Below the source, resolved inside it. */
+      readonly subpath?: string | undefined;
       readonly target: string;
       readonly flags: readonly MountFlag[];
-      /** Takes the mounts below the source too; `ro` then holds for them as well. */
+      /** Takes the mounts below the source too; `ro` then holds for them as well, unless `flagsOnTop`. */
       readonly recursive: boolean;
+      readonly flagsOnTop?: boolean | undefined;
       readonly propagation: Propagation;
+    }
+  | {
+      /** A read-only view of an image. */
+      readonly kind: 'image';
+      /** Folders, top layer first; 1 to 128. */
+      readonly lowers: readonly string[];
+      readonly subpath?: string | undefined;
+      readonly target: string;
+      readonly flags: readonly MountFlag[];
     };
 
 export interface DeviceNode {
