@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -219,4 +220,129 @@ describe('--init', () => {
     const [group, foreground] = result.stdout.trim().split(' ');
     expect(foreground, result.stderr).toBe(group);
   });
+});
+
+/** An archive with one small file. */
+function tarOfOneFile(): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'atoll-e2e-tar-'));
+  try {
+    writeFileSync(join(folder, 'file'), 'content');
+    return execFileSync('tar', ['-C', folder, '-cf', '-', 'file']);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('mounts', () => {
+  test('--volumes-from brings the volumes of another container, and puts both on one host', async () => {
+    await using first = await runOn(
+      h2,
+      ['-v', '/own', '-v', `${unique('vol')}:/named`],
+      ['sh', '-c', 'echo a >/own/f; echo b >/named/f; sleep 600'],
+    );
+    const name = unique('from');
+    await using second = new TestContainer(name);
+    const result = await docker([
+      'run',
+      '--name',
+      name,
+      '--volumes-from',
+      `${first.name}:ro`,
+      'busybox',
+      'sh',
+      '-c',
+      'until cat /own/f /named/f 2>/dev/null; do sleep 0.1; done; touch /own/g 2>&1 | grep -c Read-only',
+    ]);
+    expect(result.stdout, result.stderr).toBe('a\nb\n1\n');
+    expect(await second.inspect('.Node.Name')).toBe(h2);
+    expect(await second.inspect('.HostConfig.VolumesFrom')).toEqual([`${first.name}:ro`]);
+  });
+
+  test('an image as a mount', async () => {
+    const result = await script(
+      ['--mount', 'type=image,source=busybox,target=/tools'],
+      '/tools/bin/busybox echo from the image; touch /tools/x 2>&1 | grep -c Read-only',
+    );
+    expect(result.stdout, result.stderr).toBe('from the image\n1\n');
+  });
+
+  test('an image that is mounted is in use', async () => {
+    const tag = `${unique('mounted')}:1`;
+    await dockerOk(['import', '-', tag], { input: tarOfOneFile() });
+    await using container = await runOn(
+      h2,
+      ['--mount', `type=image,source=${tag},target=/m`],
+      ['sh', '-c', 'cat /m/file; sleep 600'],
+    );
+    const result = await docker(['rmi', tag]);
+    expect(result.stderr).toContain(await container.inspect('.Id').then((id) => id.slice(0, 12)));
+    await dockerOk(['rm', '-f', container.name]);
+    await dockerOk(['rmi', tag]);
+  });
+
+  test('a part of a volume', async () => {
+    const volume = unique('parts');
+    await using first = await runOn(
+      h2,
+      ['-v', `${volume}:/v`],
+      ['sh', '-c', 'mkdir -p /v/a/b; echo part >/v/a/b/f; sleep 600'],
+    );
+    expect(first.name).not.toBe('');
+    const result = await script(['--mount', `type=volume,source=${volume},target=/p,volume-subpath=a/b`], 'cat /p/f');
+    expect(result.stdout, result.stderr).toBe('part\n');
+  });
+
+  test('a bind without the mounts below it, and one that is read only on top', async () => {
+    const list = 'grep -c " /h/pts " /proc/self/mounts';
+    const whole = await script(['--mount', 'type=bind,source=/dev,target=/h'], list);
+    expect(Number(whole.stdout), whole.stderr).toBeGreaterThan(0);
+    const alone = await script(['--mount', 'type=bind,source=/dev,target=/h,bind-recursive=disabled'], list);
+    expect(alone.stdout.trim(), alone.stderr).toBe('0');
+    const flags = 'grep " /h" /proc/self/mounts | cut -d" " -f2,4 | cut -d, -f1 | sort | head -2';
+    expect(
+      (await script(['--mount', 'type=bind,source=/dev,target=/h,readonly,bind-recursive=writable'], flags)).stdout,
+    ).toMatch(/^\/h ro\n\/h\/\w+ rw\n$/);
+    expect(
+      (
+        await script(
+          ['--mount', 'type=bind,source=/dev,target=/h,readonly,bind-propagation=rprivate,bind-recursive=readonly'],
+          flags,
+        )
+      ).stdout,
+    ).toMatch(/^\/h ro\n\/h\/\w+ ro\n$/);
+  });
+
+  test('a bind of what is not there is refused by --mount', async () => {
+    const result = await script(['--mount', 'type=bind,source=/not/there,target=/h'], 'true');
+    expect(result.stderr).toContain('bind source path does not exist: /not/there');
+  });
+
+  test.each([
+    ['a container that is not there', ['--volumes-from', 'ghost-of-nobody'], /No such container: ghost-of-nobody/],
+    [
+      'an image that is not there',
+      ['--mount', 'type=image,source=ghost-of-nobody,target=/x'],
+      /No such image: ghost-of-nobody/,
+    ],
+    ['a limit of the disk', ['--storage-opt', 'size=1G'], /supported only for overlay over xfs/],
+    ['a parent group above all', ['--cgroup-parent', '../..'], /HostConfig.CgroupParent/],
+    ['a buffer of the log', ['--log-opt', 'mode=non-blocking', '--log-opt', 'max-buffer-size=1m'], /max-buffer-size/],
+  ])('refused: %s', async (_name, options, message) => {
+    expect(await refused(options)).toMatch(message);
+  });
+});
+
+test('--cgroup-parent, for the container, its execs and its numbers', async () => {
+  await using container = await runOn(
+    h2,
+    ['--cgroup-parent', '/team/build', '--cgroupns', 'host', '--log-opt', 'mode=non-blocking', '--annotation', 'a=b'],
+    ['sh', '-c', 'echo here; sleep 600'],
+  );
+  const group = await dockerOk(['exec', container.name, 'cat', '/proc/1/cgroup']);
+  expect(group).toMatch(/\/team\/build\/[0-9a-f]{64}$/m);
+  expect(await dockerOk(['exec', container.name, 'cat', '/proc/self/cgroup'])).toBe(group);
+  expect(await container.inspect('.HostConfig.CgroupParent')).toBe('team/build');
+  expect(await container.inspect('.HostConfig.Annotations')).toEqual({ a: 'b' });
+  expect(await dockerOk(['top', container.name])).toContain('sleep 600');
+  expect(await dockerOk(['logs', container.name])).toBe('here');
 });

@@ -121,7 +121,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     logger,
   });
   const cgroups = unifiedCgroups ? new CgroupV2Reader() : new CgroupV1Reader();
-  const cgroupPath = (id: string): string => cgroupPathOf(id, host);
+  const cgroupPath = (id: string): string => cgroupPathOf(containers.find(id)?.record ?? { id, spec: undefined }, host);
   const archive = new ContainerArchive(filesystem);
   const committer = new LayerCommitter({ filesystem, blobs, layers });
   const emptyLayer = join(root, 'empty');

@@ -1,5 +1,5 @@
 import { type AtollError, dataLoss, hasReason, notFound } from '@atoll/errors';
-import { imageV1 } from '@atoll/proto';
+import { type containerV1, imageV1 } from '@atoll/proto';
 import { familiarString, parseReference, withDefaultTag } from '@atoll/reference';
 import type { Client } from '@atoll/rpc';
 import { isRunning } from '../resources/container/container-state.ts';
@@ -61,11 +61,11 @@ export class StoreBackend implements ImageBackend {
     const inUse: Record<string, string> = {};
     const running: string[] = [];
     for (const view of this.#state.list()) {
-      const id = view.spec.image?.imageId ?? '';
-      if (id === '') continue;
-      if (isRunning(view)) running.push(id);
-      // A running one is the better reason to show.
-      if (isRunning(view) || inUse[id] === undefined) inUse[id] = view.record.id;
+      for (const id of imagesOf(view.spec)) {
+        if (isRunning(view)) running.push(id);
+        // A running one is the better reason to show.
+        if (isRunning(view) || inUse[id] === undefined) inUse[id] = view.record.id;
+      }
     }
     const request = { reference, ...options, inUse, running };
     return (await this.#named(reference, this.#client.removeImage(request, { signal }))).removed;
@@ -73,7 +73,7 @@ export class StoreBackend implements ImageBackend {
 
   async pruneImages(filters: Filters, signal: AbortSignal) {
     const inUse = Object.fromEntries(
-      this.#state.list().map(({ spec, record }) => [spec.image?.imageId ?? '', record.id]),
+      this.#state.list().flatMap(({ spec, record }) => imagesOf(spec).map((id) => [id, record.id])),
     );
     const request = { filters: wireFilters(filters), inUse };
     const { removed, reclaimed } = await this.#client.pruneImages(request, { signal, timeoutMs: 600_000 });
@@ -172,4 +172,11 @@ async function* importRequests(
 
 async function* loadRequests(tar: AsyncIterable<Buffer>): AsyncGenerator<imageV1.LoadImagesRequest> {
   for await (const data of pieces(tar)) yield { data };
+}
+
+/** Ids of a container's own image and of those it mounts. */
+function imagesOf(spec: containerV1.ContainerSpec): readonly string[] {
+  return [spec.image, ...spec.mounts.map(({ image }) => image)].flatMap((image) =>
+    image?.imageId ? [image.imageId] : [],
+  );
 }

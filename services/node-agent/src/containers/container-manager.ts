@@ -112,12 +112,22 @@ export class ContainerManager {
 
   #add(record: containerV1.ContainerRecord, book: StatusBook): Container {
     const { launcher, logger } = this.#options;
-    const container = new Container({ record, book, launcher, logger });
+    const usedElsewhere = (volume: string): boolean => this.#isUsed(volume, record.id);
+    const container = new Container({ record, book, launcher, logger, usedElsewhere });
     book.listen((status) => {
       for (const listener of [...this.#listeners]) listener(status);
     });
     this.#containers.set(record.id, container);
     return container;
+  }
+
+  #isUsed(volume: string, exceptId: string): boolean {
+    return this.list().some(
+      ({ id, status, record }) =>
+        id !== exceptId &&
+        status.state !== S.REMOVING &&
+        record.spec?.mounts.some(({ type, source }) => type === 'volume' && source === volume),
+    );
   }
 
   async #recoverOne({ id, record, status }: StoredContainer): Promise<void> {

@@ -87,7 +87,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     readonlyPaths: security.pathsGiven ? security.readonlyPaths : privileged ? [] : READONLY_PATHS,
     sysctls: checkedSysctls(spec.sysctls, { network: !hostNetwork, ipc: ownIpc.mode === 'private' }),
     cgroup: {
-      path: cgroupPathOf(record.id, host),
+      path: cgroupPathOf(record, host),
       limits: { ...resourceLimits(spec.resources, host.swapAccounting), blkioDevices: parts.devices?.limits },
       deviceRules: privileged ? [] : [...DEFAULT_DEVICE_RULES, ...(parts.devices?.rules ?? [])],
     },
@@ -97,8 +97,19 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
 }
 
 /** The cgroup of a container, the same in every hierarchy. */
-export function cgroupPathOf(id: string, host: { readonly cgroupParent: string }): string {
-  return `${host.cgroupParent === '/' ? '' : host.cgroupParent}/${id}`;
+export function cgroupPathOf(
+  { id, spec }: Pick<containerV1.ContainerRecord, 'id' | 'spec'>,
+  host: { readonly cgroupParent: string },
+): string {
+  const own = spec?.cgroupParent ? `/${checkedParent(spec.cgroupParent)}` : '';
+  return `${host.cgroupParent === '/' ? '' : host.cgroupParent}${own}/${id}`;
+}
+
+/** The gateway has checked it; what runs as root looks again that nothing leads out of this host's own group. */
+function checkedParent(path: string): string {
+  if (/^[A-Za-z0-9_]/.test(path) && !path.split('/').some((name) => name === '' || name === '.' || name === '..'))
+    return path;
+  throw invalidArgument(`CgroupParent "${path}" is not a path below the group of this host's containers`);
 }
 
 /** The names a container has: its own, else the first twelve digits of its id; the host's on the host's network. */

@@ -5,6 +5,7 @@ import type { LayerLease } from '../images/layer-store.ts';
 import { nowNs } from '../processes/clock.ts';
 import { failpoint } from '../processes/failpoint.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
+import { retainLayers } from './container-layers.ts';
 import { ContainerRun } from './container-run.ts';
 import { isActive } from './container-states.ts';
 import { endpointStatus } from './endpoint-status.ts';
@@ -148,7 +149,7 @@ export class ContainerProcess {
   /** The agent has started again: finds what runs, learns what ended meanwhile, clears what is half made. */
   async recover(): Promise<void> {
     const before = this.#book.status;
-    this.#lease = this.#launcher.options.layers.retain(this.#options.record().spec?.image?.layers ?? []);
+    this.#lease = retainLayers(this.#launcher.options.layers, this.#options.record().spec);
     if (!(await this.#connect(new ContainerRun()))) await this.#recoverEnded(before);
   }
 

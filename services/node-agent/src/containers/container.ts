@@ -26,6 +26,8 @@ export interface ContainerOptions {
   readonly book: StatusBook;
   readonly launcher: Launcher;
   readonly logger: Logger;
+  /** Does another container of this host, one that is to stay, use the volume? */
+  readonly usedElsewhere: (volume: string) => boolean;
 }
 
 /**
@@ -39,6 +41,7 @@ export class Container {
   readonly #launcher: Launcher;
   readonly #logger: Logger;
   readonly #process: ContainerProcess;
+  readonly #usedElsewhere: (volume: string) => boolean;
   readonly #queue = new SerialQueue();
   readonly #writes: WriteBehind;
   readonly #life = new AbortController();
@@ -49,6 +52,7 @@ export class Container {
     this.book = options.book;
     this.#record = options.record;
     this.#launcher = options.launcher;
+    this.#usedElsewhere = options.usedElsewhere;
     this.#logger = options.logger.child({ container: this.id.slice(0, 12) });
     this.#writes = new WriteBehind(() => this.#saveRecord(), WRITE_BEHIND_MS);
     this.#process = new ContainerProcess({
@@ -300,7 +304,9 @@ export class Container {
       await this.#process.dismantle();
       failpoint('remove.2-dismantled');
       const { files, volumes: store } = this.#launcher.options;
-      const anonymous = (this.#record.spec?.mounts ?? []).filter((mount) => mount.type === 'volume' && mount.anonymous);
+      const anonymous = (this.#record.spec?.mounts ?? []).filter(
+        (mount) => mount.type === 'volume' && mount.anonymous && !this.#usedElsewhere(mount.source),
+      );
       if (volumes) await Promise.all(anonymous.map(({ source }) => store.remove(source)));
       await Promise.all([this.#writes.close(), this.book.close()]);
       await files.remove(this.id);

@@ -18,6 +18,7 @@ import type { ShimTools } from '../runtime/shim-tools.ts';
 import type { MountResolver } from '../volumes/mount-resolver.ts';
 import type { VolumeStore } from '../volumes/volume-store.ts';
 import type { ContainerFiles } from './container-files.ts';
+import { acquireLayers, type ContainerLayers } from './container-layers.ts';
 import { containerPlan, hostnames, type PlanHost } from './container-plan.ts';
 import { customDevices } from './custom-devices.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
@@ -68,10 +69,7 @@ export class Launcher {
     const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
     requireSupported(spec);
     const bridged = usesBridge(spec);
-    const [lease] = await Promise.all([
-      layers.acquire(spec.image?.layers ?? [], signal),
-      bridged ? network.ready() : undefined,
-    ]);
+    const [lease] = await Promise.all([acquireLayers(layers, spec, signal), bridged ? network.ready() : undefined]);
     const endpoint = bridged ? network.take(record.id, spec.network?.macAddress ?? '') : undefined;
     try {
       return await this.#slots.run(() => this.#launch(record, spec, lease, endpoint, onState, signal));
@@ -131,7 +129,7 @@ export class Launcher {
   async #launch(
     record: containerV1.ContainerRecord,
     spec: containerV1.ContainerSpec,
-    lease: LayerLease,
+    lease: ContainerLayers,
     endpoint: Endpoint | undefined,
     onState: (state: ShimState) => void,
     signal: AbortSignal,
@@ -146,7 +144,7 @@ export class Launcher {
       gateway: endpoint?.gateway ?? '',
     };
     const [resolved, own, devices] = await Promise.all([
-      mounts.resolve(spec.mounts, lease.directories, signal),
+      mounts.resolve(spec.mounts, lease, signal),
       networkFiles(directory, spec.network, identity),
       customDevices(spec.resources),
     ]);

@@ -16,6 +16,5 @@ export function requireSupported(spec: containerV1.ContainerSpec): void {
   check('UTSMode', spec.utsMode, ['', 'private', 'host']);
   check('CgroupnsMode', spec.cgroupnsMode, ['', 'private', 'host']);
   check('UsernsMode', spec.usernsMode, ['', 'host']);
-  check('CgroupParent', spec.cgroupParent, ['']);
   check('LogConfig.Type', spec.log?.type ?? '', ['', 'json-file', 'local', 'none']);
 }

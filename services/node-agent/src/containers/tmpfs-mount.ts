@@ -19,7 +19,7 @@ const SETTINGS = new Set(['size', 'mode', 'uid', 'gid', 'nr_inodes', 'nr_blocks'
 export function tmpfsMount(mount: containerV1.Mount): MountPlan {
   const flags = new Set<MountFlag>(['noexec', 'nosuid', 'nodev']);
   const settings = new Map<string, string>();
-  for (const option of mount.options.split(',').filter(Boolean)) {
+  for (const option of [...mount.options.split(','), ...mount.tmpfsOptions].filter(Boolean)) {
     const [name = '', value] = option.split('=', 2);
     const flag = FLAGS[name];
     if (flag?.set) flags.add(flag.set);

@@ -27,7 +27,7 @@ export async function launchExec(
       record: container.record,
       target: await firstProcess(container.bundle),
       hostname: hostnames(container.record, host).hostname,
-      cgroupPath: cgroupPathOf(container.id, host),
+      cgroupPath: cgroupPathOf(container.record, host),
     },
     host,
   );

@@ -4,12 +4,20 @@ import { invalidArgument, permissionDenied } from '@atoll/errors';
 import { unlessMissing } from '../files/missing.ts';
 
 /**
- * A path of this host that a container may have; a missing one is made as a folder, as `docker run -v` does. Throws
- * permission-denied for our own data, whose bytes other containers trust.
+ * A path of this host that a container may have; a missing one is made as a folder (`docker run -v`) or refused
+ * (`--mount`). Throws permission-denied for our own data, whose bytes other containers trust.
  */
-export async function bindSource(source: string, dataRoot: string): Promise<string> {
+export async function bindSource(
+  source: string,
+  dataRoot: string,
+  { make }: { readonly make: boolean },
+): Promise<string> {
   if (!isAbsolute(source)) throw invalidArgument(`invalid mount path: '${source}' mount path must be absolute`);
-  if (!(await unlessMissing(stat(source)))) await mkdir(source, { recursive: true, mode: 0o755 });
+  const found = await unlessMissing(stat(source));
+  if (!found && !make) {
+    throw invalidArgument(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+  }
+  if (!found) await mkdir(source, { recursive: true, mode: 0o755 });
   const [path, own] = await Promise.all([realpath(source), realpath(dataRoot)]);
   if (contains(own, path) || contains(path, own)) {
     throw permissionDenied(

@@ -1,7 +1,7 @@
 import { invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import { tmpfsMount } from '../containers/tmpfs-mount.ts';
-import type { MountFlag, MountPlan, Propagation } from '../runtime/plan.ts';
+import type { MountPlan, Propagation } from '../runtime/plan.ts';
 import { bindSource } from './bind-source.ts';
 import type { VolumeStore } from './volume-store.ts';
 
@@ -31,9 +31,13 @@ export class MountResolver {
     this.#dataRoot = dataRoot;
   }
 
+  /** `lowers` are the container's own image, `images` those it mounts, by target; all top first. */
   async resolve(
     mounts: readonly containerV1.Mount[],
-    lowers: readonly string[],
+    {
+      directories,
+      images,
+    }: { readonly directories: readonly string[]; readonly images: ReadonlyMap<string, readonly string[]> },
     signal: AbortSignal,
   ): Promise<ResolvedMounts> {
     const plans: MountPlan[] = [];
@@ -46,13 +50,16 @@ export class MountResolver {
         plans.push(tmpfsMount(mount));
       } else if (mount.type === 'volume') {
         const { path, fresh } = await this.#volumes.ensure(mount.source);
-        if (fresh && !mount.noCopy) await this.#seeder.seed(lowers, mount.target, path, signal);
+        const takesCopy = fresh && !mount.noCopy && mount.subpath === '';
+        if (takesCopy) await this.#seeder.seed(directories, mount.target, path, signal);
         volumePaths[mount.source] = path;
         plans.push(bind(mount, path));
       } else if (mount.type === 'bind') {
-        plans.push(bind(mount, await bindSource(mount.source, this.#dataRoot)));
+        plans.push(bind(mount, await bindSource(mount.source, this.#dataRoot, { make: !mount.mustExist })));
+      } else if (mount.type === 'image') {
+        plans.push(imageMount(mount, images.get(mount.target) ?? []));
       } else {
-        throw invalidArgument(`mount type "${mount.type}" is unknown: bind, volume and tmpfs are there`);
+        throw invalidArgument(`mount type "${mount.type}" is unknown: bind, volume, tmpfs and image are there`);
       }
     }
     return { mounts: plans, volumePaths };
@@ -64,6 +71,23 @@ function bind(mount: containerV1.Mount, source: string): MountPlan {
   if (mount.propagation !== '' && !propagation) {
     throw invalidArgument(`invalid mount propagation "${mount.propagation}"`);
   }
-  const flags: readonly MountFlag[] = mount.readOnly ? ['ro'] : [];
-  return { kind: 'bind', source, target: mount.target, flags, recursive: true, propagation: propagation ?? 'rprivate' };
+  return {
+    kind: 'bind',
+    source,
+    ...subpathOf(mount),
+    target: mount.target,
+    flags: mount.readOnly ? ['ro'] : [],
+    recursive: !mount.nonRecursive,
+    flagsOnTop: mount.readOnlyNonRecursive,
+    propagation: propagation ?? 'rprivate',
+  };
+}
+
+function imageMount(mount: containerV1.Mount, lowers: readonly string[]): MountPlan {
+  if (lowers.length === 0) throw invalidArgument(`image "${mount.source}" has no files to mount on ${mount.target}`);
+  return { kind: 'image', lowers, ...subpathOf(mount), target: mount.target, flags: ['ro', 'nosuid', 'nodev'] };
+}
+
+function subpathOf({ subpath }: containerV1.Mount): { readonly subpath?: string } {
+  return subpath === '' ? {} : { subpath };
 }

@@ -40,8 +40,58 @@ describe('volumes', { timeout: 120_000 }, () => {
     await host.remove(second);
   });
 
+  test('an anonymous one stays as long as another container has it too', async () => {
+    const mount = { type: 'volume', source: 'shared', target: '/data', anonymous: true };
+    const first = host.record(['true'], { mounts: [mount] });
+    const { status } = await host.run(first);
+    const path = status.volumePaths['shared'] ?? '';
+    const second = host.record(['cat', '/data/seed'], { mounts: [{ ...mount, inherited: true, noCopy: true }] });
+    await host.run(second);
+    await host.remove(first, { volumes: true });
+    expect(existsSync(path)).toBe(true);
+    await host.remove(second, { volumes: true });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('a part of one, which cannot lead out of it', async () => {
+    const whole = { type: 'volume', source: 'parts', target: '/v' };
+    const make = host.record(['sh', '-c', 'mkdir -p /v/a/b; echo part >/v/a/b/f; ln -s /etc /v/out; ln -s a/b /v/in'], {
+      mounts: [whole],
+    });
+    await host.run(make);
+    for (const subpath of ['a/b', 'in']) {
+      const read = host.record(['cat', '/v/f'], { mounts: [{ ...whole, subpath }] });
+      expect((await host.run(read)).output).toBe('part\n');
+      await host.remove(read);
+    }
+    for (const subpath of ['out', 'missing']) {
+      const none = host.record(['true'], { mounts: [{ ...whole, subpath }] });
+      await host.ensure(none);
+      const result = await host.scheduler.tryOrder({ action: nodeV1.Action.START, record: none });
+      expect(result.message).toMatch(new RegExp(`${subpath} on /v`));
+      await host.remove(none);
+    }
+    await host.remove(make);
+  });
+
   test.each(['', '../x', 'a/b', '.hidden', 'x\0'])('"%s" is no name', (name) => {
     expect(() => new VolumeStore('/v').path(name)).toThrow('includes invalid characters');
+  });
+});
+
+describe('images as mounts', { timeout: 120_000 }, () => {
+  test('are read only, also in part', async () => {
+    const image = { reference: 'x', layers: [host.layer] };
+    const mounts = [
+      { type: 'image', source: 'x', target: '/whole', image },
+      { type: 'image', source: 'x', target: '/part', image, subpath: 'data' },
+    ];
+    const record = host.record(
+      ['sh', '-c', 'cat /whole/data/seed /part/seed; touch /whole/x /part/y 2>&1 | grep -c Read-only'],
+      { mounts },
+    );
+    expect((await host.run(record)).output).toBe('seed\nseed\n2\n');
+    await host.remove(record);
   });
 });
 

@@ -2,22 +2,19 @@ import { signalNumber } from '@atoll/docker-api';
 import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
+import { cgroupParentOf } from './cgroup-parent.ts';
 import { constraintsOf } from './constraints.ts';
+import { type CreateReferences, NO_REFERENCES } from './create-references.ts';
 import type { CreateRequest } from './create-request.ts';
 import { devicesOf } from './devices.ts';
 import type { HostConfigRequest } from './host-config-request.ts';
 import { mergeImage } from './image-merge.ts';
 import { limitsOf } from './limits.ts';
+import { logOf } from './log-config.ts';
 import { mountsOf } from './mounts.ts';
 import { networkOf } from './network-spec.ts';
 import { restartPolicyOf } from './restart-policy.ts';
 import { securityOf } from './security.ts';
-
-const LOG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
-  'json-file': ['max-size', 'max-file'],
-  local: ['max-size', 'max-file'],
-  none: [],
-};
 
 /** The spec a create request asks for, on an image. Pure. @throws invalid-argument or unimplemented naming the field */
 export function createSpec(
@@ -25,8 +22,10 @@ export function createSpec(
   name: string,
   request: CreateRequest,
   resolved: ResolvedImage,
+  references: CreateReferences = NO_REFERENCES,
 ): containerV1.ContainerSpec {
   const host: HostConfigRequest = request.HostConfig ?? {};
+  refuseDiskLimit(host.StorageOpt ?? {});
   const merged = mergeImage(request, resolved.config.config ?? {});
   if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
   const { constraints, env } = constraintsOf(merged.labels, merged.env);
@@ -46,7 +45,9 @@ export function createSpec(
     resources: { ...limitsOf(host), ...devicesOf(host) },
     security: securityOf(host),
     network,
-    mounts: mountsOf(host, merged.volumes),
+    mounts: mountsOf(host, merged.volumes, references),
+    volumesFrom: [...(host.VolumesFrom ?? [])],
+    cgroupParent: cgroupParentOf(host.CgroupParent ?? ''),
     restartPolicy: restartPolicyOf(host.RestartPolicy ?? {}, host.AutoRemove ?? false),
     autoRemove: host.AutoRemove ?? false,
     log: logOf(host),
@@ -63,7 +64,7 @@ export function createSpec(
     init: host.Init ?? false,
     runtime: host.Runtime ?? '',
     ...(merged.healthcheck === undefined ? {} : { healthcheck: healthcheckOf(merged.healthcheck) }),
-    annotations: { ...host.Annotations },
+    annotations: annotationsOf(host.Annotations ?? {}),
     ...namespacesOf(host),
     constraints: [...constraints],
     declaredVolumes: [...merged.volumes],
@@ -104,17 +105,24 @@ function shmSize(host: HostConfigRequest): number {
   return host.ShmSize ?? 0;
 }
 
-function logOf(host: HostConfigRequest): containerV1.LogConfig {
-  const type = host.LogConfig?.Type || 'json-file';
-  const known = Object.hasOwn(LOG_OPTIONS, type) ? LOG_OPTIONS[type] : undefined;
-  if (known === undefined) throw invalidArgument(`logger: no log driver named '${type}' is registered`);
-  const config = host.LogConfig?.Config ?? {};
-  for (const [name, value] of Object.entries(config)) {
-    if (!known.includes(name)) throw invalidArgument(`unknown log opt '${name}' for ${type} log driver`);
-    const good = name === 'max-size' ? /^-?\d+(\.\d+)?\s*[bkmgBKMG]?[bB]?$/ : /^[1-9]\d{0,4}$/;
-    if (!good.test(value)) throw invalidArgument(`invalid value for log opt '${name}': "${value}"`);
+/** Docker limits a container's own files on xfs with project quotas only, and fails like this elsewhere. */
+function refuseDiskLimit(options: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (name !== 'size') throw invalidArgument(`HostConfig.StorageOpt: unknown option ${name}: only size is known`);
+    throw unimplemented(
+      `HostConfig.StorageOpt: --storage-opt is supported only for overlay over xfs with 'pquota' mount option, which hosts do not use (got size=${value})`,
+    );
   }
-  return { type, config: { ...config } };
+}
+
+function annotationsOf(given: Readonly<Record<string, string>>): Record<string, string> {
+  for (const name of Object.keys(given)) {
+    if (name === '') {
+      throw invalidArgument('invalid Annotations: the empty string is not permitted as an annotation key');
+    }
+    if (name.startsWith('atoll.')) throw invalidArgument(`invalid Annotations: "${name}": atoll.* is Atoll's own`);
+  }
+  return { ...given };
 }
 
 function healthcheckOf(check: NonNullable<ReturnType<typeof mergeImage>['healthcheck']>): containerV1.Healthcheck {

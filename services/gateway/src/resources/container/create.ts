@@ -7,6 +7,7 @@ import { sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { ContainerImages, ContainerLifecycle, ContainerLookup } from './backend.ts';
+import { placeBeside, referencesOf } from './create-references.ts';
 import { CREATE_REQUEST } from './create-request.ts';
 import { createSpec } from './create-spec.ts';
 import { memoryWarnings } from './memory-warnings.ts';
@@ -32,10 +33,13 @@ export function createContainer(backend: Backend): Handler {
     const resolved = await backend.resolveContent(request.Image, context.signal);
     checkPlatform(query.platform, request.Image, resolved.config);
     const notes = memoryWarnings(request.HostConfig ?? {});
+    const references = await referencesOf(request.HostConfig ?? {}, backend, context.signal);
+    const besides = placeBeside(references.beside, backend);
     const name = query.name.replace(/^\//, '');
     for (let attempt = 0; ; attempt++) {
       const id = randomBytes(32).toString('hex');
-      const spec = createSpec(id, name || randomName(attempt), request, resolved);
+      const spec = createSpec(id, name || randomName(attempt), request, resolved, references);
+      spec.constraints.push(...besides);
       spec.constraints.push(...placeMounts(spec, backend));
       try {
         const warnings = await backend.create(id, spec, context.signal);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DEVICE_FIELDS } from './devices.ts';
 import { absentable, flag, integer, knownFields, text, textMap, texts, unbuilt } from './lenient-object.ts';
+import { MOUNT } from './mount-request.ts';
 
 const PORT_BINDINGS = z.record(z.string(), z.array(knownFields({ HostIp: text, HostPort: text })).nullable());
 
@@ -14,7 +15,7 @@ export const RESOURCE_FIELDS = {
   ...DEVICE_FIELDS,
   CpuShares: integer,
   Memory: integer,
-  CgroupParent: unbuilt(),
+  CgroupParent: text,
   BlkioWeight: integer,
   CpuPeriod: integer,
   CpuQuota: integer,
@@ -39,36 +40,6 @@ export const RESOURCE_FIELDS = {
   IOMaximumBandwidth: unbuilt(),
 };
 
-const MOUNT = knownFields({
-  Type: z.enum(['bind', 'volume', 'tmpfs', 'image', 'npipe', 'cluster']),
-  Source: text,
-  Target: text,
-  ReadOnly: flag,
-  // A hint for Docker Desktop's file sharing: means nothing on Linux, in docker as here.
-  Consistency: absentable(z.enum(['', 'default', 'consistent', 'cached', 'delegated'])),
-  BindOptions: absentable(
-    knownFields({
-      Propagation: absentable(z.enum(['', 'private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'])),
-      NonRecursive: unbuilt(),
-      CreateMountpoint: flag,
-      ReadOnlyNonRecursive: unbuilt(),
-      ReadOnlyForceRecursive: unbuilt(),
-    }),
-  ),
-  VolumeOptions: absentable(
-    knownFields({
-      NoCopy: flag,
-      Labels: unbuilt(),
-      Subpath: unbuilt(),
-      DriverConfig: absentable(knownFields({ Name: absentable(z.enum(['', 'local'])), Options: unbuilt() })),
-    }),
-  ),
-  ImageOptions: unbuilt(),
-  TmpfsOptions: absentable(knownFields({ SizeBytes: integer, Mode: integer, Options: unbuilt() })),
-});
-
-export type MountRequest = z.output<typeof MOUNT>;
-
 /** HostConfig of the create request: every field of API 1.51. */
 export const HOST_CONFIG = knownFields({
   ...RESOURCE_FIELDS,
@@ -81,7 +52,7 @@ export const HOST_CONFIG = knownFields({
   RestartPolicy: absentable(RESTART_POLICY),
   AutoRemove: flag,
   VolumeDriver: unbuilt('local'),
-  VolumesFrom: unbuilt(),
+  VolumesFrom: texts,
   Mounts: absentable(z.array(MOUNT)),
   ConsoleSize: absentable(z.tuple([z.int().min(0).max(65535), z.int().min(0).max(65535)])),
   Annotations: textMap,
@@ -102,7 +73,7 @@ export const HOST_CONFIG = knownFields({
   PublishAllPorts: flag,
   ReadonlyRootfs: flag,
   SecurityOpt: texts,
-  StorageOpt: unbuilt(),
+  StorageOpt: textMap,
   Tmpfs: textMap,
   UTSMode: text,
   UsernsMode: text,

@@ -1,7 +1,7 @@
 import type { ContainerView } from './container-view.ts';
 import { deviceFields } from './devices-view.ts';
 import { ownAnnotations } from './gateway-addresses.ts';
-import { bindTexts, tmpfsMap } from './mounts-view.ts';
+import { bindTexts, mountObjects, tmpfsMap } from './mounts-view.ts';
 import { networkName, portBindings } from './ports-view.ts';
 
 // biome-ignore format: two lists; docker's defaults
@@ -29,7 +29,8 @@ export function hostConfigObject(view: ContainerView): Record<string, unknown> {
     },
     AutoRemove: spec.autoRemove,
     VolumeDriver: '',
-    VolumesFrom: null,
+    VolumesFrom: orNull(spec.volumesFrom),
+    ...(mountObjects(view) === undefined ? {} : { Mounts: mountObjects(view) }),
     ConsoleSize: [process?.consoleHeight ?? 0, process?.consoleWidth ?? 0],
     ...(Object.keys(ownAnnotations(spec)).length > 0 ? { Annotations: ownAnnotations(spec) } : {}),
     CapAdd: orNull(security?.capAdd),

@@ -1,3 +1,4 @@
+import type { containerV1 } from '@atoll/proto';
 import { currentStatus } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 
@@ -20,12 +21,65 @@ export function mountPoints(view: ContainerView): readonly Record<string, unknow
 /** `HostConfig.Binds`: binds and named volumes as `-v` takes them. */
 export function bindTexts(view: ContainerView): readonly string[] | null {
   const binds = view.spec.mounts
-    .filter((mount) => (mount.type === 'bind' || mount.type === 'volume') && !mount.anonymous)
+    .filter((mount) => isBindText(mount))
     .map((mount) => {
       const options = [mount.readOnly ? 'ro' : '', mount.noCopy ? 'nocopy' : '', mount.propagation].filter(Boolean);
       return [mount.source, mount.target, ...(options.length > 0 ? [options.join(',')] : [])].join(':');
     });
   return binds.length > 0 ? binds : null;
+}
+
+/** What `-v` can say. */
+function isBindText(mount: containerV1.Mount): boolean {
+  if ((mount.type !== 'bind' && mount.type !== 'volume') || mount.anonymous || mount.inherited) return false;
+  return !isMountObject(mount);
+}
+
+/** What only `--mount` can say. */
+function isMountObject(mount: containerV1.Mount): boolean {
+  if (mount.inherited) return false;
+  return (
+    mount.type === 'image' ||
+    mount.mustExist ||
+    mount.nonRecursive ||
+    mount.readOnlyNonRecursive ||
+    mount.readOnlyForceRecursive ||
+    mount.subpath !== '' ||
+    Object.keys(mount.volumeLabels).length > 0 ||
+    (mount.type === 'tmpfs' && mount.options === '')
+  );
+}
+
+/** `HostConfig.Mounts`. */
+export function mountObjects(view: ContainerView): readonly Record<string, unknown>[] | undefined {
+  const mounts = view.spec.mounts.filter(isMountObject).map((mount) => ({
+    Type: mount.type,
+    ...(mount.type === 'tmpfs' || mount.anonymous ? {} : { Source: mount.source }),
+    Target: mount.target,
+    ...(mount.readOnly && mount.type !== 'image' ? { ReadOnly: true } : {}),
+    ...present('BindOptions', {
+      ...(mount.propagation === '' ? {} : { Propagation: mount.propagation }),
+      ...(mount.nonRecursive ? { NonRecursive: true } : {}),
+      ...(mount.readOnlyNonRecursive ? { ReadOnlyNonRecursive: true } : {}),
+      ...(mount.readOnlyForceRecursive ? { ReadOnlyForceRecursive: true } : {}),
+    }),
+    ...present('VolumeOptions', {
+      ...(mount.noCopy ? { NoCopy: true } : {}),
+      ...(Object.keys(mount.volumeLabels).length > 0 ? { Labels: mount.volumeLabels } : {}),
+      ...(mount.type === 'volume' && mount.subpath !== '' ? { Subpath: mount.subpath } : {}),
+    }),
+    ...present('ImageOptions', mount.type === 'image' && mount.subpath !== '' ? { Subpath: mount.subpath } : {}),
+    ...present('TmpfsOptions', {
+      ...(mount.tmpfsSize > 0n ? { SizeBytes: Number(mount.tmpfsSize) } : {}),
+      ...(mount.tmpfsMode > 0 ? { Mode: mount.tmpfsMode } : {}),
+      ...(mount.tmpfsOptions.length > 0 ? { Options: mount.tmpfsOptions.map((option) => option.split('=')) } : {}),
+    }),
+  }));
+  return mounts.length > 0 ? mounts : undefined;
+}
+
+function present(name: string, fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.keys(fields).length > 0 ? { [name]: fields } : {};
 }
 
 export function tmpfsMap(view: ContainerView): Readonly<Record<string, string>> | undefined {

@@ -1,23 +1,34 @@
-import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-import { invalidArgument, unimplemented } from '@atoll/errors';
+import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
-import type { HostConfigRequest, MountRequest } from './host-config-request.ts';
+import type { HostConfigRequest } from './host-config-request.ts';
+import { type MountImages, mountOfRequest } from './mount-of-request.ts';
+import { anonymousVolume, destination, VOLUME_NAME } from './mount-targets.ts';
 
-const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 const PROPAGATIONS = new Set(['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']);
 /** Options of `-v` that mean nothing on a host without SELinux and Docker Desktop, in docker as here. */
 const NEUTRAL_OPTIONS = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent', 'default']);
+
+/** What mounts come from beside the request itself. */
+export interface MountSources {
+  readonly images: MountImages;
+  /** Of other containers; the container's own at the same path win. */
+  readonly inherited: readonly containerV1.Mount[];
+}
 
 /**
  * All mounts of a container: binds and volumes (`-v`), mounts (`--mount`), tmpfs, then an anonymous volume for each declared
  * path nothing else covers.
  * @throws invalid-argument naming the mount
  */
-export function mountsOf(host: HostConfigRequest, declaredVolumes: readonly string[]): containerV1.Mount[] {
+export function mountsOf(
+  host: HostConfigRequest,
+  declaredVolumes: readonly string[],
+  { images, inherited }: MountSources,
+): containerV1.Mount[] {
   const mounts = [
     ...(host.Binds ?? []).map(bindOf),
-    ...(host.Mounts ?? []).map(mountOf),
+    ...(host.Mounts ?? []).map((mount) => mountOfRequest(mount, images)),
     ...Object.entries(host.Tmpfs ?? {}).map(([target, options]) =>
       containerV1.Mount.fromPartial({ type: 'tmpfs', target: destination(target), options }),
     ),
@@ -27,17 +38,16 @@ export function mountsOf(host: HostConfigRequest, declaredVolumes: readonly stri
     if (targets.has(target)) throw invalidArgument(`Duplicate mount point: ${target}`);
     targets.add(target);
   }
+  for (const mount of inherited) {
+    if (!targets.has(mount.target)) mounts.push(mount);
+    targets.add(mount.target);
+  }
   for (const declared of declaredVolumes) {
     const target = destination(declared);
     if (!targets.has(target)) mounts.push(anonymousVolume(target));
     targets.add(target);
   }
   return mounts;
-}
-
-function anonymousVolume(target: string): containerV1.Mount {
-  const source = randomBytes(32).toString('hex');
-  return containerV1.Mount.fromPartial({ type: 'volume', source, target, anonymous: true });
 }
 
 /** `[source:]target[:options]` of `-v`. */
@@ -58,37 +68,4 @@ function bindOf(bind: string): containerV1.Mount {
     else if (!NEUTRAL_OPTIONS.has(option)) throw bad(`invalid mode: ${options}`);
   }
   return mount;
-}
-
-function mountOf(request: MountRequest): containerV1.Mount {
-  const bad = (why: string): Error => invalidArgument(`invalid mount config for type "${request.Type}": ${why}`);
-  if (request.Target === undefined || request.Target === '') throw bad('field Target must not be empty');
-  const source = request.Source ?? '';
-  const base = { target: destination(request.Target), readOnly: request.ReadOnly ?? false, type: request.Type };
-  if (request.Type === 'bind') {
-    if (!source.startsWith('/')) throw bad('invalid mount path: mount path must be absolute');
-    return containerV1.Mount.fromPartial({
-      ...base,
-      source: posix.normalize(source),
-      propagation: request.BindOptions?.Propagation ?? '',
-    });
-  }
-  if (request.Type === 'volume') {
-    if (source === '') return { ...anonymousVolume(base.target), readOnly: base.readOnly };
-    if (!VOLUME_NAME.test(source)) throw bad(`"${source}" includes invalid characters for a volume name`);
-    return containerV1.Mount.fromPartial({ ...base, source, noCopy: request.VolumeOptions?.NoCopy ?? false });
-  }
-  if (request.Type === 'tmpfs') {
-    if (source !== '') throw bad('field Source must not be specified');
-    const { SizeBytes = 0, Mode = 0 } = request.TmpfsOptions ?? {};
-    return containerV1.Mount.fromPartial({ ...base, tmpfsSize: BigInt(SizeBytes), tmpfsMode: Mode });
-  }
-  throw unimplemented(`HostConfig.Mounts: mounts of type ${request.Type} are not built yet`);
-}
-
-function destination(path: string): string {
-  if (!path.startsWith('/')) throw invalidArgument(`invalid mount path: '${path}' mount path must be absolute`);
-  const clean = posix.normalize(path).replace(/(.)\/$/, '$1');
-  if (clean === '/') throw invalidArgument(`invalid specification: destination can't be '/'`);
-  return clean;
 }

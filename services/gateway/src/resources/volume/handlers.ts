@@ -54,6 +54,7 @@ export function usedVolumes(backend: VolumeBackend): readonly VolumeObject[] {
         CreatedAt: formatRfc3339Nano(view.record.createdAtNs),
         Driver: 'local',
         Labels: {
+          ...mount.volumeLabels,
           ...(mount.anonymous ? { 'com.docker.volume.anonymous': '' } : {}),
           ...(hostname === undefined ? {} : { 'atoll.node': hostname }),
         },

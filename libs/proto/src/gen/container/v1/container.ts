@@ -277,7 +277,7 @@ export interface NetworkSpec {
 }
 
 export interface Mount {
-  /** bind, volume, tmpfs */
+  /** bind, volume, tmpfs, image */
   type: string;
   /** bind: absolute path on the node; volume: its name */
   source: string;
@@ -291,6 +291,30 @@ export interface Mount {
   noCopy: boolean;
   /** tmpfs: mount options as given (`size=64m,mode=1777`). */
   options: string;
+  /** volume, image: a path below its root is mounted instead of all of it. */
+  subpath: string;
+  volumeLabels: { [key: string]: string };
+  /** tmpfs of the Mounts field: options, `name` or `name=value`. */
+  tmpfsOptions: string[];
+  /** bind: without the mounts below the source. */
+  nonRecursive: boolean;
+  /** bind: the mounts below a read-only one stay as they are. */
+  readOnlyNonRecursive: boolean;
+  /** image: where its files come from; `source` is the reference as given. */
+  image:
+    | ImageSource
+    | undefined;
+  /** Taken over from another container (VolumesFrom). */
+  inherited: boolean;
+  /** bind: a source that is missing is not made but refused. */
+  mustExist: boolean;
+  /** bind: as asked for, for inspect; read-only mounts are recursive anyway. */
+  readOnlyForceRecursive: boolean;
+}
+
+export interface Mount_VolumeLabelsEntry {
+  key: string;
+  value: string;
 }
 
 export interface RestartPolicy {
@@ -358,6 +382,8 @@ export interface ContainerSpec {
   constraints: string[];
   /** Volumes declared without a source (`Volumes` of the config), for inspect. */
   declaredVolumes: string[];
+  /** Containers whose mounts this one has too, as given, for inspect. */
+  volumesFrom: string[];
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -2530,6 +2556,15 @@ function createBaseMount(): Mount {
     anonymous: false,
     noCopy: false,
     options: "",
+    subpath: "",
+    volumeLabels: {},
+    tmpfsOptions: [],
+    nonRecursive: false,
+    readOnlyNonRecursive: false,
+    image: undefined,
+    inherited: false,
+    mustExist: false,
+    readOnlyForceRecursive: false,
   };
 }
 
@@ -2567,6 +2602,33 @@ export const Mount: MessageFns<Mount> = {
     }
     if (message.options !== "") {
       writer.uint32(82).string(message.options);
+    }
+    if (message.subpath !== "") {
+      writer.uint32(90).string(message.subpath);
+    }
+    globalThis.Object.entries(message.volumeLabels).forEach(([key, value]: [string, string]) => {
+      Mount_VolumeLabelsEntry.encode({ key: key as any, value }, writer.uint32(98).fork()).join();
+    });
+    for (const v of message.tmpfsOptions) {
+      writer.uint32(106).string(v!);
+    }
+    if (message.nonRecursive !== false) {
+      writer.uint32(112).bool(message.nonRecursive);
+    }
+    if (message.readOnlyNonRecursive !== false) {
+      writer.uint32(120).bool(message.readOnlyNonRecursive);
+    }
+    if (message.image !== undefined) {
+      ImageSource.encode(message.image, writer.uint32(130).fork()).join();
+    }
+    if (message.inherited !== false) {
+      writer.uint32(136).bool(message.inherited);
+    }
+    if (message.mustExist !== false) {
+      writer.uint32(144).bool(message.mustExist);
+    }
+    if (message.readOnlyForceRecursive !== false) {
+      writer.uint32(152).bool(message.readOnlyForceRecursive);
     }
     return writer;
   },
@@ -2664,6 +2726,81 @@ export const Mount: MessageFns<Mount> = {
             message.options = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.subpath = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            const entry12 = Mount_VolumeLabelsEntry.decode(reader, reader.uint32());
+            if (entry12.value !== undefined) {
+              message.volumeLabels[entry12.key] = entry12.value;
+            }
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.tmpfsOptions.push(reader.string());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.nonRecursive = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.readOnlyNonRecursive = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.image = ImageSource.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.inherited = reader.bool();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.mustExist = reader.bool();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.readOnlyForceRecursive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2691,6 +2828,92 @@ export const Mount: MessageFns<Mount> = {
     message.anonymous = object.anonymous ?? false;
     message.noCopy = object.noCopy ?? false;
     message.options = object.options ?? "";
+    message.subpath = object.subpath ?? "";
+    message.volumeLabels = (globalThis.Object.entries(object.volumeLabels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.tmpfsOptions = object.tmpfsOptions?.map((e) => e) || [];
+    message.nonRecursive = object.nonRecursive ?? false;
+    message.readOnlyNonRecursive = object.readOnlyNonRecursive ?? false;
+    message.image = (object.image !== undefined && object.image !== null)
+      ? ImageSource.fromPartial(object.image)
+      : undefined;
+    message.inherited = object.inherited ?? false;
+    message.mustExist = object.mustExist ?? false;
+    message.readOnlyForceRecursive = object.readOnlyForceRecursive ?? false;
+    return message;
+  },
+};
+
+function createBaseMount_VolumeLabelsEntry(): Mount_VolumeLabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Mount_VolumeLabelsEntry: MessageFns<Mount_VolumeLabelsEntry> = {
+  encode(message: Mount_VolumeLabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mount_VolumeLabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMount_VolumeLabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Mount_VolumeLabelsEntry>): Mount_VolumeLabelsEntry {
+    return Mount_VolumeLabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Mount_VolumeLabelsEntry>): Mount_VolumeLabelsEntry {
+    const message = createBaseMount_VolumeLabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -3071,6 +3294,7 @@ function createBaseContainerSpec(): ContainerSpec {
     cgroupParent: "",
     constraints: [],
     declaredVolumes: [],
+    volumesFrom: [],
   };
 }
 
@@ -3165,6 +3389,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     for (const v of message.declaredVolumes) {
       writer.uint32(226).string(v!);
+    }
+    for (const v of message.volumesFrom) {
+      writer.uint32(234).string(v!);
     }
     return writer;
   },
@@ -3415,6 +3642,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.declaredVolumes.push(reader.string());
             continue;
           }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.volumesFrom.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3500,6 +3735,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     message.cgroupParent = object.cgroupParent ?? "";
     message.constraints = object.constraints?.map((e) => e) || [];
     message.declaredVolumes = object.declaredVolumes?.map((e) => e) || [];
+    message.volumesFrom = object.volumesFrom?.map((e) => e) || [];
     return message;
   },
 };
