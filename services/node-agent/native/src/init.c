@@ -111,7 +111,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	/* The cgroup comes first: all that is made from here on counts for, and is limited as, the container. */
 	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
 		return -1;
-	int *sources = mounts_open_sources(plan, err);
+	int *sources = mounts_open_sources(plan, shim->joined[NS_IPC], err);
 	if (!sources)
 		return -1;
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)

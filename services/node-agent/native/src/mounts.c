@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "path.h"
 #include "rootfs.h"
 
-static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup", "image" };
+static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup", "image", "shm" };
 
 static int fail(struct err *err, const struct mount_plan *mount, const char *what)
 {
@@ -28,7 +29,37 @@ static int fail(struct err *err, const struct mount_plan *mount, const char *wha
 
 int mount_has_source(const struct mount_plan *mount)
 {
-	return mount->kind == MOUNT_BIND || mount->kind == MOUNT_IMAGE;
+	return mount->kind == MOUNT_BIND || mount->kind == MOUNT_IMAGE || mount->kind == MOUNT_SHM;
+}
+
+static int clone_shm(const struct mount_plan *mount, struct err *err)
+{
+	struct statfs info;
+	CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_CLOSE int shm = root < 0 ? -1 : root_open(root, "/dev/shm", O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+
+	if (shm < 0 || fstatfs(shm, &info) < 0)
+		return fail(err, mount, "find the other container's /dev/shm");
+	if ((long)info.f_type != TMPFS_MAGIC)
+		return err_set(err, EINVAL, "mount shm", "/dev/shm of the other container is no tmpfs");
+	int tree = open_tree(shm, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return tree < 0 ? fail(err, mount, "clone the other container's /dev/shm") : tree;
+}
+
+/* What can be cloned is what is in the own mount namespace: there and back again. The root is where it was, the folder is not. */
+static int open_shm(const struct mount_plan *mount, int process, struct err *err)
+{
+	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_CLOSE int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	if (here < 0 || own < 0 || setns(process, CLONE_NEWNS) < 0)
+		return fail(err, mount, "join the other container's mount namespace");
+	int tree = clone_shm(mount, err);
+	if (setns(own, CLONE_NEWNS) == 0 && fchdir(here) == 0)
+		return tree;
+	if (tree >= 0)
+		close(tree);
+	return fail(err, mount, "return to the own mount namespace");
 }
 
 /* The folder of a host or the layers of an image, as one whole; a clone only where nothing below it is asked for. */
@@ -57,7 +88,7 @@ static int open_source(const struct mount_plan *mount, struct err *err)
 	return source < 0 ? fail(err, mount, mount->subpath) : source;
 }
 
-int *mounts_open_sources(const struct plan *plan, struct err *err)
+int *mounts_open_sources(const struct plan *plan, int ipc, struct err *err)
 {
 	int *sources = malloc((plan->mount_count + 1) * sizeof(*sources));
 
@@ -66,8 +97,13 @@ int *mounts_open_sources(const struct plan *plan, struct err *err)
 		return NULL;
 	}
 	for (size_t index = 0; index < plan->mount_count; index++) {
-		sources[index] = mount_has_source(&plan->mounts[index]) ? open_source(&plan->mounts[index], err) : -1;
-		if (mount_has_source(&plan->mounts[index]) && sources[index] < 0) {
+		const struct mount_plan *mount = &plan->mounts[index];
+
+		sources[index] = -1;
+		if (!mount_has_source(mount) || (mount->kind == MOUNT_SHM && ipc < 0))
+			continue;
+		sources[index] = mount->kind == MOUNT_SHM ? open_shm(mount, ipc, err) : open_source(mount, err);
+		if (sources[index] < 0) {
 			free(sources);
 			return NULL;
 		}
@@ -180,7 +216,7 @@ static int apply_cgroup(const struct mount_plan *mount, int target, struct cgrou
 
 static int apply_new(const struct mount_plan *mount, int root, struct cgroup *cgroup, int *dev, int *devpts, struct err *err)
 {
-	static const char *const types[] = { "", "", "proc", "sysfs", "tmpfs", "tmpfs", "devpts", "mqueue", "", "" };
+	static const char *const types[] = { "", "", "proc", "sysfs", "tmpfs", "tmpfs", "devpts", "mqueue", "", "", "" };
 	/* An image's link in place of /proc, /sys or /dev would lead our mounts elsewhere: refuse it. A tmpfs target is the user's own affair. */
 	uint64_t links = mount->kind == MOUNT_TMPFS ? 0 : RESOLVE_NO_SYMLINKS;
 	CLEANUP_CLOSE int made = root_mkdirs(root, mount->target, 0755);

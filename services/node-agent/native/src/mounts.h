@@ -7,9 +7,10 @@
 
 /*
  * Detached clones of all bind sources, in the plan's order (-1 for other kinds); malloc'ed. To be
- * called before the host's mounts are made slaves, so that "shared" binds keep their peers.
+ * called before the host's mounts are made slaves, so that "shared" binds keep their peers. `ipc` is the process whose ipc
+ * namespace is joined, and whose shared memory is taken; with -1 that stays unopened.
  */
-int *mounts_open_sources(const struct plan *plan, struct err *err);
+int *mounts_open_sources(const struct plan *plan, int ipc, struct err *err);
 
 /*
  * Carries out the plan's mounts below `root`. Gives the descriptors of the fresh /dev and devpts

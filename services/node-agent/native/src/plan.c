@@ -64,6 +64,8 @@ static int check_container(const struct plan *plan, struct err *err)
 		if (plan->mounts[index].kind == MOUNT_IMAGE &&
 		    (plan->mounts[index].lowers.count == 0 || plan->mounts[index].lowers.count > PLAN_MAX_LOWERS))
 			return plan_bad(err, "a mount of an image needs 1 to 128 layers");
+		else if (plan->mounts[index].kind == MOUNT_SHM && plan->namespaces[NS_IPC].mode != NS_JOIN)
+			return plan_bad(err, "shared memory of another container without its ipc namespace");
 	if (plan->root_directory ? plan->lowers.count > 0 : plan->lowers.count == 0 || !plan->upper || !plan->work)
 		return plan_bad(err, "needs either a root folder or lower, upper and work folders");
 	if (!plan->log_directory || plan->log_max_bytes < 4096 || plan->log_max_files == 0)

@@ -31,7 +31,7 @@ enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_KINDS };
 enum ns_mode { NS_HOST, NS_PRIVATE, NS_JOIN, NS_PATH };
 enum mount_kind {
 	MOUNT_BIND = 1, MOUNT_PROC, MOUNT_SYSFS, MOUNT_TMPFS, MOUNT_DEV, MOUNT_DEVPTS, MOUNT_MQUEUE, MOUNT_CGROUP,
-	MOUNT_IMAGE, MOUNT_KINDS
+	MOUNT_IMAGE, MOUNT_SHM, MOUNT_KINDS
 };
 /* How far a bind reaches: RECURSIVE_TOP takes the mounts below along and leaves their flags alone. */
 enum reach { REACH_ONE, REACH_RECURSIVE, REACH_RECURSIVE_TOP, REACH_KINDS };

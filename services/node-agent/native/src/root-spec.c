@@ -75,7 +75,7 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 		return err_sys(err, "read the plan", "%s/plan", spec->bundle);
 	if (plan_parse((const uint8_t *)bytes, length, 0, &plan, err) < 0)
 		return -1;
-	int *sources = mounts_open_sources(&plan, err);
+	int *sources = mounts_open_sources(&plan, -1, err);
 	int root = sources ? rootfs_mount(&plan, err) : -1;
 	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
@@ -83,7 +83,7 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 	if (here < 0 || mount_attach(root, here) < 0)
 		return err_sys(err, STEP, "attach the overlay");
 	for (size_t index = 0; index < plan.mount_count; index++)
-		if (mount_has_source(&plan.mounts[index]) && mount_bind(&plan.mounts[index], root, sources[index], err) < 0)
+		if (sources[index] >= 0 && mount_bind(&plan.mounts[index], root, sources[index], err) < 0)
 			return -1;
 	return root;
 }

@@ -1,9 +1,9 @@
 import { AtollError, conflict, notFound } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
-import { firstProcess } from '../execs/launch-exec.ts';
 import { treeSize } from '../files/tree-size.ts';
 import { decompressed } from '../images/decompress.ts';
+import { firstProcess } from '../runtime/first-process.ts';
 import type { RootSpec } from '../runtime/shim-tools.ts';
 import { rewriteTar } from './rewrite-tar.ts';
 import type { RootReader, RootWriter, UpperReader } from './root-filesystem.ts';

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { cgroupPathOf, hostnames, type PlanHost } from '../containers/container-plan.ts';
-import { bundlePath } from '../runtime/bundle.ts';
 import { execShim, type StartedExec } from '../runtime/exec-shim.ts';
-import type { ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
+import { firstProcess } from '../runtime/first-process.ts';
+import type { TerminalSize } from '../runtime/plan.ts';
 import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import { execPlan } from './exec-plan.ts';
 
@@ -32,10 +31,4 @@ export async function launchExec(
     host,
   );
   return await execShim(spawner, plan, signal);
-}
-
-/** The first process of a bundle's container, as its shim has noted it. */
-export async function firstProcess(bundle: string): Promise<ProcessIdentity> {
-  const [pid = '', startTicks = ''] = (await readFile(bundlePath(bundle, 'init'), 'utf8')).trim().split(' ');
-  return { pid: Number(pid), startTicks: BigInt(startTicks) };
 }

@@ -9,6 +9,8 @@ export interface DefaultMountOptions {
   readonly shmBytes: number;
   /** Host folder to show as /dev/shm instead of a new one (shared IPC). */
   readonly shmSource?: string | undefined;
+  /** The shared memory of the container whose ipc namespace is joined. */
+  readonly joinsShm?: boolean;
 }
 
 /** Docker's mounts below /, /dev and /sys, in order. User mounts come after them. */
@@ -39,25 +41,21 @@ export function defaultMounts(options: DefaultMountOptions): readonly MountPlan[
     { kind: 'sysfs', target: '/sys', flags: ['nosuid', 'nodev', 'noexec', ...readonly] },
     { kind: 'cgroup', target: '/sys/fs/cgroup', flags: ['nosuid', 'nodev', 'noexec', ...readonlyCgroups] },
     { kind: 'mqueue', target: '/dev/mqueue', flags: ['nosuid', 'nodev', 'noexec'] },
-    options.shmSource === undefined
-      ? {
-          kind: 'tmpfs',
-          target: '/dev/shm',
-          flags: ['nosuid', 'nodev', 'noexec'],
-          options: [
-            ['mode', '1777'],
-            ['size', String(options.shmBytes)],
-          ],
-        }
-      : {
-          kind: 'bind',
-          source: options.shmSource,
-          target: '/dev/shm',
-          flags: ['nosuid', 'nodev', 'noexec'],
-          recursive: false,
-          propagation: 'rprivate',
-        },
+    shmMount(options),
   ];
+}
+
+function shmMount({ shmBytes, shmSource, joinsShm }: DefaultMountOptions): MountPlan {
+  const common = { target: '/dev/shm', flags: ['nosuid', 'nodev', 'noexec'] } as const;
+  if (joinsShm) return { kind: 'shm', ...common };
+  if (shmSource !== undefined) {
+    return { kind: 'bind', source: shmSource, recursive: false, propagation: 'rprivate', ...common };
+  }
+  const options = [
+    ['mode', '1777'],
+    ['size', String(shmBytes)],
+  ] as const;
+  return { kind: 'tmpfs', options, ...common };
 }
 
 /** Docker's `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`: files of the bundle, writable for the container. */

@@ -57,6 +57,7 @@ export const MOUNT_KIND = {
   mqueue: 7,
   cgroup: 8,
   image: 9,
+  shm: 10,
 } as const;
 export const REACH = { one: 0, recursive: 1, recursiveTop: 2 } as const;
 export const PROPAGATION = { private: 0, rprivate: 1, slave: 2, rslave: 3, shared: 4, rshared: 5 } as const;

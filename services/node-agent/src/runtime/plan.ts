@@ -150,11 +150,12 @@ export type Propagation = 'private' | 'rprivate' | 'slave' | 'rslave' | 'shared'
 /**
  * A file system made anew (`proc` … `cgroup`) or a bind of a host path. `cgroup` is the read-only
  * view of the container's own cgroups, in the host's layout (v1, v2 or hybrid).
+ * `shm` is /dev/shm of the process whose ipc namespace is joined.
  * A missing target is created: a folder, or an empty file when the source of a bind is not a folder.
  */
 export type MountPlan =
   | {
-      readonly kind: 'proc' | 'sysfs' | 'tmpfs' | 'dev' | 'devpts' | 'mqueue' | 'cgroup';
+      readonly kind: 'proc' | 'sysfs' | 'tmpfs' | 'dev' | 'devpts' | 'mqueue' | 'cgroup' | 'shm';
       readonly target: string;
       readonly flags: readonly MountFlag[];
       /** File system options, such as `size=67108864` as `["size", "67108864"]`. */
