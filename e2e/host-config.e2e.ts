@@ -346,3 +346,80 @@ test('--cgroup-parent, for the container, its execs and its numbers', async () =
   expect(await dockerOk(['top', container.name])).toContain('sleep 600');
   expect(await dockerOk(['logs', container.name])).toBe('here');
 });
+
+describe('namespaces of other containers', () => {
+  test('network, processes and shared memory, on its host', async () => {
+    await using donor = await runOn(
+      h2,
+      ['--ipc', 'shareable', '--hostname', 'donor', '-p', '0:8080'],
+      [
+        'sh',
+        '-c',
+        'mkdir -p /www; echo page >/www/index.html; echo note >/dev/shm/note; exec httpd -f -p 8080 -h /www',
+      ],
+    );
+    const name = unique('join');
+    await using guest = new TestContainer(name);
+    const share = [
+      '--network',
+      `container:${donor.name}`,
+      '--pid',
+      `container:${donor.name}`,
+      '--ipc',
+      `container:${donor.name}`,
+    ];
+    const result = await docker([
+      'run', '--name', name, ...share, 'busybox', 'sh', '-c',
+      'until wget -qO- http://127.0.0.1:8080/ 2>/dev/null; do sleep 0.1; done; cat /dev/shm/note; hostname; ps | grep -c "[h]ttpd"',
+    ]); // biome-ignore format: a command line
+    expect(result.stdout, result.stderr).toBe('page\nnote\ndonor\n1\n');
+    expect(await guest.inspect('.Node.Name')).toBe(h2);
+    const id = await donor.inspect('.Id');
+    expect(await guest.inspect('.HostConfig.NetworkMode')).toBe(`container:${id}`);
+    expect(await guest.inspect('.NetworkSettings.Networks')).toEqual({});
+  });
+
+  test('a start fails while the other one does not run', async () => {
+    await using donor = new TestContainer(unique('donor'));
+    await dockerOk(['create', '--name', donor.name, ...at(h2), 'busybox', 'sleep', '600']);
+    const result = await docker(['run', '--rm', '--network', `container:${donor.name}`, 'busybox', 'true']);
+    expect(result.code).not.toBe(0);
+    expect(result.stderr).toMatch(
+      /cannot join network of container [0-9a-f]{64}: container [0-9a-f]{64} is not running/,
+    );
+    await dockerOk(['start', donor.name]);
+    const ipc = await docker(['run', '--rm', '--ipc', `container:${donor.name}`, 'busybox', 'true']);
+    expect(ipc.stderr).toContain('non-shareable IPC (hint: use IpcMode:shareable for the donor container)');
+  });
+
+  test('--link: names, variables and a way to get there', async () => {
+    const web = ['-e', 'COLOUR=red', '--expose', '8080', '--hostname', 'web-host'];
+    await using server = await runOn(h2, web, [
+      'sh',
+      '-c',
+      'mkdir /www; echo page >/www/index.html; exec httpd -f -p 8080 -h /www',
+    ]);
+    const name = unique('linked');
+    await using client = new TestContainer(name);
+    const result = await docker([
+      'run', '--name', name, '--link', `${server.name}:site`, 'busybox', 'sh', '-c',
+      'until wget -qO- http://site:8080/ 2>/dev/null; do sleep 0.1; done; wget -qO- "http://$SITE_PORT_8080_TCP_ADDR:8080"; echo $SITE_ENV_COLOUR $SITE_NAME; grep -c web-host /etc/hosts',
+    ]); // biome-ignore format: a command line
+    expect(result.stdout, result.stderr).toBe(`page\npage\nred /${name}/site\n1\n`);
+    expect(await client.inspect('.HostConfig.Links')).toEqual([`/${server.name}:/${name}/site`]);
+    expect(await client.inspect('.Node.Name')).toBe(h2);
+  });
+
+  test.each([
+    ['a container that is not there', ['--pid', 'container:ghost-of-nobody'], /No such container: ghost-of-nobody/],
+    [
+      'a hostname in a network of another',
+      ['--network', 'container:x', '--hostname', 'h'],
+      /conflicting options|No such container/,
+    ],
+    ['a link on the host network', ['--network', 'host', '--link', 'x'], /can't be used with links/],
+    ['an IPC mode that is none', ['--ipc', 'mine'], /[Ii]nvalid IPC mode/],
+  ])('refused: %s', async (_name, options, message) => {
+    expect(await refused(options)).toMatch(message);
+  });
+});

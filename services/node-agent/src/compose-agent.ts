@@ -76,6 +76,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     unifiedCgroups,
     hostname: config.ATOLL_HOSTNAME,
     init: join(dirname(shim), 'atoll-init'),
+    find: (id) => containers.find(id),
     devices: await hostDevices(),
     seccomp: dockerSeccompProgram,
   };

@@ -10,9 +10,18 @@ import {
   identityMounts,
 } from '../runtime/default-mounts.ts';
 import { maskedPaths, READONLY_PATHS } from '../runtime/masked-paths.ts';
-import type { ContainerPlan, DeviceNode, MountPlan, NamespaceMode, NetworkPlan, RootPlan } from '../runtime/plan.ts';
+import type {
+  ContainerPlan,
+  DeviceNode,
+  MountPlan,
+  NamespaceMode,
+  NamespacesPlan,
+  NetworkPlan,
+  RootPlan,
+} from '../runtime/plan.ts';
 import type { CustomDevices } from './custom-devices.ts';
 import { logPlan } from './log-plan.ts';
+import type { FindContainer, Shared } from './neighbours.ts';
 import { containerPlanProcess } from './process-plan.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { checkedSysctls } from './sysctls.ts';
@@ -28,6 +37,8 @@ export interface PlanHost {
   readonly hostname: string;
   /** The program that `--init` makes pid 1, see `native/init`. */
   readonly init: string;
+  /** Other containers of this host. */
+  readonly find: FindContainer;
   /** Devices for privileged containers. */
   readonly devices: readonly DeviceNode[];
   /** Encoded program for a set of capability names. */
@@ -42,6 +53,8 @@ export interface PlanParts {
   readonly mounts: readonly MountPlan[];
   /** Absent: the default devices only. */
   readonly devices?: CustomDevices;
+  /** Absent: nothing. */
+  readonly shared?: Shared;
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly logDirectory: string;
 }
@@ -63,29 +76,24 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
       'security option writable-cgroups needs cgroup v2: on this host a container could lift its own device rules with it',
     );
   }
-  const hostNetwork = spec.network?.mode === 'host';
   const names = hostnames(record, host);
-  const owns = (mode: string): NamespaceMode => (mode === 'host' ? { mode: 'host' } : PRIVATE);
-  const ownIpc = owns(spec.ipcMode);
+  const namespaces = namespacesOf(spec, parts.shared);
   const own = containerPlanProcess(spec, names.hostname, host);
   return {
     id: record.id,
     process: spec.init ? { ...own, argv: [INIT_TARGET, '--', ...own.argv] } : own,
-    namespaces: {
-      pid: owns(spec.pidMode),
-      net: owns(hostNetwork ? 'host' : ''),
-      ipc: ownIpc,
-      uts: owns(spec.utsMode),
-      cgroup: owns(spec.cgroupnsMode),
-    },
-    ...(spec.utsMode === 'host' ? {} : names),
+    namespaces,
+    ...(namespaces.uts.mode === 'private' ? names : {}),
     root: parts.root,
     mounts: allMounts(spec, privileged, parts, host),
     devices: deviceNodes(parts.devices?.nodes ?? [], privileged ? host.devices : []),
     devLinks: DEFAULT_DEV_LINKS,
     maskedPaths: security.pathsGiven ? security.maskedPaths : privileged ? [] : MASKED_PATHS,
     readonlyPaths: security.pathsGiven ? security.readonlyPaths : privileged ? [] : READONLY_PATHS,
-    sysctls: checkedSysctls(spec.sysctls, { network: !hostNetwork, ipc: ownIpc.mode === 'private' }),
+    sysctls: checkedSysctls(spec.sysctls, {
+      network: namespaces.net.mode === 'private',
+      ipc: namespaces.ipc.mode === 'private',
+    }),
     cgroup: {
       path: cgroupPathOf(record, host),
       limits: { ...resourceLimits(spec.resources, host.swapAccounting), blkioDevices: parts.devices?.limits },
@@ -93,6 +101,18 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     },
     network: parts.network,
     log: logPlan(spec.log, parts.logDirectory),
+  };
+}
+
+function namespacesOf(spec: containerV1.ContainerSpec, shared: Shared | undefined): NamespacesPlan {
+  const owns = (mode: string): NamespaceMode => (mode === 'host' ? { mode: 'host' } : PRIVATE);
+  return {
+    pid: owns(spec.pidMode),
+    net: owns(spec.network?.mode ?? ''),
+    ipc: owns(spec.ipcMode),
+    uts: owns(spec.utsMode),
+    cgroup: owns(spec.cgroupnsMode),
+    ...shared?.namespaces,
   };
 }
 
@@ -130,7 +150,10 @@ function allMounts(
   host: PlanHost,
 ): readonly MountPlan[] {
   const shmBytes = spec.shmSize > 0n ? Number(spec.shmSize) : DEFAULT_SHM;
-  const shm = spec.ipcMode === 'host' ? { shmSource: '/dev/shm' } : {};
+  const shm = {
+    ...(spec.ipcMode === 'host' ? { shmSource: '/dev/shm' } : {}),
+    joinsShm: parts.shared?.namespaces.ipc !== undefined,
+  };
   const writableCgroups = spec.security?.writableCgroups ?? false;
   const own = [...defaultMounts({ privileged, writableCgroups, shmBytes, ...shm }), ...identityMounts(parts.files)];
   if (spec.init) own.push(initMount(host.init));

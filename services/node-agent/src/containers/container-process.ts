@@ -11,6 +11,7 @@ import { isActive } from './container-states.ts';
 import { endpointStatus } from './endpoint-status.ts';
 import { type ExitRecord, endOf, unknownExit } from './exit-record.ts';
 import type { Launcher } from './launcher.ts';
+import { needsNeighbours, neighbourDelay } from './neighbours.ts';
 import { recognised } from './recognised.ts';
 import { FIRST_DELAY_MS, restartDelay } from './restart-policy.ts';
 import { RestartTimer } from './restart-timer.ts';
@@ -73,7 +74,8 @@ export class ContainerProcess {
   }
 
   async prepare(): Promise<void> {
-    await this.#ensureLaunched();
+    // Namespaces of another container are those it has when this one starts.
+    if (!needsNeighbours(this.#options.record().spec)) await this.#ensureLaunched();
     if (this.#book.state === S.CREATING) this.#book.change({ state: S.CREATED, error: '' });
   }
 
@@ -85,7 +87,8 @@ export class ContainerProcess {
   }
 
   async signal(number: number): Promise<void> {
-    const target = this.#options.record().spec?.pidMode === 'host' && number === 9 ? 'all' : 'init';
+    const own = (this.#options.record().spec?.pidMode ?? '') === '';
+    const target = !own && number === 9 ? 'all' : 'init';
     await this.#run.send(number, target);
     // A frozen process gets a signal only once it thaws.
     if (this.#book.state === S.PAUSED && this.#policyRests) await this.thaw();
@@ -303,6 +306,8 @@ export class ContainerProcess {
     this.#timer.set(delayMs, () =>
       this.#options.enqueue(async () => {
         if (this.#book.state !== S.RESTARTING) return;
+        const longer = neighbourDelay(this.#options.record().spec, this.#launcher.options.host.find, delayMs);
+        if (longer !== undefined) return this.#restartAfter(longer, restartCount);
         await this.#start(restartCount).catch((error: unknown) => {
           const { message } = asAtollError(error);
           this.#options.logger.info({ reason: message }, 'the restart policy could not start the container');

@@ -6,7 +6,7 @@ import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
 import { endpointFile, readEndpoint } from '../network/endpoint-file.ts';
 import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
-import { networkFiles } from '../network/network-files.ts';
+import { networkFilePaths, networkFiles } from '../network/network-files.ts';
 import { failpoint } from '../processes/failpoint.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import { bundlePath } from '../runtime/bundle.ts';
@@ -22,6 +22,8 @@ import { acquireLayers, type ContainerLayers } from './container-layers.ts';
 import { containerPlan, hostnames, type PlanHost } from './container-plan.ts';
 import { customDevices } from './custom-devices.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
+import { linkedHosts } from './links.ts';
+import { sharedWithNeighbours } from './neighbours.ts';
 import { requireSupported } from './supported-spec.ts';
 
 export interface LauncherOptions {
@@ -142,11 +144,13 @@ export class Launcher {
       ...hostnames(record, host),
       address: endpoint?.address ?? '',
       gateway: endpoint?.gateway ?? '',
+      links: linkedHosts(spec, host.find),
     };
-    const [resolved, own, devices] = await Promise.all([
+    const [resolved, own, devices, shared] = await Promise.all([
       mounts.resolve(spec.mounts, lease, signal),
       networkFiles(directory, spec.network, identity),
       customDevices(spec.resources),
+      sharedWithNeighbours(spec, host.find),
     ]);
     const parts = {
       root: {
@@ -159,7 +163,8 @@ export class Launcher {
       network: endpoint && network.plan(record.id, endpoint),
       mounts: resolved.mounts,
       devices,
-      files: own.paths,
+      shared,
+      files: shared.filesOf === undefined ? own.paths : networkFilePaths(files.directory(shared.filesOf)),
       logDirectory: files.logs(record.id),
     };
     const launch = {

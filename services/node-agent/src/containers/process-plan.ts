@@ -5,6 +5,7 @@ import { CAPABILITY_NAMES, type CapabilityName, capabilitySets, resolveCapabilit
 import type { CapabilitySets, ProcessPlan } from '../runtime/plan.ts';
 import { profileProgram } from '../runtime/seccomp/profile-program.ts';
 import type { PlanHost } from './container-plan.ts';
+import { linkEnvironment } from './links.ts';
 import { processEnvironment } from './process-environment.ts';
 import { rlimitsOf } from './rlimits.ts';
 
@@ -19,7 +20,7 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
     : resolveCapabilities(security.capAdd, security.capDrop);
   return {
     argv,
-    env: processEnvironment(process.env, hostname, process.tty),
+    env: processEnvironment([...linkEnvironment(spec, host.find), ...process.env], hostname, process.tty),
     cwd: process.cwd === '' ? '/' : process.cwd,
     user: { kind: 'docker', user: process.user, additionalGroups: security.groupAdd },
     tty: process.tty ? { rows: process.consoleHeight, cols: process.consoleWidth } : undefined,

@@ -1,13 +1,17 @@
 import { unimplemented } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 
+/** What another container can share. */
+const JOINING = new Set(['NetworkMode', 'IpcMode', 'PidMode', 'UTSMode']);
+
 /**
  * Throws unimplemented, naming the field, for what this agent cannot do. The gateway refuses it earlier; checked here again
  * because what runs is what was checked.
  */
 export function requireSupported(spec: containerV1.ContainerSpec): void {
   const check = (field: string, value: string, allowed: readonly string[]): void => {
-    if (!allowed.includes(value)) throw unimplemented(`${field} "${value}" is not supported by this runtime`);
+    const joins = JOINING.has(field) && /^container:[0-9a-f]{64}$/.test(value);
+    if (!joins && !allowed.includes(value)) throw unimplemented(`${field} "${value}" is not supported by this runtime`);
   };
   check('Runtime', spec.runtime, ['', 'native']);
   check('NetworkMode', spec.network?.mode ?? '', ['', 'default', 'bridge', 'none', 'host']);

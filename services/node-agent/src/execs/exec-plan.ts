@@ -1,6 +1,7 @@
 import { invalidArgument } from '@atoll/errors';
 import { containerV1, type runtimeV1 } from '@atoll/proto';
 import type { PlanHost } from '../containers/container-plan.ts';
+import { linkEnvironment } from '../containers/links.ts';
 import { processEnvironment } from '../containers/process-environment.ts';
 import { containerPlanProcess } from '../containers/process-plan.ts';
 import type { ExecPlan, ProcessIdentity, TerminalSize } from '../runtime/plan.ts';
@@ -31,7 +32,11 @@ export function execPlan(input: ExecPlanInput, host: PlanHost): ExecPlan {
     process: {
       ...own,
       argv: spec.argv,
-      env: processEnvironment([...(container.process?.env ?? []), ...spec.env], hostname, spec.tty),
+      env: processEnvironment(
+        [...linkEnvironment(container, host.find), ...(container.process?.env ?? []), ...spec.env],
+        hostname,
+        spec.tty,
+      ),
       cwd: spec.cwd === '' ? own.cwd : spec.cwd,
       user: spec.user === '' ? own.user : { kind: 'docker', user: spec.user, additionalGroups: security.groupAdd },
       tty: spec.tty ? input.console : undefined,

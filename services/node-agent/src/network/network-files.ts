@@ -16,6 +16,8 @@ export interface NetworkIdentity {
   /** Empty without an own address (none, host). */
   readonly address: string;
   readonly gateway: string;
+  /** Lines about linked containers. */
+  readonly links?: readonly string[];
 }
 
 /** A container's own `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`, which lie in its folder: where, and with what in them. */
@@ -27,16 +29,21 @@ export async function networkFiles(
   const hostHosts = spec?.mode === 'host' ? ((await unlessMissing(readFile('/etc/hosts', 'utf8'))) ?? '') : undefined;
   const resolvConf = resolvConfText(await hostResolvConf(), spec);
   return {
-    paths: {
-      hosts: join(directory, 'hosts'),
-      hostname: join(directory, 'hostname'),
-      resolvConf: join(directory, 'resolv.conf'),
-    },
+    paths: networkFilePaths(directory),
     files: [
       { name: 'hosts', mode: 0o644, bytes: Buffer.from(hostsText(spec, identity, hostHosts)) },
       { name: 'hostname', mode: 0o644, bytes: Buffer.from(`${identity.hostname}\n`) },
       { name: 'resolv.conf', mode: 0o644, bytes: Buffer.from(resolvConf) },
     ],
+  };
+}
+
+/** Where those of a container are. */
+export function networkFilePaths(directory: string): NetworkFiles {
+  return {
+    hosts: join(directory, 'hosts'),
+    hostname: join(directory, 'hostname'),
+    resolvConf: join(directory, 'resolv.conf'),
   };
 }
 
@@ -63,7 +70,7 @@ export function hostsText(
     : identity.hostname;
   const own = identity.address === '' ? [] : [`${identity.address}\t${names}`];
   const first = hostHosts === undefined ? standard : [hostHosts.trimEnd()];
-  return `${[...first, ...extra, ...own].join('\n')}\n`;
+  return `${[...first, ...extra, ...(identity.links ?? []), ...own].join('\n')}\n`;
 }
 
 /** Starts of one moment read the host's settings once. */

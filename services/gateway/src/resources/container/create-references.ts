@@ -1,18 +1,29 @@
 import { hasReason, invalidArgument } from '@atoll/errors';
+import type { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
 import type { ContainerImages, ContainerLookup } from './backend.ts';
 import type { ContainerView } from './container-view.ts';
 import type { HostConfigRequest } from './host-config-request.ts';
+import { linksOf } from './links.ts';
 import type { MountSources } from './mounts.ts';
+import { type JoinedContainers, joinedContainers } from './namespaces.ts';
 import { inheritedMounts } from './volumes-from.ts';
 
 /** What a create request names beside its image, looked up. */
 export interface CreateReferences extends MountSources {
+  readonly joined: JoinedContainers;
+  readonly links: readonly containerV1.Link[];
   /** Containers it has to be on one host with. */
   readonly beside: readonly ContainerView[];
 }
 
-export const NO_REFERENCES: CreateReferences = { images: new Map(), inherited: [], beside: [] };
+export const NO_REFERENCES: CreateReferences = {
+  images: new Map(),
+  inherited: [],
+  joined: new Map(),
+  links: [],
+  beside: [],
+};
 
 /** @throws invalid-argument for containers and images that do not exist */
 export async function referencesOf(
@@ -21,6 +32,8 @@ export async function referencesOf(
   signal: AbortSignal,
 ): Promise<CreateReferences> {
   const inherited = inheritedMounts(host.VolumesFrom ?? [], backend);
+  const joined = joinedContainers(host, backend);
+  const linked = linksOf(host, backend);
   const names = new Set(
     (host.Mounts ?? []).flatMap(({ Type, Source }) => (Type === 'image' && Source ? [Source] : [])),
   );
@@ -33,19 +46,25 @@ export async function referencesOf(
     });
     if (found) images.set(name, found);
   }
-  return { images, inherited: inherited.mounts, beside: inherited.containers };
+  return {
+    images,
+    inherited: inherited.mounts,
+    joined,
+    links: linked.links,
+    beside: [...inherited.containers, ...joined.values(), ...linked.containers],
+  };
 }
 
 /**
  * The constraint that puts a container on the host of those it shares something with.
  * @throws invalid-argument when they are on several hosts
  */
-export function placeBeside(beside: readonly ContainerView[], lookup: ContainerLookup): readonly string[] {
+export function placeBeside(beside: readonly ContainerView[]): readonly string[] {
   const hosts = new Map(beside.map(({ record, node }) => [record.nodeId, node?.facts?.hostname ?? record.nodeId]));
   if (hosts.size > 1) {
     const where = beside.map(({ spec, record }) => `${spec.name} on ${hosts.get(record.nodeId)}`);
     throw invalidArgument(`the containers this one shares something with are on different hosts: ${where.join(', ')}`);
   }
   const [host] = hosts.keys();
-  return host === undefined || lookup.nodeCount() <= 1 ? [] : [`node.id==${host}`];
+  return host === undefined ? [] : [`node.id==${host}`];
 }

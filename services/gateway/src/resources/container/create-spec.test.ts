@@ -182,7 +182,6 @@ describe('refusals name the field', () => {
       'unimplemented',
       'could not select device driver "" with capabilities: [[gpu]]',
     ],
-    ['links', { HostConfig: { Links: ['a:b'] } }, 'unimplemented', 'HostConfig.Links'],
     [
       'a field of the future',
       { HostConfig: { Teleport: true } },
@@ -211,7 +210,28 @@ describe('refusals name the field', () => {
     ['a seccomp profile', { HostConfig: { SecurityOpt: ['seccomp={}'] } }, 'invalid-argument', 'defaultAction'],
     ['an unknown security option', { HostConfig: { SecurityOpt: ['magic=1'] } }, 'invalid-argument', '--security-opt'],
     ['an unknown capability', { HostConfig: { CapDrop: ['FLY'] } }, 'invalid-argument', 'invalid CapDrop'],
-    ["another container's network", { HostConfig: { NetworkMode: 'container:x' } }, 'unimplemented', 'NetworkMode'],
+    ['an unknown IPC mode', { HostConfig: { IpcMode: 'mine' } }, 'invalid-argument', 'Invalid IPC mode: mine'],
+    [
+      "a hostname in the host's UTS namespace",
+      { Hostname: 'x', HostConfig: { UTSMode: 'host' } },
+      'invalid-argument',
+      'conflicting options: hostname and the UTS mode',
+    ],
+    ...[
+      [{ Hostname: 'x' }, {}, 'hostname and the network mode'],
+      [{}, { Links: ['a:b'] }, "container type network can't be used with links"],
+      [{}, { Dns: ['192.0.2.1'] }, 'dns and the network mode'],
+      [{}, { ExtraHosts: ['a:192.0.2.1'] }, 'custom host-to-IP mapping and the network mode'],
+      [{ MacAddress: '02:00:00:00:00:01' }, {}, 'mac-address and the network mode'],
+      [{}, { PortBindings: { '80/tcp': null } }, 'port publishing and the container type network mode'],
+      [{}, { PublishAllPorts: true }, 'port publishing and the container type network mode'],
+      [{ ExposedPorts: { '80/tcp': {} } }, {}, 'port exposing and the container type network mode'],
+    ].map(([body, host, message]): [string, object, string, string] => [
+      `in another's network: ${String(message)}`,
+      { ...(body as object), HostConfig: { NetworkMode: 'container:x', ...(host as object) } },
+      'invalid-argument',
+      `conflicting options: ${String(message)}`,
+    ]),
     ['a user network', { HostConfig: { NetworkMode: 'mine' } }, 'invalid-argument', 'network mine not found'],
     [
       'an alias',

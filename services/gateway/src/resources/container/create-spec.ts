@@ -12,6 +12,7 @@ import { mergeImage } from './image-merge.ts';
 import { limitsOf } from './limits.ts';
 import { logOf } from './log-config.ts';
 import { mountsOf } from './mounts.ts';
+import { checkNamespaceConflicts, namespacesOf } from './namespaces.ts';
 import { networkOf } from './network-spec.ts';
 import { restartPolicyOf } from './restart-policy.ts';
 import { securityOf } from './security.ts';
@@ -26,10 +27,11 @@ export function createSpec(
 ): containerV1.ContainerSpec {
   const host: HostConfigRequest = request.HostConfig ?? {};
   refuseDiskLimit(host.StorageOpt ?? {});
+  checkNamespaceConflicts(request);
   const merged = mergeImage(request, resolved.config.config ?? {});
   if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
   const { constraints, env } = constraintsOf(merged.labels, merged.env);
-  const network = networkOf(request, merged.exposedPorts);
+  const network = networkOf(request, merged.exposedPorts, references.joined);
   if (network.hostname === '' && network.mode !== 'host') network.hostname = id.slice(0, 12);
   return containerV1.ContainerSpec.fromPartial({
     name,
@@ -65,7 +67,8 @@ export function createSpec(
     runtime: host.Runtime ?? '',
     ...(merged.healthcheck === undefined ? {} : { healthcheck: healthcheckOf(merged.healthcheck) }),
     annotations: annotationsOf(host.Annotations ?? {}),
-    ...namespacesOf(host),
+    ...namespacesOf(host, references.joined),
+    links: [...references.links],
     constraints: [...constraints],
     declaredVolumes: [...merged.volumes],
   });
@@ -139,20 +142,4 @@ function healthcheckOf(check: NonNullable<ReturnType<typeof mergeImage>['healthc
     startInterval: BigInt(startInterval),
     retries: BigInt(retries),
   };
-}
-
-function namespacesOf(host: HostConfigRequest): Partial<containerV1.ContainerSpec> {
-  const ipc = host.IpcMode ?? '';
-  const pid = host.PidMode ?? '';
-  const uts = host.UTSMode ?? '';
-  const user = host.UsernsMode ?? '';
-  for (const [field, mode] of Object.entries({ IpcMode: ipc, PidMode: pid })) {
-    if (mode.startsWith('container:')) throw unimplemented(`HostConfig.${field}: joining a container is not built yet`);
-  }
-  if (!['', 'none', 'private', 'shareable', 'host'].includes(ipc)) throw invalidArgument(`Invalid IPC mode: ${ipc}`);
-  if (!['', 'host'].includes(pid)) throw invalidArgument(`Invalid PID mode: ${pid}`);
-  if (!['', 'host'].includes(uts)) throw invalidArgument(`Invalid UTS mode: ${uts}`);
-  if (!['', 'host'].includes(user)) throw invalidArgument(`invalid user namespace mode: ${user}`);
-  if (ipc === 'shareable') throw unimplemented('HostConfig.IpcMode: shareable is not built yet');
-  return { ipcMode: ipc, pidMode: pid, utsMode: uts, usernsMode: user, cgroupnsMode: host.CgroupnsMode ?? '' };
 }

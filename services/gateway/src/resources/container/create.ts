@@ -34,7 +34,7 @@ export function createContainer(backend: Backend): Handler {
     checkPlatform(query.platform, request.Image, resolved.config);
     const notes = memoryWarnings(request.HostConfig ?? {});
     const references = await referencesOf(request.HostConfig ?? {}, backend, context.signal);
-    const besides = placeBeside(references.beside, backend);
+    const besides = placeBeside(references.beside);
     const name = query.name.replace(/^\//, '');
     for (let attempt = 0; ; attempt++) {
       const id = randomBytes(32).toString('hex');

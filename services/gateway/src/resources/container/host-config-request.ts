@@ -66,7 +66,7 @@ export const HOST_CONFIG = knownFields({
   GroupAdd: texts,
   IpcMode: text,
   Cgroup: unbuilt(),
-  Links: unbuilt(),
+  Links: texts,
   OomScoreAdj: integer,
   PidMode: text,
   Privileged: flag,

@@ -43,7 +43,7 @@ export function hostConfigObject(view: ContainerView): Record<string, unknown> {
     GroupAdd: orNull(security?.groupAdd),
     IpcMode: spec.ipcMode || 'private',
     Cgroup: '',
-    Links: null,
+    Links: orNull(spec.links.map(({ name, alias }) => `/${name}:/${spec.name}/${alias}`)),
     OomScoreAdj: security?.oomScoreAdj ?? 0,
     PidMode: spec.pidMode,
     Privileged: privileged,

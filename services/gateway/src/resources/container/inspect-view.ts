@@ -4,7 +4,7 @@ import { stateObject } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { hostConfigObject } from './host-config-view.ts';
 import { mountPoints } from './mounts-view.ts';
-import { endpoint, networkName, portMap } from './ports-view.ts';
+import { endpoint, networkName, networksOf, portMap } from './ports-view.ts';
 
 export interface InspectSizes {
   readonly sizeRw: number;
@@ -122,7 +122,7 @@ function networkSettings(view: ContainerView): Record<string, unknown> {
     IPPrefixLen: onBridge ? end['IPPrefixLen'] : 0,
     IPv6Gateway: '',
     MacAddress: onBridge ? end['MacAddress'] : '',
-    Networks: { [name]: end },
+    Networks: networksOf(view),
   };
 }
 

@@ -1,5 +1,5 @@
 import { isContainerName, signalNumber } from '@atoll/docker-api';
-import { invalidArgument } from '@atoll/errors';
+import { invalidArgument, unimplemented } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
 import { sendEmpty, sendJson } from '../../routing/reply.ts';
@@ -148,7 +148,8 @@ const REMOVE_QUERY = z.object({ v: queryFlag(), force: queryFlag(), link: queryF
 export function removeContainer(backend: Backend): Handler {
   return async (context) => {
     const { v, force, link } = parseQuery(context.query, REMOVE_QUERY);
-    if (link) throw invalidArgument('links between containers do not exist here: "link" cannot be removed');
+    if (link)
+      throw unimplemented('the query parameter link, which removes a link between containers, is not built yet');
     await backend.remove(viewOf(backend, context), { force, volumes: v }, context.signal);
     sendEmpty(context.response, 204);
   };

@@ -1,9 +1,8 @@
-import { networkIdOf } from '@atoll/docker-api';
 import { dockerState, statusText } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { labelsWithNode } from './inspect-view.ts';
 import { mountPoints } from './mounts-view.ts';
-import { endpoint, networkName, portSummaries } from './ports-view.ts';
+import { networkName, networksOf, portSummaries } from './ports-view.ts';
 
 /** One entry of GET /containers/json. */
 export function summaryObject(
@@ -26,7 +25,7 @@ export function summaryObject(
     State: dockerState(view),
     Status: statusText(view, nowMs),
     HostConfig: { NetworkMode: name },
-    NetworkSettings: { Networks: { [name]: endpoint(view, networkIdOf(name)) } },
+    NetworkSettings: { Networks: networksOf(view) },
     Mounts: mountPoints(view),
   };
 }

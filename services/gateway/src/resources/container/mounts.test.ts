@@ -150,7 +150,7 @@ describe('mounts of a request', () => {
 describe('where the container goes', () => {
   const beside = async (VolumesFrom: string[]): Promise<readonly string[]> => {
     const references = await referencesOf({ VolumesFrom }, backend, AbortSignal.timeout(1000));
-    return placeBeside(references.beside, backend);
+    return placeBeside(references.beside);
   };
   test('to the host of the other', async () => {
     expect(await beside(['db'])).toEqual(['node.id==n1']);

@@ -2,6 +2,7 @@ import { parsePort } from '@atoll/docker-api';
 import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { CreateRequest } from './create-request.ts';
+import { type JoinedContainers, joinMode } from './namespaces.ts';
 
 const BUILT_MODES = new Set(['default', 'bridge', 'none', 'host']);
 
@@ -10,13 +11,23 @@ const BUILT_MODES = new Set(['default', 'bridge', 'none', 'host']);
  * @param exposed ports of the request and of its image
  * @throws invalid-argument for networks that do not exist, unimplemented for modes that are not built
  */
-export function networkOf(request: CreateRequest, exposed: readonly string[]): containerV1.NetworkSpec {
+export function networkOf(
+  request: CreateRequest,
+  exposed: readonly string[],
+  joined: JoinedContainers,
+): containerV1.NetworkSpec {
   const host = request.HostConfig;
-  const mode = host?.NetworkMode === undefined || host.NetworkMode === '' ? 'default' : host.NetworkMode;
-  checkMode(mode);
+  const asked = host?.NetworkMode === undefined || host.NetworkMode === '' ? 'default' : host.NetworkMode;
+  const owner = joined.get(asked);
+  if (!owner) checkMode(asked);
+  const mode = joinMode(asked, joined);
   const endpoints = request.NetworkingConfig?.EndpointsConfig ?? {};
   for (const name of Object.keys(endpoints)) {
-    if (name !== mode && !(BUILT_MODES.has(name) && mode === 'default') && !(name === 'default' && mode === 'bridge')) {
+    if (
+      name !== asked &&
+      !(BUILT_MODES.has(name) && asked === 'default') &&
+      !(name === 'default' && asked === 'bridge')
+    ) {
       if (BUILT_MODES.has(name)) {
         throw unimplemented(`NetworkingConfig.EndpointsConfig: a second network ("${name}") is not built yet`);
       }
@@ -30,10 +41,14 @@ export function networkOf(request: CreateRequest, exposed: readonly string[]): c
   });
   return containerV1.NetworkSpec.fromPartial({
     mode,
-    hostname: request.Hostname ?? '',
-    domainname: request.Domainname ?? '',
-    ports: mode === 'host' || mode === 'none' ? [] : portsOf(request),
-    exposedPorts: [...new Set([...exposedPorts, ...Object.keys(host?.PortBindings ?? {}).map(withProtocol)])].sort(),
+    // In another's network a container has its names too.
+    hostname: owner?.spec.network?.hostname ?? request.Hostname ?? '',
+    domainname: owner?.spec.network?.domainname || (request.Domainname ?? ''),
+    ports: mode === 'host' || mode === 'none' || owner ? [] : portsOf(request),
+    // Ports are those of whose network it is.
+    exposedPorts: owner
+      ? []
+      : [...new Set([...exposedPorts, ...Object.keys(host?.PortBindings ?? {}).map(withProtocol)])].sort(),
     publishAll: host?.PublishAllPorts ?? false,
     dns: [...(host?.Dns ?? [])],
     dnsSearch: [...(host?.DnsSearch ?? [])],
@@ -46,9 +61,6 @@ export function networkOf(request: CreateRequest, exposed: readonly string[]): c
 
 function checkMode(mode: string): void {
   if (BUILT_MODES.has(mode)) return;
-  if (mode.startsWith('container:')) {
-    throw unimplemented(`HostConfig.NetworkMode: sharing another container's network is not built yet (got "${mode}")`);
-  }
   // Not docker's 404: clients take that for a missing image and pull.
   throw invalidArgument(`network ${mode} not found`);
 }

@@ -1,4 +1,4 @@
-import { networkNameOf } from '@atoll/docker-api';
+import { networkIdOf, networkNameOf } from '@atoll/docker-api';
 import { currentStatus, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { publishedPorts, requestedPorts } from './gateway-addresses.ts';
@@ -55,6 +55,12 @@ export function portBindings(view: ContainerView): PortMap {
 /** Docker's name of the network a container is in. */
 export function networkName(view: ContainerView): string {
   return networkNameOf(view.spec.network?.mode ?? '');
+}
+
+/** `NetworkSettings.Networks`; in another container's network it has no end of its own. */
+export function networksOf(view: ContainerView): Record<string, unknown> {
+  const name = networkName(view);
+  return name.startsWith('container:') ? {} : { [name]: endpoint(view, networkIdOf(name)) };
 }
 
 /** The container's end of its network, as in `NetworkSettings.Networks`. */

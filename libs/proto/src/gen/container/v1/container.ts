@@ -260,7 +260,7 @@ export interface PortBinding {
 }
 
 export interface NetworkSpec {
-  /** Docker's NetworkMode: default, bridge, none, host. */
+  /** Docker's NetworkMode: default, bridge, none, host, container:<id>. */
   mode: string;
   hostname: string;
   domainname: string;
@@ -372,6 +372,7 @@ export interface ContainerSpec {
   runtime: string;
   healthcheck: Healthcheck | undefined;
   annotations: { [key: string]: string };
+  /** These may be container:<id>, too. */
   ipcMode: string;
   pidMode: string;
   utsMode: string;
@@ -384,6 +385,7 @@ export interface ContainerSpec {
   declaredVolumes: string[];
   /** Containers whose mounts this one has too, as given, for inspect. */
   volumesFrom: string[];
+  links: Link[];
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -399,6 +401,14 @@ export interface ContainerSpec_SysctlsEntry {
 export interface ContainerSpec_AnnotationsEntry {
   key: string;
   value: string;
+}
+
+/** A container of the default bridge that another one finds under an alias. */
+export interface Link {
+  containerId: string;
+  /** when the link was made */
+  name: string;
+  alias: string;
 }
 
 /** The value of the key `container.<id>`. */
@@ -3295,6 +3305,7 @@ function createBaseContainerSpec(): ContainerSpec {
     constraints: [],
     declaredVolumes: [],
     volumesFrom: [],
+    links: [],
   };
 }
 
@@ -3392,6 +3403,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     for (const v of message.volumesFrom) {
       writer.uint32(234).string(v!);
+    }
+    for (const v of message.links) {
+      Link.encode(v!, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -3650,6 +3664,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.volumesFrom.push(reader.string());
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.links.push(Link.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3736,6 +3758,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     message.constraints = object.constraints?.map((e) => e) || [];
     message.declaredVolumes = object.declaredVolumes?.map((e) => e) || [];
     message.volumesFrom = object.volumesFrom?.map((e) => e) || [];
+    message.links = object.links?.map((e) => Link.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3937,6 +3960,85 @@ export const ContainerSpec_AnnotationsEntry: MessageFns<ContainerSpec_Annotation
     const message = createBaseContainerSpec_AnnotationsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseLink(): Link {
+  return { containerId: "", name: "", alias: "" };
+}
+
+export const Link: MessageFns<Link> = {
+  encode(message: Link, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.containerId !== "") {
+      writer.uint32(10).string(message.containerId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.alias !== "") {
+      writer.uint32(26).string(message.alias);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Link {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLink();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.containerId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Link>): Link {
+    return Link.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Link>): Link {
+    const message = createBaseLink();
+    message.containerId = object.containerId ?? "";
+    message.name = object.name ?? "";
+    message.alias = object.alias ?? "";
     return message;
   },
 };
