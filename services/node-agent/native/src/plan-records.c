@@ -127,45 +127,6 @@ int limit_record(struct limits_plan *limits, unsigned tag, struct cursor *record
 	}
 }
 
-static int mount_record(struct plan *plan, struct cursor *record, struct err *err)
-{
-	struct mount_plan *mount = plan_grow((void **)&plan->mounts, &plan->mount_count, sizeof(*mount), err);
-
-	if (!mount)
-		return -1;
-	mount->kind = (enum mount_kind)cursor_number(record, 1);
-	mount->reach = (enum reach)cursor_number(record, 1);
-	mount->propagation = (enum propagation)cursor_number(record, 1);
-	mount->attributes = cursor_number(record, 8);
-	mount->source = cursor_text(record);
-	mount->target = cursor_text(record);
-	mount->option_count = (uint16_t)cursor_number(record, 2);
-	if (mount->kind < MOUNT_BIND || mount->kind >= MOUNT_KINDS || mount->propagation >= PROP_KINDS ||
-	    mount->reach >= REACH_KINDS)
-		return plan_bad(err, "unknown mount kind, reach or propagation");
-	if (mount->option_count > PLAN_MAX_OPTIONS || mount->target[0] != '/' || (mount->attributes & ~0xffull))
-		return plan_bad(err, "a mount with too many options, a relative target or unknown flags");
-	for (unsigned index = 0; index < mount->option_count; index++) {
-		mount->options[index][0] = cursor_text(record);
-		mount->options[index][1] = cursor_text(record);
-	}
-	return 0;
-}
-
-/* Says more about the mount before it. */
-static int mount_detail(struct plan *plan, unsigned tag, struct cursor *record, struct err *err)
-{
-	if (plan->mount_count == 0)
-		return plan_bad(err, "a detail of a mount before any mount");
-	struct mount_plan *mount = &plan->mounts[plan->mount_count - 1];
-
-	if (mount->kind != MOUNT_IMAGE && (tag == TAG_MOUNT_LOWER || mount->kind != MOUNT_BIND))
-		return plan_bad(err, "a layer or path of a mount that has none");
-	if (tag == TAG_MOUNT_SUBPATH)
-		return once(&mount->subpath, record, err);
-	return append(&mount->lowers, record, err);
-}
-
 static int pair_record(struct pair_plan **pairs, size_t *count, struct cursor *record, struct err *err)
 {
 	struct pair_plan *pair = plan_grow((void **)pairs, count, sizeof(*pair), err);
@@ -270,10 +231,10 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		plan->root_readonly = cursor_number(record, 1) != 0;
 		return 0;
 	case TAG_MOUNT:
-		return mount_record(plan, record, err);
+		return plan_mount(plan, record, err);
 	case TAG_MOUNT_LOWER:
 	case TAG_MOUNT_SUBPATH:
-		return mount_detail(plan, tag, record, err);
+		return plan_mount_detail(plan, tag, record, err);
 	case TAG_DEVICE:
 		return device_record(plan, record, err);
 	case TAG_LINK:

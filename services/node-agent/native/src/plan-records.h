@@ -7,6 +7,9 @@
 /* Puts one record into the plan. A payload of a wrong form sets record->bad or is left unread. */
 int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct err *err);
 int limit_record(struct limits_plan *limits, unsigned tag, struct cursor *record, struct err *err);
+int plan_mount(struct plan *plan, struct cursor *record, struct err *err);
+/* A record that says more about the mount before it. */
+int plan_mount_detail(struct plan *plan, unsigned tag, struct cursor *record, struct err *err);
 
 int plan_bad(struct err *err, const char *what);
 int plan_append(struct text_list *list, const char *text, struct err *err);
