@@ -91,6 +91,19 @@ test.each([
   },
 );
 
+test("a container in another's network joins none of its own", async () => {
+  const { containers } = cluster.leader;
+  const { id } = await createContainer(cluster.leader, { network: { mode: `container:${'f'.repeat(64)}` } });
+  await containers.startContainer({ id });
+  await containers.removeContainer({ id, force: true, volumes: false });
+  const seen: string[] = [];
+  for await (const event of events.subscribe({ sinceNs: 0n, signal: AbortSignal.timeout(10_000) })) {
+    if (event.actorId === id || event.attributes['container'] === id) seen.push(event.action);
+    if (event.actorId === id && event.action === 'destroy') break;
+  }
+  expect(seen).toEqual(['create', 'start', 'kill', 'die', 'destroy']);
+});
+
 test("an agent tells what only it sees, of its own containers, and nothing that is the leader's to tell", async () => {
   const { id } = await createContainer(cluster.leader);
   const tell = (action: string, actorId: string): void =>

@@ -35,10 +35,10 @@ export class ClusterEvents {
     });
   }
 
-  /** A container joins or leaves its network. One without network has none to join. */
+  /** A container joins or leaves its network. One without network, or in another's, has none of its own to join. */
   network({ id, spec, nodeId }: containerV1.ContainerRecord, action: 'connect' | 'disconnect'): void {
-    if (spec?.network?.networkDisabled) return;
     const name = networkNameOf(spec?.network?.mode ?? '');
+    if (spec?.network?.networkDisabled || name.startsWith('container:')) return;
     const type = name === 'none' ? 'null' : name;
     this.#publish({
       type: 'network',
