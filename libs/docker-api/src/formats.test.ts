@@ -6,7 +6,7 @@ import { humanDuration } from './human-duration.ts';
 import { encodeJsonMessage, errorMessage } from './json-message.ts';
 import { formatPort, parsePort, parsePortRange } from './port.ts';
 import { signalNumber } from './signal.ts';
-import { stdcopyFrame } from './stdcopy.ts';
+import { stdcopyHeader } from './stdcopy.ts';
 
 test.each([
   [0.2, 'Less than a second'],
@@ -25,7 +25,7 @@ test.each([
 });
 
 test('a frame is header and data', () => {
-  expect([...stdcopyFrame('stderr', Buffer.from('ab'))]).toEqual([2, 0, 0, 0, 0, 0, 0, 2, 97, 98]);
+  expect([...stdcopyHeader('stderr', 258)]).toEqual([2, 0, 0, 0, 0, 0, 1, 2]);
 });
 
 describe('ports', () => {

@@ -7,13 +7,13 @@ const CODES: Readonly<Record<StdcopyStream, number>> = { stdin: 0, stdout: 1, st
 
 /** The header that announces `length` bytes of `stream`. */
 export function stdcopyHeader(stream: StdcopyStream, length: number): Buffer {
-  const header = Buffer.alloc(STDCOPY_HEADER_LENGTH);
-  header.writeUInt8(CODES[stream], 0);
-  header.writeUInt32BE(length, 4);
+  const header = Buffer.allocUnsafe(STDCOPY_HEADER_LENGTH);
+  writeStdcopyHeader(header, 0, stream, length);
   return header;
 }
 
-/** Header and data as one buffer, so that one write sends one frame. */
-export function stdcopyFrame(stream: StdcopyStream, data: Uint8Array): Buffer {
-  return Buffer.concat([stdcopyHeader(stream, data.length), data]);
+/** Writes a header at a place of a buffer; gives the place behind it. */
+export function writeStdcopyHeader(into: Buffer, at: number, stream: StdcopyStream, length: number): number {
+  into.writeUInt32BE(CODES[stream] * 2 ** 24, at);
+  return into.writeUInt32BE(length, at + 4);
 }

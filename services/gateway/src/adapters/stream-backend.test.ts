@@ -46,7 +46,7 @@ const waiting = runtimeV1.WaitResponse.fromPartial({ waiting: true });
 const ended = (exitCode: number) => runtimeV1.WaitResponse.fromPartial({ exitCode });
 
 describe('logs', () => {
-  const options = { stdout: true, stderr: true, sinceNs: 0n, untilNs: 0n, tail: 2, follow: true };
+  const options = { stdout: true, stderr: true, sinceNs: 0n, untilNs: 0n, tail: 2, follow: true, timestamps: false };
   test('go on behind the last record when the agent comes back', async () => {
     const asked: runtimeV1.LogsRequest[] = [];
     const { backend, view } = cluster({

@@ -106,6 +106,7 @@ describe('stops and kills', { timeout: 120_000 }, () => {
       sinceNs: 0n,
       untilNs: 0n,
       follow: true,
+      timestamps: false,
     };
     for await (const { data } of host.runtime.logs(request)) if (data.includes('ready')) break;
   }

@@ -49,7 +49,8 @@ async function start(argv: readonly string[], changes: PlanChanges = {}): Promis
 async function logText(bundle: string): Promise<string> {
   let text = '';
   const options = { stdout: true, stderr: true, follow: false, signal: host.signal };
-  for await (const line of readLog(join(bundle, 'log'), options)) text += line.data.toString();
+  for await (const records of readLog(join(bundle, 'log'), options))
+    for (const { data } of records) text += data.toString();
   return text;
 }
 
@@ -293,14 +294,10 @@ describe('the log', () => {
     const files = await readdir(join(host.folder, 'rotating'));
     expect(files).toHaveLength(3);
     const lines: string[] = [];
-    for await (const line of readLog(join(host.folder, 'rotating'), {
-      stdout: true,
-      stderr: true,
-      follow: false,
-      tail: 3,
-      signal: host.signal,
-    })) {
-      lines.push(line.data.toString().split(' ').slice(0, 2).join(' '));
+    const options = { stdout: true, stderr: true, follow: false, tail: 3, signal: host.signal };
+    for await (const records of readLog(join(host.folder, 'rotating'), options)) {
+      for (const { data } of records)
+        for (const line of data.toString().trimEnd().split('\n')) lines.push(line.split(' ').slice(0, 2).join(' '));
     }
     expect(lines).toEqual(['line 3997', 'line 3998', 'line 3999']);
   });
@@ -316,7 +313,8 @@ describe('the log', () => {
     await client.start(host.signal);
     const seen: string[] = [];
     const options = { stdout: true, stderr: false, follow: true, ended: ended.signal, signal: host.signal };
-    for await (const line of readLog(join(bundle, 'log'), options)) seen.push(line.data.toString());
+    for await (const records of readLog(join(bundle, 'log'), options))
+      for (const { data } of records) seen.push(...data.toString().split(/(?<=\n)/));
     expect(seen).toEqual(['1\n', '2\n', '3\n', '4\n', '5\n', 'end']);
   });
 });

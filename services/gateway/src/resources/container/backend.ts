@@ -69,6 +69,8 @@ export interface LogOptions {
   /** Lines; -1: all. */
   readonly tail: number;
   readonly follow: boolean;
+  /** Each write by itself, for its time. */
+  readonly timestamps: boolean;
 }
 
 export interface LogRecord {

@@ -1,4 +1,4 @@
-import { formatLogTime, parseTimestamp, stdcopyFrame } from '@atoll/docker-api';
+import { formatLogTime, parseTimestamp } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import { z } from 'zod';
 import { streamContentType } from '../../hijack/content-type.ts';
@@ -6,6 +6,7 @@ import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
 import { writeChunk } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { ContainerLookup, ContainerStreams, LogOptions } from './backend.ts';
+import { logFrames } from './log-frames.ts';
 
 const QUERY = z.object({
   follow: queryFlag(),
@@ -36,8 +37,7 @@ export function containerLogs(backend: ContainerLookup & ContainerStreams): Hand
     for (let next = await first; next.done !== true; next = await records.next()) {
       const { stream, timeNs, data } = next.value;
       const prefix = (asked.timestamps ? `${formatLogTime(timeNs)} ` : '') + (asked.details ? ' ' : '');
-      const line = prefix === '' ? data : Buffer.concat([Buffer.from(prefix), data]);
-      await writeChunk(response, tty ? line : stdcopyFrame(stream, line), signal);
+      await writeChunk(response, logFrames(tty ? undefined : stream, data, prefix), signal);
     }
     response.end();
   };
@@ -60,5 +60,6 @@ function logOptions(asked: z.output<typeof QUERY>): LogOptions {
     // Docker reads anything that is not a number as all.
     tail: /^\d{1,15}$/.test(asked.tail) ? Number(asked.tail) : -1,
     follow: asked.follow,
+    timestamps: asked.timestamps,
   };
 }

@@ -125,7 +125,6 @@ async function* pastOutput(
   signal: AbortSignal,
 ): AsyncIterable<runtimeV1.AttachResponse> {
   const { stdout, stderr } = start;
-  for await (const { stream, data } of readLog(container.logDirectory, { stdout, stderr, follow: false, signal })) {
-    yield outputOf({ stream, data });
-  }
+  for await (const records of readLog(container.logDirectory, { stdout, stderr, follow: false, signal }))
+    for (const { stream, data } of records) yield outputOf({ stream, data });
 }

@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LogRecord, MAX_LOG_RECORD_BYTES, parseRecord } from './log-record.ts';
 
-const READ_BYTES = MAX_LOG_RECORD_BYTES + 1024;
+const READ_BYTES = 4 * MAX_LOG_RECORD_BYTES;
 
 /** Numbers of the log's files, oldest first; empty when there is no log. */
 export async function listLogFiles(directory: string): Promise<number[]> {
@@ -21,7 +21,7 @@ export async function lastWrite(directory: string, number: number): Promise<numb
   return (await stat(join(directory, String(number))).catch(() => undefined))?.mtimeMs;
 }
 
-/** One open file of the log, read forwards with at most one record's worth of memory. */
+/** One open file of the log, read forwards, 256 KiB at a time. */
 export class LogFile implements AsyncDisposable {
   readonly number: number;
   readonly #handle: FileHandle;
@@ -47,20 +47,21 @@ export class LogFile implements AsyncDisposable {
     return this.#handle;
   }
 
-  /** Records up to the present end; may be called again once the file has grown. Stops at torn bytes. */
-  async *records(): AsyncGenerator<LogRecord> {
+  /** Records up to the present end, each time those of one read; may be called again once the file has grown. Stops at torn bytes. */
+  async *records(): AsyncGenerator<readonly LogRecord[]> {
     for (;;) {
       const { bytesRead } = await this.#handle.read(this.#buffer, 0, READ_BYTES, this.#offset);
+      const read = this.#buffer.subarray(0, bytesRead);
+      const records: LogRecord[] = [];
       let at = 0;
-      for (;;) {
-        const parsed = parseRecord(this.#buffer.subarray(0, bytesRead), at);
-        if (parsed === 'torn') return;
-        if (parsed === 'incomplete') break;
-        this.#offset += parsed.next - at;
+      let parsed = parseRecord(read, at);
+      for (; typeof parsed !== 'string'; parsed = parseRecord(read, at)) {
+        records.push(parsed.record);
         at = parsed.next;
-        yield parsed.record;
       }
-      if (at === 0) return;
+      this.#offset += at;
+      if (records.length > 0) yield records;
+      if (parsed === 'torn' || at === 0) return;
     }
   }
 

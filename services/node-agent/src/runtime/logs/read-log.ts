@@ -1,5 +1,5 @@
 import { DirectoryChange } from './directory-change.ts';
-import { LineSplitter, type LogLine } from './line-splitter.ts';
+import { LineJoiner, withoutLines } from './line-joiner.ts';
 import { LogFile, lastWrite, listLogFiles } from './log-file.ts';
 import type { LogRecord } from './log-record.ts';
 import { findTail, type TailPosition } from './log-tail.ts';
@@ -20,33 +20,41 @@ export interface ReadLogOptions {
 }
 
 /**
- * Lines of a container's log over all its files, oldest first. Memory is bounded by one record and one
- * line for each stream. A reader slower than the rotation misses the files that were dropped.
+ * What a container has written, over all files of its log, oldest first, in whole lines; what was read at once comes at once. Memory is
+ * bounded by one read and one line for each stream. A reader slower than the rotation misses the files that were dropped.
  */
-export async function* readLog(directory: string, options: ReadLogOptions): AsyncGenerator<LogLine> {
+export async function* readLog(directory: string, options: ReadLogOptions): AsyncGenerator<readonly LogRecord[]> {
   const { since, until } = options;
   const tail = options.tail === undefined ? undefined : await findTail(directory, options.tail);
   let skip = tail?.skipLines ?? 0;
-  const splitter = new LineSplitter();
-  const wanted = (line: LogLine): boolean => {
-    if (skip > 0) {
-      skip -= 1;
-      return false;
+  const joiner = new LineJoiner();
+  const wanted = (records: readonly LogRecord[]): LogRecord[] => {
+    const kept: LogRecord[] = [];
+    for (const record of records) {
+      const { data, skipped } = skip > 0 ? withoutLines(record.data, skip) : { data: record.data, skipped: 0 };
+      skip -= skipped;
+      const isAsked = record.stream === 'stdout' ? options.stdout : options.stderr;
+      if (isAsked && data.length > 0 && (since === undefined || record.time >= since)) kept.push({ ...record, data });
     }
-    return (line.stream === 'stdout' ? options.stdout : options.stderr) && (since === undefined || line.time >= since);
+    return kept;
   };
-  for await (const record of readRecords(directory, tail, options)) {
-    if (until !== undefined && record.time > until) break;
-    for (const line of splitter.push(record)) if (wanted(line)) yield line;
+  let isOver = false;
+  for await (const records of readRecords(directory, tail, options)) {
+    isOver = until !== undefined && records.some(({ time }) => time > until);
+    const timely = isOver ? records.filter(({ time }) => until === undefined || time <= until) : records;
+    const lines = wanted(timely.flatMap((record) => joiner.push(record)));
+    if (lines.length > 0) yield lines;
+    if (isOver) break;
   }
-  for (const line of splitter.flush()) if (wanted(line)) yield line;
+  const rest = wanted(joiner.flush());
+  if (rest.length > 0) yield rest;
 }
 
 async function* readRecords(
   directory: string,
   tail: TailPosition | undefined,
   options: ReadLogOptions,
-): AsyncGenerator<LogRecord> {
+): AsyncGenerator<readonly LogRecord[]> {
   using change = new DirectoryChange(directory);
   let next = tail?.file ?? 0;
   let offset = tail?.offset ?? 0;

@@ -97,12 +97,15 @@ export interface LogsRequest {
   /** lines, -1 = all */
   tail: bigint;
   follow: boolean;
+  /** Each write of the container by itself; otherwise writes that followed each other may come as one. */
+  timestamps: boolean;
 }
 
 export interface LogsResponse {
   stream: StdStream;
+  /** of the last write in it */
   timeNs: bigint;
-  /** One record as written: whole lines, or parts of very long ones. */
+  /** Whole lines, or parts of very long ones. */
   data: Buffer;
 }
 
@@ -923,7 +926,16 @@ export const AttachReady: MessageFns<AttachReady> = {
 };
 
 function createBaseLogsRequest(): LogsRequest {
-  return { containerId: "", stdout: false, stderr: false, sinceNs: 0n, untilNs: 0n, tail: 0n, follow: false };
+  return {
+    containerId: "",
+    stdout: false,
+    stderr: false,
+    sinceNs: 0n,
+    untilNs: 0n,
+    tail: 0n,
+    follow: false,
+    timestamps: false,
+  };
 }
 
 export const LogsRequest: MessageFns<LogsRequest> = {
@@ -957,6 +969,9 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     }
     if (message.follow !== false) {
       writer.uint32(56).bool(message.follow);
+    }
+    if (message.timestamps !== false) {
+      writer.uint32(64).bool(message.timestamps);
     }
     return writer;
   },
@@ -1030,6 +1045,14 @@ export const LogsRequest: MessageFns<LogsRequest> = {
             message.follow = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.timestamps = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1054,6 +1077,7 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     message.untilNs = (object.untilNs !== undefined && object.untilNs !== null) ? BigInt(object.untilNs) : 0n;
     message.tail = (object.tail !== undefined && object.tail !== null) ? BigInt(object.tail) : 0n;
     message.follow = object.follow ?? false;
+    message.timestamps = object.timestamps ?? false;
     return message;
   },
 };
