@@ -33,6 +33,7 @@ static int open_parent(struct extract_state *state, const char *head, const stru
 	state->stale = 0;
 	CLEANUP_CLOSE int path = root_mkdirs(state->options->root, full, 0755);
 	/* O_RDONLY, as fchdir and attributes need more than O_PATH. */
+	state->knows_owner = 0;
 	state->parent = path < 0 ? -1 : openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (state->parent < 0)
 		return err_sys(err, STEP, "%s: open its folder", entry->path);

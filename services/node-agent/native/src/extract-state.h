@@ -2,6 +2,7 @@
 #define ATOLL_EXTRACT_STATE_H
 
 #include <limits.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "extract.h"
@@ -20,6 +21,10 @@ struct extract_state {
 	char cached[2 * PATH_MAX];  /* path that `parent` was opened by */
 	int stale;                  /* links may have changed since: open it anew for the next member */
 	int make_opaque;
+	int knows_owner;            /* of what is made in `parent`, before a change of owner */
+	uid_t made_uid;
+	gid_t made_gid;
+	int exact_modes;            /* a file has the mode it is opened with: no umask, no default ACL in any folder */
 	struct folder_time *times;
 	size_t time_count;
 };

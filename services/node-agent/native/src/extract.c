@@ -74,11 +74,24 @@ static int clear(struct extract_state *state, const struct tar_entry *entry, str
 	return 0;
 }
 
-static int write_file(struct extract_state *state, const struct tar_entry *entry, struct err *err)
+/* True when the file needs no chmod after it was opened. */
+static int has_mode(const struct extract_state *state, const struct tar_entry *entry)
+{
+	return entry->type == '0' && state->exact_modes && (entry->mode & 07000) == 0;
+}
+
+/* Mostly nothing is in the way, so that is looked for only when there is: -1 with EEXIST. */
+static int open_new(const struct extract_state *state, const struct tar_entry *entry)
+{
+	mode_t mode = has_mode(state, entry) ? entry->mode & 0777 : 0600;
+
+	return openat(state->parent, state->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+static int write_file(struct extract_state *state, const struct tar_entry *entry, int file, struct err *err)
 {
 	const uint8_t *bytes;
 	long count;
-	int file = openat(state->parent, state->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (file < 0)
 		return fail(err, entry, "create");
@@ -115,7 +128,7 @@ static int create(struct extract_state *state, const struct tar_entry *entry, st
 
 	switch (entry->type) {
 	case '0':
-		return write_file(state, entry, err);
+		return write_file(state, entry, open_new(state, entry), err);
 	case '1':
 		return hard_link(state, entry, err);
 	case '2':
@@ -138,13 +151,15 @@ static int create(struct extract_state *state, const struct tar_entry *entry, st
 	return 0;
 }
 
-static int set_xattrs(const struct tar_entry *entry, int fd, const char *path, struct err *err)
+static int set_xattrs(struct extract_state *state, const struct tar_entry *entry, int fd, const char *path, struct err *err)
 {
 	for (size_t index = 0; index < entry->xattr_count; index++) {
 		const struct tar_xattr *xattr = &entry->xattrs[index];
 
 		if (strncmp(xattr->name, "trusted.overlay.", 16) == 0 || strncmp(xattr->name, "user.overlay.", 13) == 0)
 			continue;
+		if (strcmp(xattr->name, "system.posix_acl_default") == 0)
+			state->exact_modes = 0;
 		int result = fd >= 0 ? fsetxattr(fd, xattr->name, xattr->value, xattr->length, 0)
 				     : lsetxattr(path, xattr->name, xattr->value, xattr->length, 0);
 		/* "user." is for files and folders only; a file system may know no attributes at all. */
@@ -152,6 +167,21 @@ static int set_xattrs(const struct tar_entry *entry, int fd, const char *path, s
 			return fail(err, entry, xattr->name);
 	}
 	return 0;
+}
+
+/* Most files of a layer have the owner that all new files of their folder have: asked once a folder. */
+static int set_owner(struct extract_state *state, const struct tar_entry *entry, int file, uid_t uid, gid_t gid)
+{
+	struct stat info;
+
+	if (entry->type == '0' && !state->knows_owner && fstat(file, &info) == 0) {
+		state->knows_owner = 1;
+		state->made_uid = info.st_uid;
+		state->made_gid = info.st_gid;
+	}
+	if (entry->type == '0' && state->knows_owner && state->made_uid == uid && state->made_gid == gid)
+		return 0;
+	return fchown(file, uid, gid);
 }
 
 static int set_metadata(struct extract_state *state, const struct tar_entry *entry, int file, struct err *err)
@@ -169,9 +199,9 @@ static int set_metadata(struct extract_state *state, const struct tar_entry *ent
 	}
 	if (file >= 0) {
 		/* The owner first: a change of owner clears set-id bits and file capabilities. */
-		if (fchown(file, uid, gid) < 0 || fchmod(file, entry->mode) < 0)
+		if (set_owner(state, entry, file, uid, gid) < 0 || (!has_mode(state, entry) && fchmod(file, entry->mode) < 0))
 			return fail(err, entry, "set owner and mode");
-		if (set_xattrs(entry, file, NULL, err) < 0)
+		if (set_xattrs(state, entry, file, NULL, err) < 0)
 			return -1;
 		if (state->make_opaque && entry->type == '5' && fsetxattr(file, "trusted.overlay.opaque", "y", 1, 0) < 0)
 			return fail(err, entry, "mark it opaque");
@@ -181,7 +211,7 @@ static int set_metadata(struct extract_state *state, const struct tar_entry *ent
 		return fail(err, entry, "set the owner");
 	if (entry->xattr_count > 0) {
 		/* Attributes of links and nodes have no descriptor form: the name alone, from within its folder. */
-		if (fchdir(state->parent) < 0 || set_xattrs(entry, -1, state->name, err) < 0)
+		if (fchdir(state->parent) < 0 || set_xattrs(state, entry, -1, state->name, err) < 0)
 			return err->code ? -1 : fail(err, entry, "enter its folder");
 	}
 	return utimensat(state->parent, state->name, times, AT_SYMLINK_NOFOLLOW) < 0 ? fail(err, entry, "set the time") : 0;
@@ -190,10 +220,15 @@ static int set_metadata(struct extract_state *state, const struct tar_entry *ent
 static int unpack_member(struct extract_state *state, const struct tar_entry *entry, struct err *err)
 {
 	state->make_opaque = 0;
-	int kept = clear(state, entry, err);
-	if (kept < 0)
-		return -1;
-	int file = kept ? 0 : create(state, entry, err);
+	int file = entry->type == '0' ? open_new(state, entry) : -1;
+	if (file >= 0) {
+		file = write_file(state, entry, file, err);
+	} else {
+		int kept = clear(state, entry, err);
+		if (kept < 0)
+			return -1;
+		file = kept ? 0 : create(state, entry, err);
+	}
 	if (file < 0)
 		return -1;
 	int result = 0;
@@ -210,7 +245,9 @@ static int unpack_member(struct extract_state *state, const struct tar_entry *en
 int extract(struct tar_reader *reader, const struct extract_options *options, struct extract_totals *totals, struct err *err)
 {
 	static struct tar_entry entry;
-	struct extract_state state = { .options = options, .reader = reader, .parent = -1 };
+	/* A layer's folders are all made here; those of a container may have default ACLs already. */
+	struct extract_state state = { .options = options, .reader = reader, .parent = -1, .exact_modes = options->whiteouts };
+	mode_t before = umask(0);
 	int result, handled;
 
 	memset(totals, 0, sizeof(*totals));
@@ -233,5 +270,6 @@ int extract(struct tar_reader *reader, const struct extract_options *options, st
 	if (result == 0)
 		result = extract_apply_times(&state, err);
 	extract_state_free(&state);
+	umask(before);
 	return result;
 }

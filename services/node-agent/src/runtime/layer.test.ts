@@ -47,6 +47,26 @@ describe('unpacking a layer', () => {
       [dir('d'), { ...file('d/f'), mode: 0o4755, uid: 7, gid: 8 }, link('l', '/abs'), hard('h', 'd/f')],
       [`${D} d`, 'file 4755 7:8 d/f "x"', 'file 4755 7:8 h "x"', `${L} l -> /abs`],
     ],
+    [
+      'files of a folder that gives them its group',
+      [
+        { ...dir('d'), mode: 0o2755, uid: 3, gid: 9 },
+        file('d/root'),
+        { ...file('d/own'), uid: 3, gid: 9 },
+        { ...file('d/wide'), mode: 0o666, uid: 0, gid: 9 },
+      ],
+      ['folder 2755 3:9 d', 'file 644 3:9 d/own "x"', 'file 644 0:0 d/root "x"', 'file 666 0:9 d/wide "x"'],
+    ],
+    [
+      'files of several owners in folders by turns',
+      [
+        file('a/1'),
+        { ...file('b/1'), uid: 5, gid: 6 },
+        { ...file('a/2'), uid: 5, gid: 6 },
+        { ...file('b/2'), mode: 0o400 },
+      ],
+      [`${D} a`, `${X} a/1 "x"`, 'file 644 5:6 a/2 "x"', `${D} b`, 'file 644 5:6 b/1 "x"', 'file 400 0:0 b/2 "x"'],
+    ],
     ['a missing parent', [file('a/b/c')], [`${D} a`, `${D} a/b`, `${X} a/b/c "x"`]],
     ['an absolute name', [file('/a')], [`${X} a "x"`]],
     ['dots in the middle', [file('./a/../b'), file('.//c')], [`${X} b "x"`, `${X} c "x"`]],
