@@ -4,10 +4,20 @@ import { dirname, join } from 'node:path';
 
 const NATIVE = join(import.meta.dirname, '..', '..', '..', 'native');
 
-/** Compiles the shim when it is out of date and gives its path. */
+/** The kinds of shim the tests can run: as it is shipped, or with AddressSanitizer and UBSan. */
+const SHIMS = { plain: 'atoll-shim', asan: 'atoll-shim-asan' } as const;
+
+/** Compiles the shim that `ATOLL_TEST_SHIM` names (plain when absent) when it is out of date and gives its path. */
 export function buildShim(): string {
-  make('build/atoll-shim');
-  return join(NATIVE, 'build', 'atoll-shim');
+  const name = SHIMS[shimKind()];
+  make(`build/${name}`);
+  return join(NATIVE, 'build', name);
+}
+
+export function shimKind(): keyof typeof SHIMS {
+  const kind = process.env['ATOLL_TEST_SHIM'] ?? 'plain';
+  if (kind in SHIMS) return kind as keyof typeof SHIMS;
+  throw new Error(`ATOLL_TEST_SHIM is "${kind}": it must be one of ${Object.keys(SHIMS).join(', ')}`);
 }
 
 /** The init of `--init`, compiled with the shim. */
