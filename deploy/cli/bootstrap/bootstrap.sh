@@ -40,7 +40,10 @@ say 'compiling the container shim'
 make --silent -C services/node-agent/native >&2 || fail 'the shim did not compile, see above' 'apt-get install gcc libc6-dev make'
 
 find_nats_server
-[ "$profile" != test ] || find_docker_cli
+if [ "$profile" = test ]; then
+  find_docker_cli
+  find_runc
+fi
 
 # The stamp is as old as the start of this run: a file changed meanwhile counts as newer.
 printf '%s\n' "$node" >"$started.new"

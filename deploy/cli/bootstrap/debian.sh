@@ -32,6 +32,13 @@ find_docker_cli() {
   unpack_from trixie docker-cli "$tools/docker" || fail 'there is no docker CLI for the end-to-end tests' 'put docker on the PATH'
 }
 
+# The isolation tests show against it that their attacks work; Debian's packages of daemons would bring it onto the system.
+find_runc() {
+  [ -x "$tools/runc/usr/sbin/runc" ] && return 0
+  unpack_from own runc "$tools/runc" || unpack_from bookworm runc "$tools/runc" ||
+    say 'no runc to be had: the isolation tests that compare with it will fail'
+}
+
 # unpack_from <suite|own> <package> <folder>: `own` is what the machine's own sources have.
 unpack_from() {
   command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1

@@ -4,17 +4,30 @@
  *   probe 32 <number> [arguments]   through int 0x80
  *   probe open <path> <flags>       open(2) with r, w or rw
  *   probe device <c|b> <major> <minor>  mknod in the current folder, then open
+ *   probe access <path>             access(2) for writing: EROFS also for folders
+ *   probe read <path>               "data", "empty" or the errno's name
+ *   probe reopen <path> <flags>     opens for reading, then that descriptor again through /proc/self/fd
+ *   probe exchange <a> <b>          swaps two names for ever
+ *   probe type <descriptor>         puts a character into a terminal's input (TIOCSTI)
+ *   probe spy <path>                until <path> exists, tries to get at what other processes are before their exec
+ *   probe frame <interface> <hex>   sends one Ethernet frame
  *   probe fds                       what descriptors are open, as one line
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int say(long result)
@@ -46,6 +59,123 @@ static int descriptors(void)
 	return 0;
 }
 
+static int open_flags(const char *text)
+{
+	return strcmp(text, "r") == 0 ? O_RDONLY : strcmp(text, "w") == 0 ? O_WRONLY : O_RDWR;
+}
+
+static int read_one(const char *path)
+{
+	char byte;
+	ssize_t count = read(open(path, O_RDONLY | O_NONBLOCK), &byte, 1);
+
+	return count < 0 ? say(-1) : puts(count ? "data" : "empty") < 0;
+}
+
+static int reopen(const char *path, int flags)
+{
+	char again[32];
+	int first = open(path, O_RDONLY);
+
+	if (first < 0)
+		return say(-1);
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", first);
+	return say(open(again, flags));
+}
+
+static int exchange(const char *a, const char *b)
+{
+	for (;;)
+		if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) < 0)
+			return say(-1);
+}
+
+static int send_frame(const char *interface, const char *hex)
+{
+	unsigned char frame[1514];
+	size_t length = 0;
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(interface) };
+
+	for (; length < sizeof(frame) && sscanf(hex + 2 * length, "%2hhx", &frame[length]) == 1; length++)
+		;
+	return say(fd < 0 ? -1 : sendto(fd, frame, length, 0, (struct sockaddr *)&to, sizeof(to)));
+}
+
+/* Whether a link of a process leads to the same file as a path of this container; -1 when it cannot be followed. */
+static int is_same(const char *process, const char *link, const char *const *paths)
+{
+	char name[300];
+	struct stat theirs, ours;
+
+	snprintf(name, sizeof(name), "/proc/%s/%s", process, link);
+	if (stat(name, &theirs) < 0)
+		return -1;
+	for (; *paths; paths++)
+		if (stat(*paths, &ours) == 0 && ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+			return 1;
+	return 0;
+}
+
+static int open_files(const char *process)
+{
+	char name[300];
+	DIR *directory;
+	struct dirent *entry;
+	struct stat info;
+	int found = 0;
+
+	snprintf(name, sizeof(name), "/proc/%s/fd", process);
+	if (!(directory = opendir(name)))
+		return 0;
+	while ((entry = readdir(directory)))
+		if (entry->d_name[0] != '.' && fstatat(dirfd(directory), entry->d_name, &info, 0) == 0 &&
+		    (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode)))
+			found++;
+	closedir(directory);
+	return found;
+}
+
+/* Stops a process where it is: then it is still the program it was. */
+static int traced(const char *process, const char *const *programs)
+{
+	pid_t pid = atoi(process);
+	int status, bad = 0;
+
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+		return 0;
+	if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0 && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
+		bad = is_same(process, "exe", programs) == 0;
+	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	return bad;
+}
+
+static int spy(const char *stop)
+{
+	static const char *const programs[] = { "/bin/busybox", "/bin/probe", NULL }, *const roots[] = { "/", NULL };
+	unsigned long outside = 0, seen = 0;
+
+	while (access(stop, F_OK) < 0) {
+		DIR *directory = opendir("/proc");
+		struct dirent *entry;
+
+		while ((entry = readdir(directory))) {
+			int pid = atoi(entry->d_name);
+
+			if (pid < 2 || pid == getpid())
+				continue;
+			seen++;
+			outside += is_same(entry->d_name, "exe", programs) == 0;
+			outside += is_same(entry->d_name, "root", roots) == 0;
+			outside += (unsigned long)open_files(entry->d_name);
+			outside += (unsigned long)traced(entry->d_name, programs);
+		}
+		closedir(directory);
+	}
+	printf("%s %s\n", seen ? "seen" : "blind", outside ? "outside" : "nothing");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	long a[6] = { 0 };
@@ -57,7 +187,21 @@ int main(int argc, char **argv)
 	if (argc > 2 && strcmp(argv[1], "32") == 0)
 		return say(compat_call(strtol(argv[2], NULL, 0), a));
 	if (argc > 3 && strcmp(argv[1], "open") == 0)
-		return say(open(argv[2], strcmp(argv[3], "r") == 0 ? O_RDONLY : strcmp(argv[3], "w") == 0 ? O_WRONLY : O_RDWR));
+		return say(open(argv[2], open_flags(argv[3])));
+	if (argc > 3 && strcmp(argv[1], "reopen") == 0)
+		return reopen(argv[2], open_flags(argv[3]));
+	if (argc > 3 && strcmp(argv[1], "exchange") == 0)
+		return exchange(argv[2], argv[3]);
+	if (argc > 3 && strcmp(argv[1], "frame") == 0)
+		return send_frame(argv[2], argv[3]);
+	if (argc > 2 && strcmp(argv[1], "access") == 0)
+		return say(access(argv[2], W_OK));
+	if (argc > 2 && strcmp(argv[1], "read") == 0)
+		return read_one(argv[2]);
+	if (argc > 2 && strcmp(argv[1], "type") == 0)
+		return say(ioctl(atoi(argv[2]), TIOCSTI, "x"));
+	if (argc > 2 && strcmp(argv[1], "spy") == 0)
+		return spy(argv[2]);
 	if (argc > 4 && strcmp(argv[1], "device") == 0) {
 		int is_char = argv[2][0] == 'c';
 

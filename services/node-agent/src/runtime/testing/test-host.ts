@@ -127,6 +127,25 @@ export class TestHost implements AsyncDisposable {
     return result;
   }
 
+  /** Has a container run while the body does; it is killed afterwards. */
+  async whileRunning(
+    argv: readonly string[],
+    changes: PlanChanges,
+    body: (container: PreparedContainer, plan: ContainerPlan, bundle: string) => Promise<void>,
+  ): Promise<void> {
+    const bundle = await this.bundle();
+    const plan = this.plan(bundle, argv, changes);
+    const container = await this.launch(bundle, plan);
+    using client = await ShimClient.connect(bundle, () => {}, this.signal);
+    await client.start(this.signal);
+    try {
+      await body(container, plan, bundle);
+    } finally {
+      await client.kill(9, 'init', this.signal).catch(() => undefined);
+      await client.closed;
+    }
+  }
+
   async exec(
     plan: ContainerPlan,
     target: PreparedContainer,
