@@ -20,7 +20,24 @@ export async function ensureBridge(name: string, subnet: Subnet, mtu: number): P
   batch.push(`link set dev ${name} address ${macOf(subnet.gateway)} mtu ${mtu} up`);
   if (!existing?.includes(own)) batch.push(`addr add ${own} broadcast + dev ${name}`);
   await runTool('ip', ['-batch', '-'], { input: `${batch.join('\n')}\n` });
+  await refuseIpv6(name);
   await ensureForwarding();
+}
+
+/**
+ * The network has no IPv6, but the host's own end would take addresses and routes from any container that sends router
+ * advertisements (CVE-2020-13401). Written in this order: what had been taken before goes with the last.
+ */
+async function refuseIpv6(bridge: string): Promise<void> {
+  for (const [setting, value] of [
+    ['accept_ra', '0'],
+    ['disable_ipv6', '1'],
+  ] as const) {
+    await writeFile(`/proc/sys/net/ipv6/conf/${bridge}/${setting}`, value).catch((error: NodeJS.ErrnoException) => {
+      // A kernel without IPv6 has nothing to refuse.
+      if (error.code !== 'ENOENT') throw error;
+    });
+  }
 }
 
 /** IPv4 addresses with prefix length; undefined when there is no such link. */
