@@ -95,7 +95,7 @@ export function buildOptions(query: URLSearchParams, auths: ReadonlyMap<string, 
     extraHosts: asked.extrahosts === '' ? [] : asked.extrahosts.split(','),
     auths: Object.fromEntries(auths),
     cacheFrom: jsonList(asked.cachefrom, 'cachefrom'),
-    constraints: [...constraintsOf(labels, []).constraints],
+    constraints: [...constraintsOf({ Labels: labels }, []).constraints],
   });
 }
 

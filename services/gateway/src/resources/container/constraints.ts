@@ -16,16 +16,26 @@ export interface ConstraintChoice {
   readonly env: readonly string[];
 }
 
-/** Constraints of the label and of Swarm classic's `-e constraint:node==h2`. @throws invalid-argument */
-export function constraintsOf(labels: Readonly<Record<string, string>>, env: readonly string[]): ConstraintChoice {
+/**
+ * Constraints of the label and of Swarm classic's `-e constraint:node==h2`, as a user has given them: what an image says about
+ * itself chooses no host. `env` is the merged environment. @throws invalid-argument
+ */
+export function constraintsOf(
+  given: {
+    readonly Labels?: Readonly<Record<string, string>> | null | undefined;
+    readonly Env?: readonly string[] | null | undefined;
+  },
+  env: readonly string[],
+): ConstraintChoice {
+  const labels = given.Labels ?? {};
   const fromLabel = (labels[CONSTRAINTS_LABEL] ?? '')
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
-  const classic = env.filter((entry) => entry.startsWith(ENV_PREFIX));
+  const classic = (given.Env ?? []).filter((entry) => entry.startsWith(ENV_PREFIX));
   return {
     constraints: [...fromLabel.map(checked), ...classic.map(translate)],
-    env: env.filter((entry) => !entry.startsWith(ENV_PREFIX)),
+    env: env.filter((entry) => !classic.includes(entry)),
   };
 }
 

@@ -153,6 +153,19 @@ describe('what a request asks for', () => {
     ]);
     expect(made.process?.env).toEqual(['A=1']);
   });
+  test('E36: constraints of an image are labels and variables like any other', () => {
+    const made = spec(
+      {},
+      {
+        Cmd: ['x'],
+        Labels: { 'atoll.constraints': 'node.hostname==h2' },
+        Env: ['constraint:node==h1'],
+      },
+    );
+    expect(made.constraints).toEqual([]);
+    expect(made.labels).toEqual({ 'atoll.constraints': 'node.hostname==h2' });
+    expect(made.process?.env).toEqual(['constraint:node==h1']);
+  });
   test('what Go clients send for fields nobody set is no request', () => {
     const HostConfig = {
       Devices: [], DeviceRequests: null, Links: null, VolumesFrom: null, StorageOpt: {}, KernelMemory: 0, Isolation: '',

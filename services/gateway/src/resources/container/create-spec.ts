@@ -30,7 +30,7 @@ export function createSpec(
   checkNamespaceConflicts(request);
   const merged = mergeImage(request, resolved.config.config ?? {});
   if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
-  const { constraints, env } = constraintsOf(merged.labels, merged.env);
+  const { constraints, env } = constraintsOf(request, merged.env);
   const network = networkOf(request, merged.exposedPorts, references.joined);
   if (network.hostname === '' && network.mode !== 'host') network.hostname = id.slice(0, 12);
   return containerV1.ContainerSpec.fromPartial({

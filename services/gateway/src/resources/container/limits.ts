@@ -20,6 +20,8 @@ export interface LimitRequest {
   readonly BlkioWeight?: number | undefined;
 }
 
+/** The largest number of processors a kernel is built for (NR_CPUS) is 8192. */
+const MAXIMUM_CPU = 8191;
 const MINIMUM_MEMORY = 6 * 1024 * 1024;
 
 /** Limits as the spec carries them. @throws invalid-argument in docker's words */
@@ -110,7 +112,11 @@ function checkCpu(request: LimitRequest): void {
   if ((request.CpuShares ?? 0) < 0) throw invalidArgument('invalid value for HostConfig.CpuShares: want 0 or more');
 }
 
+/** Nothing is spelled out: a range stays two numbers, and neither is larger than any kernel knows. */
 function cpuset(text: string, field: string): string {
-  if (text === '' || /^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text)) return text;
-  throw invalidArgument(`Invalid value ${text} for ${field}`);
+  const numbers = text.split(/[,-]/).map(Number);
+  if (text === '' || (/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text) && Math.max(...numbers) <= MAXIMUM_CPU)) return text;
+  throw invalidArgument(
+    `Invalid value ${text.slice(0, 100)} for ${field}: want numbers and ranges of 0 to ${MAXIMUM_CPU}`,
+  );
 }
