@@ -150,6 +150,6 @@ describe('E24: devices', () => {
       process: { ...WEAK_PLAN.process, cwd: '/tmp' },
       plan: { cgroup: { ...cgroup, deviceRules: [] } },
     };
-    expect((await open(['c 10:229', 'c 1:11'], changes)).values().toArray()).not.toContain('EPERM');
+    expect([...(await open(['c 10:229', 'c 1:11'], changes)).values()]).not.toContain('EPERM');
   });
 });
