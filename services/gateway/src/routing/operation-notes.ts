@@ -6,6 +6,7 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
     'Fields that are not built answer 501 with their name: devices, GPUs, links, volumes-from, storage options, own seccomp profiles, `container:` namespaces, shareable IPC, port ranges, sctp, static addresses, aliases, user networks (400). Bind mounts and new named volumes need a constraint to one host when there are several.',
   ContainerList:
     '`ancestor` compares layers; patterns of the `id` and `name` filters may repeat at most four times, and no groups. A host that does not say sizes is left without.',
+  ContainerStart: 'Without `checkpoint`.',
   ContainerUpdate: 'Limits and restart policy.',
   ContainerLogs: 'Goes on over a restart of the node agent.',
   ContainerAttachWebsocket:

@@ -18,6 +18,9 @@ function viewOf(backend: Backend, context: RequestContext): ContainerView {
   return backend.find(context.params['id'] ?? '');
 }
 
+/** Not in the published API, but sent by the CLI with `start --checkpoint`. */
+const START_QUERY = z.object({ checkpoint: queryText() });
+
 /** POST /containers/{id}/start */
 export function startContainer(backend: Backend): Handler {
   return async (context) => {
@@ -26,6 +29,10 @@ export function startContainer(backend: Backend): Handler {
       throw invalidArgument(
         'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24',
       );
+    }
+    const { checkpoint } = parseQuery(context.query, START_QUERY);
+    if (checkpoint !== '') {
+      throw unimplemented('POST /containers/{id}/start: starting from a checkpoint is not built (checkpoint)');
     }
     const changed = await backend.start(viewOf(backend, context), context.signal);
     sendEmpty(context.response, changed ? 204 : 304);

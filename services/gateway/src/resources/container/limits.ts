@@ -22,6 +22,8 @@ export interface LimitRequest {
 
 /** The largest number of processors a kernel is built for (NR_CPUS) is 8192. */
 const MAXIMUM_CPU = 8191;
+/** The kernel takes no more than a page in a control file. */
+const MAXIMUM_CPUSET_BYTES = 4095;
 const MINIMUM_MEMORY = 6 * 1024 * 1024;
 
 /** Limits as the spec carries them. @throws invalid-argument in docker's words */
@@ -114,8 +116,11 @@ function checkCpu(request: LimitRequest): void {
 
 /** Nothing is spelled out: a range stays two numbers, and neither is larger than any kernel knows. */
 function cpuset(text: string, field: string): string {
-  const numbers = text.split(/[,-]/).map(Number);
-  if (text === '' || (/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text) && Math.max(...numbers) <= MAXIMUM_CPU)) return text;
+  const isKnown =
+    text.length <= MAXIMUM_CPUSET_BYTES &&
+    /^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text) &&
+    text.split(/[,-]/).every((number) => Number(number) <= MAXIMUM_CPU);
+  if (text === '' || isKnown) return text;
   throw invalidArgument(
     `Invalid value ${text.slice(0, 100)} for ${field}: want numbers and ranges of 0 to ${MAXIMUM_CPU}`,
   );
