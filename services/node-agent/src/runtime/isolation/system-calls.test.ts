@@ -38,6 +38,7 @@ describe('E20 to E23, E26: system calls', () => {
     ['bpf', ['64', '321'], EPERM],
     ['keyctl', ['64', '250'], EPERM],
     ['add_key', ['64', '248'], EPERM],
+    ['request_key', ['64', '249'], EPERM],
     ['userfaultfd', ['64', '323'], EPERM],
     ['io_uring_setup', ['64', '425'], EPERM],
     ['open_by_handle_at', ['64', '304'], EPERM],
