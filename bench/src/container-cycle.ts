@@ -8,8 +8,9 @@ export async function runContainer(client: DockerClient, networkMode: string): P
     HostConfig: { NetworkMode: networkMode },
   });
   const { Id } = JSON.parse(created) as { Id: string };
-  const exited = client.call('POST', `/containers/${Id}/wait?condition=next-exit`);
+  // Its answer begins when the wait is on: dockerd does not see an end that comes before.
+  const exited = await client.begin('POST', `/containers/${Id}/wait?condition=next-exit`);
   await client.call('POST', `/containers/${Id}/start`);
-  await exited;
+  await exited();
   await client.call('DELETE', `/containers/${Id}`);
 }

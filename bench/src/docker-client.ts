@@ -11,11 +11,18 @@ export class DockerClient {
 
   /** Sends a request and reads its whole answer; throws on an error status. */
   async call(method: string, path: string, body?: unknown): Promise<string> {
+    return await (await this.begin(method, path, body))();
+  }
+
+  /** Sends a request; resolves when its answer begins, with a function that reads the rest. */
+  async begin(method: string, path: string, body?: unknown): Promise<() => Promise<string>> {
     const response = await this.#send(method, path, body);
-    let text = '';
-    for await (const part of response.setEncoding('utf8')) text += part;
-    if ((response.statusCode ?? 500) >= 400) throw new Error(`${method} ${path}: ${response.statusCode} ${text}`);
-    return text;
+    return async () => {
+      let text = '';
+      for await (const part of response.setEncoding('utf8')) text += part;
+      if ((response.statusCode ?? 500) >= 400) throw new Error(`${method} ${path}: ${response.statusCode} ${text}`);
+      return text;
+    };
   }
 
   close(): void {
