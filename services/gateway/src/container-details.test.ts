@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeCluster, startFakeCluster } from './testing/fake-cluster.ts';
 import { ask } from './testing/http-client.ts';
@@ -306,6 +307,8 @@ describe('prune', () => {
   ])('%s', async (_name, filters, want) => {
     await create({ Labels: { own: '', keep: '1' } }, 'kept');
     await create({ Labels: { own: '', tier: 'web' } }, 'web');
+    // "Until now" is not for what was made in this very millisecond.
+    await sleep(5);
     const query = encodeURIComponent(
       JSON.stringify({ ...filters, label: [...('label' in filters ? (filters.label as string[]) : []), 'own'] }),
     );

@@ -86,8 +86,8 @@ describe('the layer of a container', { timeout: 120_000 }, () => {
     const { layer, status } = await commit(record.id, pause);
     expect([members(layer).includes('made'), status?.state]).toEqual([true, S.RUNNING]);
     await expect.poll(() => stateOf(record.id)).toBe(S.RUNNING);
-    const seen = host.scheduler.statuses.slice(before).filter(({ id }) => id === record.id);
-    await expect.poll(() => seen.map(({ state }) => state)).toEqual(want);
+    const seen = () => host.scheduler.statuses.slice(before).filter(({ id }) => id === record.id);
+    await expect.poll(() => seen().map(({ state }) => state)).toEqual(want);
     await host.remove(record);
   });
 });
