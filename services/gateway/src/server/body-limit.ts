@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
  */
 export class BodyLimit {
   readonly #idleMs: number;
-  readonly #pending = new WeakMap<Socket, IncomingMessage>();
+  readonly #pending = new WeakMap<Socket, { readonly request: IncomingMessage; hadUnread: boolean }>();
 
   constructor(idleMs: number) {
     this.#idleMs = idleMs;
@@ -16,9 +16,12 @@ export class BodyLimit {
   /** Once for each server. */
   watch(server: Server): void {
     server.on('timeout', (socket: Socket) => {
-      const request = this.#pending.get(socket);
-      if (request !== undefined && (request.complete || request.readableLength > 0)) socket.setTimeout(this.#idleMs);
-      else socket.destroy();
+      const pending = this.#pending.get(socket);
+      const isUnread = pending !== undefined && (pending.request.complete || pending.request.readableLength > 0);
+      // Read just now, the client has had no time to go on: the silence begins here.
+      if (pending === undefined || (!isUnread && !pending.hadUnread)) return socket.destroy();
+      pending.hadUnread = isUnread;
+      socket.setTimeout(this.#idleMs);
     });
   }
 
@@ -27,7 +30,7 @@ export class BodyLimit {
       const { socket } = request;
       const length = request.headers['content-length'];
       if (request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')) {
-        this.#pending.set(socket, request);
+        this.#pending.set(socket, { request, hadUnread: false });
         socket.setTimeout(this.#idleMs);
         request.once('end', () => {
           this.#pending.delete(socket);

@@ -39,7 +39,7 @@ function serve(options: Partial<DockerServerOptions> = {}): DockerServer {
     SystemPing: ping(),
     SystemEvents: forever,
     ImageLoad: (context) => readAll(context, 0),
-    ImageBuild: (context) => readAll(context, 400),
+    ImageBuild: (context) => readAll(context, 1_000),
   });
   const router = new Router({ table, headers: {}, onError: () => undefined });
   const server = new DockerServer({ router, socketPath, ...options });
@@ -112,7 +112,7 @@ describe('a body', () => {
     await ended;
   });
   test('that nobody reads yet is not', async () => {
-    await serve({ bodyIdleMs: 50 }).start();
+    await serve({ bodyIdleMs: 250 }).start();
     const body = Buffer.alloc(2_000_000, 'x');
     const { status, text } = await ask(socketPath, 'POST', '/build', body);
     expect([status, text]).toEqual([200, String(body.length)]);
