@@ -73,6 +73,13 @@ export class Channel {
     this.#client.getChannel().getConnectivityState(true);
   }
 
+  /** Connects, trying again until the time is up. False when there is no connection by then. */
+  connected(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#client.waitForReady(Date.now() + timeoutMs, (error) => resolve(error === undefined));
+    });
+  }
+
   close(): void {
     this.#client.close();
   }

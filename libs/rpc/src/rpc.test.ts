@@ -365,3 +365,15 @@ describe('the authority behind a token', () => {
     await expect(fetchPinnedCa('127.0.0.1:1', '0'.repeat(64))).rejects.toMatchObject({ reason: 'unavailable' });
   });
 });
+
+describe('waiting for a connection', () => {
+  test('is over when the server is there', async () => {
+    expect(await (await channelOf('gateway')).connected(10_000)).toBe(true);
+  });
+  test('is over when the time is, without a server', async () => {
+    const tls = await pki.identity('gateway', 'one');
+    const channel = new Channel({ address: '127.0.0.1:1', tls, serverRole: 'node' });
+    channels.push(channel);
+    expect(await channel.connected(200)).toBe(false);
+  });
+});

@@ -2,7 +2,7 @@ import { formatApiVersion, MAXIMUM_API_VERSION } from '@atoll/docker-api';
 import { reasonOf } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { buildV1, imageV1 } from '@atoll/proto';
-import type { ChannelPool } from '@atoll/rpc';
+import type { Channel, ChannelPool } from '@atoll/rpc';
 import { Agents } from './adapters/agents.ts';
 import { BuilderBackend } from './adapters/build-backend.ts';
 import type { ClusterMirrors } from './adapters/cluster-state.ts';
@@ -41,6 +41,7 @@ const HEADERS = {
   Swarm: 'inactive',
 };
 /** Errors that are nobody's fault but ours, or of the parts behind us. */
+const FIRST_CONTACT_MS = 3_000;
 const OURS: readonly string[] = ['internal', 'data-loss', 'unavailable', 'deadline-exceeded'];
 
 /** The Docker API of a cluster: backends over gRPC and mirrors, behind one router on one server. */
@@ -49,6 +50,7 @@ export class Gateway {
   readonly #ports: PublishedPorts;
   readonly #agents: Agents;
   readonly #state: ClusterState;
+  readonly #peers: Channel[] = [];
   #stopWarming: (() => void) | undefined;
 
   constructor(options: GatewayOptions) {
@@ -63,7 +65,9 @@ export class Gateway {
       [options.builder, 'image-builder'],
       [options.schedulers[0], 'scheduler'],
     ] as const) {
-      channels.get(address, role).connect();
+      const channel = channels.get(address, role);
+      channel.connect();
+      this.#peers.push(channel);
     }
     const images = channels
       .get(options.registry, 'registry')
@@ -91,8 +95,12 @@ export class Gateway {
     this.#server = new DockerServer({ ...options.listen, router });
   }
 
-  /** @returns the TCP port, when there is one */
+  /**
+   * Serves once the other services are reached, or after a moment without them: what starts together must not refuse its first calls.
+   * @returns the TCP port, when there is one
+   */
   async start(): Promise<number | undefined> {
+    await Promise.all(this.#peers.map((peer) => peer.connected(FIRST_CONTACT_MS)));
     this.#ports.start();
     for (const { record } of this.#state.nodes()) this.#agents.warm(record);
     this.#stopWarming = this.#state.onNodeChange((node) => this.#agents.warm(node));
