@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { BlkioDevice, DeviceNode, DeviceRule } from '../runtime/plan.ts';
-import { majorOf, minorOf } from './host-devices.ts';
+import { deviceNode } from './host-devices.ts';
 
 /** What a container gets beside the default devices. */
 export interface CustomDevices {
@@ -63,15 +63,7 @@ async function nodesBelow(folder: string, inContainer: string, depth: number): P
 async function nodeAt(path: string, inContainer: string): Promise<DeviceNode | undefined> {
   const info = await stat(path).catch(() => undefined);
   if (!info?.isCharacterDevice() && !info?.isBlockDevice()) return undefined;
-  return {
-    path: inContainer,
-    type: info.isBlockDevice() ? 'b' : 'c',
-    major: majorOf(info.rdev),
-    minor: minorOf(info.rdev),
-    mode: info.mode & 0o7777,
-    uid: info.uid,
-    gid: info.gid,
-  };
+  return deviceNode(inContainer, info);
 }
 
 function ruleOf(text: string): DeviceRule {

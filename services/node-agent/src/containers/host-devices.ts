@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unlessMissing } from '../files/missing.ts';
@@ -16,27 +17,30 @@ export async function hostDevices(folder = '/dev'): Promise<readonly DeviceNode[
       if (!entry.isCharacterDevice() && !entry.isBlockDevice()) return [];
       const info = await unlessMissing(stat(path));
       if (!info) return [];
-      return [
-        {
-          path,
-          type: entry.isBlockDevice() ? 'b' : 'c',
-          major: majorOf(info.rdev),
-          minor: minorOf(info.rdev),
-          mode: info.mode & 0o7777,
-          uid: info.uid,
-          gid: info.gid,
-        },
-      ];
+      return [deviceNode(path, info)];
     }),
   );
   return found.flat();
 }
 
+/** A device of the host, described for a container that has it at `path`. */
+export function deviceNode(path: string, info: Stats): DeviceNode {
+  return {
+    path,
+    type: info.isBlockDevice() ? 'b' : 'c',
+    major: majorOf(info.rdev),
+    minor: minorOf(info.rdev),
+    mode: info.mode & 0o7777,
+    uid: info.uid,
+    gid: info.gid,
+  };
+}
+
 /** Device numbers as makedev(3) packs them; below 2^32 here. */
-export function majorOf(device: number): number {
+function majorOf(device: number): number {
   return Math.floor(device / 256) % 4096;
 }
 
-export function minorOf(device: number): number {
+function minorOf(device: number): number {
   return (device % 256) + Math.floor(device / 1_048_576) * 256;
 }

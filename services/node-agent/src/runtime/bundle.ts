@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 /** Names inside a container's bundle folder (mode 0700), shared with the shim. */
 export const BUNDLE_FILE = {
-  /** Encoded `ContainerPlan`, written before the shim is started. */
+  /** Encoded `ContainerPlan`, written by the shim before it carries anything of it out. */
   plan: 'plan',
   /** `<pid> <start ticks>` of the shim; locked by it as long as it lives. */
   shim: 'shim.pid',

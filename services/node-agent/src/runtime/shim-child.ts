@@ -16,14 +16,6 @@ export function spawnShim(
   return spawn(shim, args, { env: {}, detached, stdio: [...stdio] });
 }
 
-/** Rejects when the program could not be executed at all. */
-export function spawned(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.once('spawn', resolve);
-    child.once('error', (cause) => reject(internal(`cannot run the shim: ${cause.message}`, { cause })));
-  });
-}
-
 /** Rejects when the program could not be executed at all; otherwise resolves with its end. */
 export function whenClosed(
   child: ChildProcess,
