@@ -13,7 +13,6 @@
 #include "child.h"
 #include "io.h"
 #include "mounts.h"
-#include "network.h"
 #include "path.h"
 #include "rootfs.h"
 
@@ -85,7 +84,7 @@ static int make_terminal(struct plan *plan, int dev, int devpts, struct stdio *s
 	return 0;
 }
 
-static int build_root(struct shim *shim, int scratch, int root, int proc, const int *sources, int *master, struct err *err)
+static int build_root(struct shim *shim, int scratch, int root, int proc, const int *sources, int sync, int *master, struct err *err)
 {
 	struct plan *plan = &shim->plan;
 	int dev, devpts;
@@ -95,7 +94,8 @@ static int build_root(struct shim *shim, int scratch, int root, int proc, const 
 		return -1;
 	if (plan->process.tty && make_terminal(plan, dev, devpts, &shim->stdio, master, err) < 0)
 		return -1;
-	if (sysctls_write(plan, proc, err) < 0 || paths_make_readonly(plan, root, err) < 0 ||
+	/* Settings of interfaces need the interfaces: until here the shim made the network beside us. */
+	if (wait_joined(sync, err) < 0 || sysctls_write(plan, proc, err) < 0 || paths_make_readonly(plan, root, err) < 0 ||
 	    paths_mask(plan, root, scratch, err) < 0)
 		return -1;
 	if (plan->root_readonly && mount_setattr(root, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
@@ -106,7 +106,6 @@ static int build_root(struct shim *shim, int scratch, int root, int proc, const 
 static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 {
 	struct plan *plan = &shim->plan;
-	int is_private_net = plan->namespaces[NS_NET].mode == NS_PRIVATE;
 
 	/* The cgroup comes first: all that is made from here on counts for, and is limited as, the container. */
 	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
@@ -128,15 +127,13 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	if (mount_setattr(root, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0)
 		return err_sys(err, "mount root", "make it private");
 	CLEANUP_CLOSE int proc = fs_mount("proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
-	if (proc < 0 || wait_joined(sync, err) < 0)
+	if (proc < 0)
 		return -1;
 	if (plan->namespaces[NS_CGROUP].mode == NS_PRIVATE && unshare(CLONE_NEWCGROUP) < 0)
 		return err_sys(err, "cgroup namespace", "unshare");
-	if (is_private_net && network_inside(plan->has_network ? &plan->network : NULL, proc, err) < 0)
-		return -1;
 	if (set_names(plan, err) < 0)
 		return -1;
-	return build_root(shim, scratch, root, proc, sources, master, err);
+	return build_root(shim, scratch, root, proc, sources, sync, master, err);
 }
 
 _Noreturn void init_main(struct shim *shim, int sync)

@@ -120,13 +120,13 @@ static int connect_network(struct err *err)
 {
 	char path[64];
 
-	if (!shim.plan.has_network)
+	if (shim.plan.namespaces[NS_NET].mode != NS_PRIVATE)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim.pid);
 	CLEANUP_CLOSE int netns = open(path, O_RDONLY | O_CLOEXEC);
 	if (netns < 0)
 		return err_sys(err, "network", "open the container's namespace");
-	return network_connect(&shim.plan.network, netns, err);
+	return network_build(shim.plan.has_network ? &shim.plan.network : NULL, netns, err);
 }
 
 static int wait_ready(int client, struct err *err)

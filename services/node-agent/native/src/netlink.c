@@ -5,68 +5,87 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void *reserve(struct nl_request *request, size_t size)
+static struct nlmsghdr *current(struct nl_batch *batch)
 {
-	size_t at = NLMSG_ALIGN(request->header.nlmsg_len);
+	return (struct nlmsghdr *)(void *)(batch->bytes + batch->current);
+}
 
-	if (at + NLMSG_ALIGN(size) > sizeof(request->bytes)) {
-		request->overflow = 1;
+static void *reserve(struct nl_batch *batch, size_t size)
+{
+	size_t at = NLMSG_ALIGN(batch->length);
+
+	if (batch->overflow || at + NLMSG_ALIGN(size) > sizeof(batch->bytes)) {
+		batch->overflow = 1;
 		return NULL;
 	}
-	memset(request->bytes + at, 0, NLMSG_ALIGN(size));
-	request->header.nlmsg_len = (uint32_t)(at + size);
-	return request->bytes + at;
+	memset(batch->bytes + at, 0, NLMSG_ALIGN(size));
+	batch->length = at + size;
+	return batch->bytes + at;
 }
 
-void nl_begin(struct nl_request *request, uint16_t type, uint16_t flags, const void *family, size_t size)
+/* The request's own length follows what was put into it. */
+static void measure(struct nl_batch *batch)
 {
-	memset(request, 0, sizeof(*request));
-	request->header.nlmsg_len = NLMSG_HDRLEN;
-	request->header.nlmsg_type = type;
-	request->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-	void *at = reserve(request, size);
+	if (!batch->overflow)
+		current(batch)->nlmsg_len = (uint32_t)(batch->length - batch->current);
+}
+
+void nl_begin(struct nl_batch *batch, uint16_t type, uint16_t flags, const void *family, size_t size)
+{
+	struct nlmsghdr *header = reserve(batch, NLMSG_HDRLEN);
+
+	if (!header)
+		return;
+	batch->current = (size_t)((unsigned char *)header - batch->bytes);
+	header->nlmsg_type = type;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	header->nlmsg_seq = batch->count++;
+	void *at = reserve(batch, size);
 	if (at)
 		memcpy(at, family, size);
+	measure(batch);
 }
 
-void nl_put(struct nl_request *request, uint16_t type, const void *bytes, size_t size)
+void nl_put(struct nl_batch *batch, uint16_t type, const void *bytes, size_t size)
 {
-	struct rtattr *attribute = reserve(request, RTA_LENGTH(size));
+	struct rtattr *attribute = reserve(batch, RTA_LENGTH(size));
 
 	if (!attribute)
 		return;
 	attribute->rta_type = type;
 	attribute->rta_len = (uint16_t)RTA_LENGTH(size);
 	memcpy(RTA_DATA(attribute), bytes, size);
+	measure(batch);
 }
 
-void nl_put_text(struct nl_request *request, uint16_t type, const char *text)
+void nl_put_text(struct nl_batch *batch, uint16_t type, const char *text)
 {
-	nl_put(request, type, text, strlen(text) + 1);
+	nl_put(batch, type, text, strlen(text) + 1);
 }
 
-void nl_put_u32(struct nl_request *request, uint16_t type, uint32_t value)
+void nl_put_u32(struct nl_batch *batch, uint16_t type, uint32_t value)
 {
-	nl_put(request, type, &value, sizeof(value));
+	nl_put(batch, type, &value, sizeof(value));
 }
 
-size_t nl_nest(struct nl_request *request, uint16_t type, size_t extra)
+size_t nl_nest(struct nl_batch *batch, uint16_t type, size_t extra)
 {
-	struct rtattr *attribute = reserve(request, RTA_LENGTH(extra));
+	struct rtattr *attribute = reserve(batch, RTA_LENGTH(extra));
 
 	if (!attribute)
 		return 0;
 	attribute->rta_type = type;
 	attribute->rta_len = (uint16_t)RTA_LENGTH(extra);
-	return (size_t)((unsigned char *)attribute - request->bytes);
+	measure(batch);
+	return (size_t)((unsigned char *)attribute - batch->bytes);
 }
 
-void nl_end(struct nl_request *request, size_t nest)
+void nl_end(struct nl_batch *batch, size_t nest)
 {
-	if (request->overflow)
+	if (batch->overflow)
 		return;
-	struct rtattr *attribute = (struct rtattr *)(void *)(request->bytes + nest);
-	attribute->rta_len = (uint16_t)(NLMSG_ALIGN(request->header.nlmsg_len) - nest);
+	struct rtattr *attribute = (struct rtattr *)(void *)(batch->bytes + nest);
+	attribute->rta_len = (uint16_t)(NLMSG_ALIGN(batch->length) - nest);
 }
 
 int nl_open(void)
@@ -79,20 +98,21 @@ int nl_open(void)
 	return fd;
 }
 
-int nl_ask(int socket, struct nl_request *request)
+int nl_ask(int socket, struct nl_batch *batch, uint32_t *failed)
 {
 	union {
 		struct nlmsghdr header;
 		unsigned char bytes[4096];
 	} answer;
+	int problem = 0;
 
-	if (request->overflow) {
+	if (batch->overflow) {
 		errno = EMSGSIZE;
 		return -1;
 	}
-	if (send(socket, request->bytes, request->header.nlmsg_len, 0) < 0)
+	if (send(socket, batch->bytes, batch->length, 0) < 0)
 		return -1;
-	for (;;) {
+	for (uint32_t acknowledged = 0; acknowledged < batch->count;) {
 		ssize_t count = recv(socket, answer.bytes, sizeof(answer.bytes), 0);
 
 		if (count < 0 && errno == EINTR)
@@ -102,9 +122,13 @@ int nl_ask(int socket, struct nl_request *request)
 		if ((size_t)count < NLMSG_LENGTH(sizeof(struct nlmsgerr)) || answer.header.nlmsg_type != NLMSG_ERROR)
 			continue;
 		struct nlmsgerr *result = NLMSG_DATA(&answer.header);
-		if (result->error == 0)
-			return 0;
-		errno = -result->error;
-		return -1;
+		if (result->error != 0 && problem == 0) {
+			problem = -result->error;
+			if (failed)
+				*failed = acknowledged;
+		}
+		acknowledged++;
 	}
+	errno = problem;
+	return problem == 0 ? 0 : -1;
 }

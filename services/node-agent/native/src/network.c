@@ -1,11 +1,15 @@
 #include "network.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,22 +18,80 @@
 
 static const char STEP[] = "network";
 
-static int set_up(int socket, unsigned index, const char *name, struct err *err)
+/* rtnetlink and ioctls of this socket mean the namespace it was opened in, wherever the process goes. */
+static int enter_and_open(int netns, struct err *err)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
-	struct nl_request request;
+	/*
+	 * Interfaces made later take these over. Writing them for "all" or for an interface would spin for as long as
+	 * another process holds the kernel's lock of all interfaces: milliseconds for each link that is being removed.
+	 */
+	static const char *const settings[][2] = {
+		{ "/proc/sys/net/ipv6/conf/default/accept_ra", "0" },
+		{ "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1" },
+	};
+	CLEANUP_CLOSE int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	nl_begin(&request, RTM_NEWLINK, 0, &info, sizeof(info));
-	if (nl_ask(socket, &request) < 0)
-		return err_sys(err, STEP, "bring up %s", name);
-	return 0;
+	if (home < 0 || setns(netns, CLONE_NEWNET) < 0)
+		return err_sys(err, STEP, "enter the container's namespace");
+	int socket = nl_open();
+	if (socket < 0)
+		err_sys(err, STEP, "open rtnetlink");
+	for (size_t index = 0; socket >= 0 && index < sizeof(settings) / sizeof(*settings); index++)
+		if (write_file_at(-1, settings[index][0], settings[index][1]) < 0 && errno != ENOENT) {
+			err_sys(err, STEP, "write %s", settings[index][0]);
+			close(socket);
+			socket = -1;
+		}
+	/* Whatever goes on here would happen to the container's network: better not at all. */
+	if (setns(home, CLONE_NEWNET) < 0)
+		abort();
+	return socket;
 }
 
-int network_connect(const struct network_plan *network, int netns, struct err *err)
+static void set_up(struct nl_batch *batch, int index)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+
+	nl_begin(batch, RTM_NEWLINK, 0, &info, sizeof(info));
+}
+
+/* The pair with its inner end up in `netns`; then the outer end up, found by its name. */
+static void put_pair(struct nl_batch *batch, const struct network_plan *network, unsigned bridge, int netns)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
-	struct nl_request request;
-	char path[96];
+
+	nl_begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
+	nl_put_text(batch, IFLA_IFNAME, network->host_interface);
+	nl_put_u32(batch, IFLA_MTU, network->mtu);
+	nl_put_u32(batch, IFLA_MASTER, bridge);
+	size_t link = nl_nest(batch, IFLA_LINKINFO, 0);
+	nl_put_text(batch, IFLA_INFO_KIND, "veth");
+	size_t data = nl_nest(batch, IFLA_INFO_DATA, 0);
+	size_t peer = nl_nest(batch, VETH_INFO_PEER, sizeof(info));
+	nl_put_text(batch, IFLA_IFNAME, network->container_interface);
+	nl_put_u32(batch, IFLA_MTU, network->mtu);
+	nl_put(batch, IFLA_ADDRESS, network->mac, sizeof(network->mac));
+	nl_put_u32(batch, IFLA_NET_NS_FD, (uint32_t)netns);
+	nl_end(batch, peer);
+	nl_end(batch, data);
+	nl_end(batch, link);
+	set_up(batch, 0);
+	nl_put_text(batch, IFLA_IFNAME, network->host_interface);
+	/* A bridge port needs no address of its own. A kernel without IPv6 would refuse the attribute. */
+	if (access("/proc/sys/net/ipv6", F_OK) < 0)
+		return;
+	size_t families = nl_nest(batch, IFLA_AF_SPEC, 0);
+	size_t family = nl_nest(batch, AF_INET6, 0);
+	static const uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
+	nl_put(batch, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
+	nl_end(batch, family);
+	nl_end(batch, families);
+}
+
+static int connect_bridge(const struct network_plan *network, int netns, struct err *err)
+{
+	struct nl_batch batch = { .length = 0 };
+	uint32_t failed = 0;
 	CLEANUP_CLOSE int socket = nl_open();
 	unsigned bridge = if_nametoindex(network->bridge);
 
@@ -37,38 +99,19 @@ int network_connect(const struct network_plan *network, int netns, struct err *e
 		return err_sys(err, STEP, "open rtnetlink");
 	if (bridge == 0)
 		return err_sys(err, STEP, "bridge %s", network->bridge);
-	nl_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
-	nl_put_text(&request, IFLA_IFNAME, network->host_interface);
-	nl_put_u32(&request, IFLA_MTU, network->mtu);
-	nl_put_u32(&request, IFLA_MASTER, bridge);
-	size_t link = nl_nest(&request, IFLA_LINKINFO, 0);
-	nl_put_text(&request, IFLA_INFO_KIND, "veth");
-	size_t data = nl_nest(&request, IFLA_INFO_DATA, 0);
-	size_t peer = nl_nest(&request, VETH_INFO_PEER, sizeof(info));
-	nl_put_text(&request, IFLA_IFNAME, network->container_interface);
-	nl_put_u32(&request, IFLA_MTU, network->mtu);
-	nl_put(&request, IFLA_ADDRESS, network->mac, sizeof(network->mac));
-	nl_put_u32(&request, IFLA_NET_NS_FD, (uint32_t)netns);
-	nl_end(&request, peer);
-	nl_end(&request, data);
-	nl_end(&request, link);
+	put_pair(&batch, network, bridge, netns);
+	if (nl_ask(socket, &batch, &failed) == 0)
+		return 0;
 	/* The interface of the run before may still be on its way out. */
-	if (nl_ask(socket, &request) < 0 && (errno != EEXIST || network_delete(network->host_interface, err) < 0 || nl_ask(socket, &request) < 0))
-		return err_sys(err, STEP, "make veth %s on bridge %s", network->host_interface, network->bridge);
-	/* A bridge port needs no address of its own. IPv6 may be compiled out: then there is nothing to switch off. */
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", network->host_interface);
-	write_file_at(-1, path, "1");
-	unsigned host = if_nametoindex(network->host_interface);
-	if (host == 0)
-		return err_sys(err, STEP, "find %s", network->host_interface);
-	return set_up(socket, host, network->host_interface, err);
+	if (failed == 0 && errno == EEXIST && network_delete(network->host_interface, err) == 0 && nl_ask(socket, &batch, &failed) == 0)
+		return 0;
+	return err_sys(err, STEP, "%s veth %s on bridge %s", failed == 0 ? "make" : "bring up", network->host_interface, network->bridge);
 }
 
-static int add_address(int socket, const struct network_plan *network, unsigned index, struct err *err)
+static void put_address(struct nl_batch *batch, const struct network_plan *network, unsigned index)
 {
 	struct ifaddrmsg address = { .ifa_family = AF_INET, .ifa_prefixlen = network->prefix, .ifa_index = index };
 	uint8_t broadcast[4];
-	struct nl_request request;
 
 	for (int byte = 0; byte < 4; byte++) {
 		int bits = network->prefix - byte * 8;
@@ -76,75 +119,60 @@ static int add_address(int socket, const struct network_plan *network, unsigned 
 
 		broadcast[byte] = (uint8_t)(network->address[byte] | (uint8_t)~mask);
 	}
-	nl_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &address, sizeof(address));
-	nl_put(&request, IFA_LOCAL, network->address, 4);
-	nl_put(&request, IFA_ADDRESS, network->address, 4);
-	nl_put(&request, IFA_BROADCAST, broadcast, 4);
-	if (nl_ask(socket, &request) < 0)
-		return err_sys(err, STEP, "set the address of %s", network->container_interface);
-	return 0;
+	nl_begin(batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &address, sizeof(address));
+	nl_put(batch, IFA_LOCAL, network->address, 4);
+	nl_put(batch, IFA_ADDRESS, network->address, 4);
+	nl_put(batch, IFA_BROADCAST, broadcast, 4);
 }
 
-static int add_default_route(int socket, const struct network_plan *network, unsigned index, struct err *err)
+static void put_default_route(struct nl_batch *batch, const struct network_plan *network, unsigned index)
 {
 	struct rtmsg route = {
 		.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT,
 		.rtm_scope = RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST,
 	};
-	struct nl_request request;
 
-	nl_begin(&request, RTM_NEWROUTE, NLM_F_CREATE, &route, sizeof(route));
-	nl_put(&request, RTA_GATEWAY, network->gateway, 4);
-	nl_put_u32(&request, RTA_OIF, index);
-	if (nl_ask(socket, &request) < 0)
-		return err_sys(err, STEP, "set the default route");
-	return 0;
+	nl_begin(batch, RTM_NEWROUTE, NLM_F_CREATE, &route, sizeof(route));
+	nl_put(batch, RTA_GATEWAY, network->gateway, 4);
+	nl_put_u32(batch, RTA_OIF, index);
 }
 
-int network_inside(const struct network_plan *network, int proc, struct err *err)
+int network_build(const struct network_plan *network, int netns, struct err *err)
 {
-	static const char *const settings[][2] = {
-		{ "sys/net/ipv6/conf/default/accept_ra", "0" },
-		{ "sys/net/ipv6/conf/all/accept_ra", "0" },
-		{ "sys/net/ipv6/conf/default/disable_ipv6", "1" },
-		{ "sys/net/ipv6/conf/all/disable_ipv6", "1" },
-	};
+	static const char *const steps[] = { "bring up loopback", "bring up the interface", "set the address", "set the default route" };
 	static const uint8_t none[4];
-	CLEANUP_CLOSE int socket = nl_open();
+	struct nl_batch batch = { .length = 0 };
+	uint32_t failed = 0;
+	CLEANUP_CLOSE int inside = enter_and_open(netns, err);
 
-	if (socket < 0)
-		return err_sys(err, STEP, "open rtnetlink");
-	for (size_t index = 0; index < sizeof(settings) / sizeof(*settings); index++)
-		if (write_file_at(proc, settings[index][0], settings[index][1]) < 0 && errno != ENOENT)
-			return err_sys(err, STEP, "write %s", settings[index][0]);
-	if (set_up(socket, 1, "lo", err) < 0)
+	if (inside < 0 || (network && connect_bridge(network, netns, err) < 0))
 		return -1;
-	if (!network)
-		return 0;
-	unsigned index = if_nametoindex(network->container_interface);
-	if (index == 0)
-		return err_sys(err, STEP, "find %s", network->container_interface);
-	/* "all" and "default" do not reach an interface that exists. */
-	char path[96];
-	snprintf(path, sizeof(path), "sys/net/ipv6/conf/%s/accept_ra", network->container_interface);
-	if (write_file_at(proc, path, "0") < 0 && errno != ENOENT)
-		return err_sys(err, STEP, "write %s", path);
-	if (add_address(socket, network, index, err) < 0 || set_up(socket, index, network->container_interface, err) < 0)
-		return -1;
-	return memcmp(network->gateway, none, 4) == 0 ? 0 : add_default_route(socket, network, index, err);
+	set_up(&batch, 1);
+	if (network) {
+		struct ifreq interface = { 0 };
+
+		snprintf(interface.ifr_name, sizeof(interface.ifr_name), "%s", network->container_interface);
+		if (ioctl(inside, SIOCGIFINDEX, &interface) < 0)
+			return err_sys(err, STEP, "find %s", network->container_interface);
+		set_up(&batch, interface.ifr_ifindex);
+		put_address(&batch, network, (unsigned)interface.ifr_ifindex);
+		if (memcmp(network->gateway, none, 4) != 0)
+			put_default_route(&batch, network, (unsigned)interface.ifr_ifindex);
+	}
+	return nl_ask(inside, &batch, &failed) < 0 ? err_sys(err, STEP, "%s", steps[failed]) : 0;
 }
 
 int network_delete(const char *interface, struct err *err)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
-	struct nl_request request;
+	struct nl_batch batch = { .length = 0 };
 	CLEANUP_CLOSE int socket = nl_open();
 
 	if (socket < 0)
 		return err_sys(err, STEP, "open rtnetlink");
-	nl_begin(&request, RTM_DELLINK, 0, &info, sizeof(info));
-	nl_put_text(&request, IFLA_IFNAME, interface);
-	if (nl_ask(socket, &request) < 0 && errno != ENODEV)
+	nl_begin(&batch, RTM_DELLINK, 0, &info, sizeof(info));
+	nl_put_text(&batch, IFLA_IFNAME, interface);
+	if (nl_ask(socket, &batch, NULL) < 0 && errno != ENODEV)
 		return err_sys(err, STEP, "remove %s", interface);
 	return 0;
 }

@@ -4,14 +4,12 @@
 #include "err.h"
 #include "plan.h"
 
-/* On the host: makes the veth pair with its inner end in the network namespace `netns`, joins the bridge, brings it up. */
-int network_connect(const struct network_plan *network, int netns, struct err *err);
-
 /*
- * In the container's network namespace: loopback up; IPv6 off and no router advertisements taken.
- * With a network also address, route and interface up. `proc` is a private procfs.
+ * Sets up the network namespace `netns` from the host: loopback up, IPv6 off for every other interface, no router
+ * advertisements taken. With a network also a veth pair between it and the bridge, address, route and both ends up.
+ * `network` may be NULL.
  */
-int network_inside(const struct network_plan *network, int proc, struct err *err);
+int network_build(const struct network_plan *network, int netns, struct err *err);
 
 /* Removes a link; one that is gone already is fine. */
 int network_delete(const char *interface, struct err *err);

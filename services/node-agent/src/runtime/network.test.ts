@@ -37,7 +37,7 @@ function network(): NetworkPlan {
 }
 
 describe('a container on a bridge', () => {
-  it('has its address, route, MAC and MTU, loopback up, and no IPv6', async () => {
+  it('has its address, route, MAC and MTU, loopback up, and IPv6 on loopback only', async () => {
     const plan = network();
     const result = await host.run(
       [
@@ -50,7 +50,7 @@ describe('a container on a bridge', () => {
     expect(result.stdout).toContain('inet 127.0.0.1/8');
     expect(result.stdout).toContain(`inet ${plan.address}/24 brd 10.213.77.255`);
     expect(result.stdout).toContain('default via 10.213.77.1 dev eth0');
-    expect(result.stdout).not.toContain('inet6');
+    expect(result.stdout.match(/inet6 \S+/g)).toEqual(['inet6 ::1/128']);
     expect(result.stdout.trim().split('\n').slice(-4)).toEqual([plan.macAddress, '1400', '1', '0']);
     // It goes when the shim has told the end.
     await expect.poll(() => existsSync(`/sys/class/net/${plan.hostInterface}`)).toBe(false);
