@@ -126,7 +126,7 @@ static int connect_network(struct err *err)
 	CLEANUP_CLOSE int netns = open(path, O_RDONLY | O_CLOEXEC);
 	if (netns < 0)
 		return err_sys(err, "network", "open the container's namespace");
-	return network_build(shim.plan.has_network ? &shim.plan.network : NULL, netns, err);
+	return network_build(shim.plan.has_network ? &shim.plan.network : NULL, netns, &shim.link, err);
 }
 
 static int wait_ready(int client, struct err *err)
@@ -255,7 +255,7 @@ void launch_container(int connection, const char *bundle)
 	if (report_prepared(client, &warnings) < 0)
 		shim_shut_down(&shim);
 	shim_loop(&shim);
-	if (shim.plan.has_network)
-		network_delete(shim.plan.network.host_interface, &err);
 	shim_sync_exit(&shim);
+	if (shim.link)
+		network_leave(shim.link);
 }

@@ -11,12 +11,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "netlink.h"
 
 static const char STEP[] = "network";
+
+enum { LEAVE_MILLISECONDS = 1000, LEAVE_STEP_MILLISECONDS = 50 };
 
 /* rtnetlink and ioctls of this socket mean the namespace it was opened in, wherever the process goes. */
 static int enter_and_open(int netns, struct err *err)
@@ -137,7 +140,7 @@ static void put_default_route(struct nl_batch *batch, const struct network_plan 
 	nl_put_u32(batch, RTA_OIF, index);
 }
 
-int network_build(const struct network_plan *network, int netns, struct err *err)
+int network_build(const struct network_plan *network, int netns, unsigned *link, struct err *err)
 {
 	static const char *const steps[] = { "bring up loopback", "bring up the interface", "set the address", "set the default route" };
 	static const uint8_t none[4];
@@ -151,6 +154,7 @@ int network_build(const struct network_plan *network, int netns, struct err *err
 	if (network) {
 		struct ifreq interface = { 0 };
 
+		*link = if_nametoindex(network->host_interface);
 		snprintf(interface.ifr_name, sizeof(interface.ifr_name), "%s", network->container_interface);
 		if (ioctl(inside, SIOCGIFINDEX, &interface) < 0)
 			return err_sys(err, STEP, "find %s", network->container_interface);
@@ -162,17 +166,38 @@ int network_build(const struct network_plan *network, int netns, struct err *err
 	return nl_ask(inside, &batch, &failed) < 0 ? err_sys(err, STEP, "%s", steps[failed]) : 0;
 }
 
-int network_delete(const char *interface, struct err *err)
+/* By its name or, with none, by its index. */
+static int delete_link(const char *name, unsigned index, struct err *err)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = (int)index };
 	struct nl_batch batch = { .length = 0 };
 	CLEANUP_CLOSE int socket = nl_open();
 
 	if (socket < 0)
 		return err_sys(err, STEP, "open rtnetlink");
 	nl_begin(&batch, RTM_DELLINK, 0, &info, sizeof(info));
-	nl_put_text(&batch, IFLA_IFNAME, interface);
+	if (name)
+		nl_put_text(&batch, IFLA_IFNAME, name);
 	if (nl_ask(socket, &batch, NULL) < 0 && errno != ENODEV)
-		return err_sys(err, STEP, "remove %s", interface);
+		return err_sys(err, STEP, "remove %s", name ? name : "the container's link");
 	return 0;
+}
+
+int network_delete(const char *interface, struct err *err)
+{
+	return delete_link(interface, 0, err);
+}
+
+void network_leave(unsigned link)
+{
+	char name[IF_NAMESIZE];
+	struct err ignored;
+
+	for (int waited = 0; waited < LEAVE_MILLISECONDS; waited += LEAVE_STEP_MILLISECONDS) {
+		if (!if_indextoname(link, name))
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = LEAVE_STEP_MILLISECONDS * 1000000L }, NULL);
+	}
+	/* By its index: the name may belong to the container's next run by now. */
+	delete_link(NULL, link, &ignored);
 }

@@ -22,6 +22,7 @@ struct shim {
 	struct plan plan;
 	int joined[NS_KINDS];     /* descriptors for setns, -1 where nothing is joined */
 	struct cgroup cgroup;
+	unsigned link;            /* outer end of the veth pair; 0 without one */
 	struct stdio stdio;
 	struct log log;
 	int listener;             /* -1 for an exec */
