@@ -3,7 +3,8 @@ import type { Pair } from './engines.ts';
 import { OPERATIONS, type Operation } from './operations.ts';
 import { mean, quantile, type Sample } from './statistics.ts';
 
-const WARM_UP = 3;
+/** Daemons that have been up for a while, on both sides. */
+const WARM_UP = 30;
 /** What an engine leaves for after its answer is counted to the operation that caused it. */
 const AFTER_MS = 200;
 

@@ -31,7 +31,8 @@ export class LifecycleBackend implements ContainerLifecycle {
   }
 
   async create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]> {
-    const request = { id, spec: this.#ports.hostsAreHere() ? spec : keepAddressesHere(spec) };
+    const onHosts = keepAddressesHere(spec);
+    const request = { id, spec: onHosts !== spec && this.#ports.hostsAreHere() ? spec : onHosts };
     const { record, warnings } = await this.#leader.call((client, how) => client.createContainer(request, how), signal);
     const chosen = (record?.ports ?? []).filter((_, at) => (spec.network?.ports[at]?.hostPort ?? 0) === 0);
     if (chosen.length > 0 && !(await this.#ports.areFree(id, chosen))) {

@@ -62,6 +62,7 @@ export class PublishedPorts {
    */
   async during<T>(view: ContainerView, begin: () => Promise<T>, undo: () => Promise<unknown>): Promise<T> {
     const { id } = view.record;
+    if (publishedPorts(view).length === 0) return begin();
     this.#hold(id);
     try {
       if (this.#isLocal(view)) await this.#forwarder.close(id);
@@ -84,7 +85,8 @@ export class PublishedPorts {
   #follow(id: string): void {
     if (this.#held.has(id)) return;
     const view = this.#state.get(id);
-    this.#forwarder.follow(id, view !== undefined && this.#isOpen(view) ? publishedPorts(view) : []);
+    const ports = view === undefined ? [] : publishedPorts(view);
+    this.#forwarder.follow(id, view !== undefined && ports.length > 0 && this.#isOpen(view) ? ports : []);
   }
 
   #target(owner: string, port: ForwardedPort): Target | undefined {
