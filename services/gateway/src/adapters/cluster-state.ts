@@ -21,9 +21,16 @@ const NO_SPEC = containerV1.ContainerSpec.fromPartial({});
 export class ClusterState implements ContainerLookup {
   readonly #mirrors: ClusterMirrors;
   readonly #idsByName = new Map<string, string>();
+  /** All visible containers, newest first; undefined since the last change. */
+  #list: readonly ContainerView[] | undefined;
 
   constructor(mirrors: ClusterMirrors) {
     this.#mirrors = mirrors;
+    for (const mirror of [mirrors.containers, mirrors.containerStatuses, mirrors.nodes]) {
+      (mirror as Mirror<unknown>).onChange(() => {
+        this.#list = undefined;
+      });
+    }
     for (const record of mirrors.containers.values()) this.#name(record.id, undefined, record);
     mirrors.containers.onChange(({ id, previous, value }) => this.#name(id, previous, value));
   }
@@ -40,13 +47,13 @@ export class ClusterState implements ContainerLookup {
     return record === undefined ? undefined : this.#visible(record);
   }
 
+  /** Newest first. The same array and views until something changes. */
   list(): readonly ContainerView[] {
-    const views: ContainerView[] = [];
-    for (const record of this.#mirrors.containers.values()) {
-      const view = this.#visible(record);
-      if (view !== undefined) views.push(view);
-    }
-    return views.sort((a, b) => (a.record.createdAtNs > b.record.createdAtNs ? -1 : 1));
+    this.#list ??= [...this.#mirrors.containers.values()]
+      .map((record) => this.#visible(record))
+      .filter((view) => view !== undefined)
+      .sort((a, b) => (a.record.createdAtNs > b.record.createdAtNs ? -1 : 1));
+    return this.#list;
   }
 
   nodeCount(): number {

@@ -2,13 +2,12 @@ import type { ServerResponse } from 'node:http';
 
 /** A whole JSON answer in one write. */
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  sendJsonText(response, status, JSON.stringify(value));
+  sendJsonBody(response, status, Buffer.from(`${JSON.stringify(value)}\n`));
 }
 
-/** An answer that is JSON already. */
-export function sendJsonText(response: ServerResponse, status: number, text: string): void {
-  const body = `${text}\n`;
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
+/** An answer that is JSON already, with its line end. */
+export function sendJsonBody(response: ServerResponse, status: number, body: Buffer): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length });
   response.end(body);
 }
 

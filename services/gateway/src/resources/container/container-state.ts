@@ -61,6 +61,21 @@ export function statusText(view: ContainerView, nowMs: number): string {
   }
 }
 
+/** Until when, Unix ms, `statusText` says of an unchanged container what it says at `nowMs`. */
+export function statusTextLastsUntil(view: ContainerView, nowMs: number): number {
+  const status = currentStatus(view);
+  const state = dockerState(view);
+  if (status === undefined || !COUNTING.has(state)) return Number.POSITIVE_INFINITY;
+  const ns = state === 'running' || state === 'paused' ? status.startedAtNs : status.finishedAtNs;
+  const since = Number(ns / 1_000_000n);
+  const elapsed = nowMs - since;
+  // From a minute on the words count minutes, hours or more: all of them change on a whole minute.
+  const step = elapsed < 60_000 ? 1_000 : 60_000;
+  return since + (Math.floor(elapsed / step) + 1) * step;
+}
+
+const COUNTING: ReadonlySet<DockerState> = new Set(['running', 'paused', 'restarting', 'exited']);
+
 function healthText(health: string): string {
   if (health === '') return '';
   return health === 'starting' ? ' (health: starting)' : ` (${health})`;

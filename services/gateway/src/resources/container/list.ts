@@ -1,7 +1,7 @@
 import { hasReason } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
-import { sendJson, sendJsonText } from '../../routing/reply.ts';
+import { sendJson, sendJsonBody } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { ResolvedImage } from '../image/resolved-image.ts';
 import type { ContainerImages, ContainerLookup, ContainerQuestions } from './backend.ts';
@@ -29,11 +29,13 @@ export function listContainers(backend: Backend): Handler {
     const isAncestor = await ancestorTest(backend, filters.get('ancestor') ?? [], context.signal);
     const chosen = selectContainers(backend, { all: query.all, limit: query.limit ?? 0, filters }, isAncestor);
     const now = Date.now();
-    const sizes = query.size ? await backend.sizes(chosen, context.signal) : undefined;
-    const texts = sizes
-      ? chosen.map((view) => JSON.stringify(summaryObject(view, now, sizesOf(view, sizes))))
-      : chosen.map((view) => summaries.text(view, now));
-    sendJsonText(context.response, 200, `[${texts.join(',')}]`);
+    if (!query.size) {
+      sendJsonBody(context.response, 200, summaries.list(chosen, now));
+      return;
+    }
+    const sizes = await backend.sizes(chosen, context.signal);
+    const entries = chosen.map((view) => summaryObject(view, now, sizesOf(view, sizes)));
+    sendJson(context.response, 200, entries);
   };
 }
 
