@@ -95,7 +95,8 @@ void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, 
 	}
 	if (user_resolve(root, process, &user, err) < 0 || stdio_install(stdio, user.uid, err) < 0)
 		return;
-	if (creds_rlimits(process, err) < 0 || program_enter_cwd(root, process->cwd, err) < 0)
+	/* As in Docker: that of a container is made, an exec has to find its own. */
+	if (creds_rlimits(process, err) < 0 || program_enter_cwd(root, process->cwd, !plan->has_target, err) < 0)
 		return;
 	umask(process->umask);
 	if (creds_become(process, &user, err) < 0)

@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +16,23 @@
 static const char STEP[] = "exec";
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-int program_enter_cwd(int root, const char *cwd, struct err *err)
+/* The words of Docker's runtime, which begin with small letters. */
+static int refuse_cwd(const char *cwd, int code, struct err *err)
+{
+	const char *why = code == ENOENT ? "no such file or directory" : code == ENOTDIR ? "not a directory"
+			: code == EACCES ? "permission denied" : strerror(code);
+
+	return err_set(err, code, "enter working directory", "chdir to cwd (\"%s\") set in config.json failed: %s", cwd, why);
+}
+
+int program_enter_cwd(int root, const char *cwd, int make_missing, struct err *err)
 {
 	char seen[PATH_MAX];
-	CLEANUP_CLOSE int directory = root_mkdirs(root, cwd, 0755);
+	CLEANUP_CLOSE int directory = make_missing ? root_mkdirs(root, cwd, 0755)
+						   : root_open(root, cwd, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
 
-	if (directory < 0)
-		return err_sys(err, "enter working directory", "%s", cwd);
-	if (fchdir(directory) < 0)
-		return err_sys(err, "enter working directory", "%s", cwd);
+	if (directory < 0 || fchdir(directory) < 0)
+		return refuse_cwd(cwd, errno, err);
 	/* The kernel says "(unreachable)" for a folder outside the root; libc would hide that. */
 	if (syscall(SYS_getcwd, seen, sizeof(seen)) < 0 || seen[0] != '/')
 		return err_set(err, EPERM, "enter working directory", "%s is outside the container's root", cwd);

@@ -5,8 +5,8 @@
 #include "plan.h"
 #include "user.h"
 
-/* Goes to the plan's working directory below `root` (made when missing) and verifies that it is inside. */
-int program_enter_cwd(int root, const char *cwd, struct err *err);
+/* Goes to the plan's working directory below `root` and verifies that it is inside. */
+int program_enter_cwd(int root, const char *cwd, int make_missing, struct err *err);
 
 /*
  * Replaces the process: PATH of the plan's environment, HOME added when missing. Returns only on

@@ -73,9 +73,9 @@ describe('an exec', () => {
   it('has exact capabilities, user, environment and folder', async () => {
     const result = await exec(['sh', '-c', 'grep CapEff /proc/self/status; id -u; echo $A; pwd'], {
       env: ['PATH=/bin', 'A=b'],
-      cwd: '/made/here',
+      cwd: '/bin/../etc',
     });
-    expect(result.stdout).toBe('CapEff:\t00000000a80425fb\n0\nb\n/made/here\n');
+    expect(result.stdout).toBe('CapEff:\t00000000a80425fb\n0\nb\n/etc\n');
     const user = await exec(['sh', '-c', 'grep CapEff /proc/self/status; id -u'], {
       user: { kind: 'docker', user: 'ann' },
     });
@@ -96,6 +96,16 @@ describe('an exec', () => {
     ['/etc/passwd', '126', 'exec: "/etc/passwd": permission denied'],
   ])('fails for %s with exit code %s', async (name, exitCode, message) => {
     await expect(exec([name])).rejects.toMatchObject({ message, details: { exitCode } });
+  });
+
+  it.each([
+    ['/missing', 'no such file or directory'],
+    ['/etc/passwd', 'not a directory'],
+    ['/bin/busybox/x', 'not a directory'],
+  ])('in the folder %s fails with exit code 126 and makes nothing', async (cwd, why) => {
+    const message = `chdir to cwd ("${cwd}") set in config.json failed: ${why}`;
+    await expect(exec(['true'], { cwd })).rejects.toMatchObject({ message, details: { exitCode: '126' } });
+    expect((await exec(['ls', '-d', '/missing'])).exit.code).toBe(1);
   });
 
   it('refuses a process that is not the one meant', async () => {

@@ -12,7 +12,7 @@ export interface ShimFailure {
 
 /**
  * The failure as an error. Its details hold `step`, `errno` and, for a command that cannot be run,
- * `exitCode` by Docker's rule: 127 not found, 126 found but not runnable.
+ * `exitCode` by Docker's rule: 127 not found, 126 found but not runnable, or a working directory that cannot be entered.
  */
 export function shimError(failure: ShimFailure, context: string): AtollError {
   const details: Record<string, string> = { step: failure.step, errno: failure.errno };
@@ -21,7 +21,7 @@ export function shimError(failure: ShimFailure, context: string): AtollError {
     return new AtollError('invalid-argument', failure.message, { details });
   }
   if (failure.step === 'enter working directory') {
-    details['exitCode'] = failure.errno === 'ENOENT' ? '127' : '126';
+    return new AtollError('invalid-argument', failure.message, { details: { ...details, exitCode: '126' } });
   }
   return new AtollError(reasonFor(failure), `${context}: step "${failure.step}" failed: ${failure.message}`, {
     details,
@@ -43,7 +43,6 @@ const REASON_OF_STEP: Readonly<Record<string, ErrorReason>> = {
   'read archive': 'invalid-argument',
   unpack: 'invalid-argument',
   'resolve user': 'invalid-argument',
-  'enter working directory': 'invalid-argument',
   'set resource limit': 'invalid-argument',
   'apply limit': 'invalid-argument',
   'write sysctl': 'invalid-argument',
