@@ -260,6 +260,7 @@ describe('rename and update', () => {
     const two = await create();
     await expect(api().renameContainer({ id: one.id, name: two.spec?.name ?? '' })).rejects.toMatchObject({
       reason: 'already-exists',
+      message: `Error when allocating new name: Conflict. The container name "/${two.spec?.name}" is already in use by container "${two.id}". You have to remove (or rename) that container to be able to reuse that name.`,
     });
     const { record } = await api().renameContainer({ id: one.id, name: 'renamed' });
     expect(record?.spec?.name).toBe('renamed');

@@ -27,7 +27,7 @@ export class ContainerChanges {
       if (name === '') throw invalidArgument('Neither old nor new names may be empty');
       if (name === old) throw invalidArgument('Renaming a container with the same name as its current name');
       checkContainerName(name);
-      assertNameFree(state.idOfName(name), name);
+      assertNameFree(state.idOfName(name), name, 'Error when allocating new name: ');
       const stored = await writes.putContainer({
         ...record,
         spec: { ...record.spec, name },

@@ -145,10 +145,10 @@ export class ContainerCreation {
 }
 
 /** Errors: already-exists with Docker's text. */
-export function assertNameFree(holder: string | undefined, name: string): void {
+export function assertNameFree(holder: string | undefined, name: string, prefix = ''): void {
   if (holder === undefined) return;
   throw alreadyExists(
-    `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`,
+    `${prefix}Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`,
   );
 }
 

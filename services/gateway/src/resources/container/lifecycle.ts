@@ -103,7 +103,9 @@ export function renameContainer(backend: Backend): Handler {
     const view = viewOf(backend, context);
     if (name === '') throw invalidArgument('Neither old nor new names may be empty');
     if (!isContainerName(name)) {
-      throw invalidArgument(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+      throw invalidArgument(
+        `Error when allocating new name: Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
+      );
     }
     if (name === view.spec.name) {
       throw invalidArgument('Renaming a container with the same name as its current name');

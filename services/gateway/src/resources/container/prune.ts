@@ -49,5 +49,7 @@ function untilOf(filters: Filters): bigint {
 
 function matches({ spec }: ContainerView, filters: Filters): boolean {
   if (!matchesLabels(filters.get('label'), spec.labels)) return false;
-  return (filters.get('label!') ?? []).every((label) => !matchesLabels([label], spec.labels));
+  // As in docker: kept is what has all of the labels.
+  const without = filters.get('label!');
+  return without === undefined || !matchesLabels(without, spec.labels);
 }
