@@ -98,8 +98,7 @@ describe('what is refused with its name', () => {
     await using container = new TestContainer(unique('sysctl'));
     const body = JSON.stringify({ Image: 'busybox', Cmd: ['true'], HostConfig: { Sysctls } });
     const created = await api('POST', `/v1.51/containers/create?name=${container.name}`, body);
-    const started = await api('POST', `/v1.51/containers/${container.name}/start`, '');
-    expect([created.status, started.status], started.text).toEqual([201, 400]);
+    expect(created.status, created.text).toBe(400);
   });
 });
 

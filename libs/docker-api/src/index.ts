@@ -12,4 +12,5 @@ export * from './port.ts';
 export * from './signal.ts';
 export * from './stdcopy.ts';
 export * from './strict-json.ts';
+export * from './sysctl.ts';
 export * from './timestamp.ts';

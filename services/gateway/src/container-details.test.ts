@@ -106,6 +106,20 @@ describe('logs', () => {
     const { text } = await get('/containers/talker/logs?stdout=1&timestamps=1&details=1');
     expect(text).toBe('2023-11-14T22:13:20.000000000Z  hi\n');
     expect((await get('/containers/talker/logs?stdout=1&details=1')).text).toBe(' hi\n');
+    const Config = { labels: 'tier', env: 'A', tag: '{{.Name}}' };
+    const asked = {
+      Cmd: ['echo', 'hi'],
+      Tty: true,
+      Labels: { tier: 'web' },
+      Env: ['A=b'],
+      HostConfig: { LogConfig: { Config } },
+    };
+    await create(asked, 'labelled', true);
+    const attributes = 'A=b,tag=labelled,tier=web';
+    expect((await get('/containers/labelled/logs?stdout=1&details=1')).text).toBe(`${attributes} hi\n`);
+    const stamped = await get('/containers/labelled/logs?stdout=1&timestamps=1&details=1');
+    expect(stamped.text).toBe(`2023-11-14T22:13:20.000000000Z ${attributes} hi\n`);
+    expect((await get('/containers/labelled/logs?stdout=1')).text).toBe('hi\n');
   });
 
   test.each([
@@ -188,7 +202,7 @@ describe('rename', () => {
   test.each([
     ['no name', '', 400, 'may be empty'],
     ['a slash alone', '%2F', 400, 'may be empty'],
-    ['one letter', 'a', 400, 'Invalid container name (a)'],
+    ['one letter', 'a', 400, 'Error when allocating new name: Invalid container name (a)'],
     ['a blank', 'a%20b', 400, 'Invalid container name (a b)'],
     ['its own name', 'made', 400, 'same name as its current name'],
     ['its own name with a slash', '%2Fmade', 400, 'same name as its current name'],
@@ -302,6 +316,8 @@ describe('prune', () => {
     ['a label and its value', { label: ['tier=web'] }, ['web']],
     ['without a label', { 'label!': ['keep'] }, ['web']],
     ['without a value of a label', { 'label!': ['tier=web'] }, ['kept']],
+    ['without two labels of which each has one', { 'label!': ['keep', 'tier'] }, ['kept', 'web']],
+    ['without two labels it has both of', { 'label!': ['keep', 'own'] }, ['web']],
     ['several filters', { 'label!': ['keep'], label: ['tier'] }, ['web']],
     ['until now', { until: ['0s'], label: ['own'] }, ['kept', 'web']],
   ])('%s', async (_name, filters, want) => {

@@ -116,6 +116,16 @@ describe('what a request asks for', () => {
       { log: { type: 'json-file', config: { 'max-size': '10m' } } },
     ],
     [
+      'attributes of the log',
+      { LogConfig: { Config: { labels: 'a,b', 'env-regex': '^A', tag: '{{.Name}}', compress: 'false' } } },
+      { log: { config: { labels: 'a,b', 'env-regex': '^A', tag: '{{.Name}}', compress: 'false' } } },
+    ],
+    [
+      'settings of its own namespaces',
+      { Sysctls: { 'net.core.somaxconn': '5', 'fs.mqueue.msg_max': '5' } },
+      { sysctls: { 'net.core.somaxconn': '5' } },
+    ],
+    [
       'a mode of the log',
       { LogConfig: { Type: 'json-file', Config: { mode: 'non-blocking' } } },
       { log: { type: 'json-file', config: { mode: 'non-blocking' } } },
@@ -272,9 +282,80 @@ describe('refusals name the field', () => {
     ],
     [
       'a log option',
-      { HostConfig: { LogConfig: { Type: 'json-file', Config: { tag: 'x' } } } },
+      { HostConfig: { LogConfig: { Type: 'json-file', Config: { color: 'x' } } } },
       'invalid-argument',
-      "unknown log opt 'tag'",
+      "unknown log opt 'color'",
+    ],
+    [
+      'attributes in a log of docker that has none',
+      { HostConfig: { LogConfig: { Type: 'local', Config: { tag: 'x' } } } },
+      'invalid-argument',
+      "unknown log opt 'tag' for local",
+    ],
+    [
+      'a tag with a function',
+      { HostConfig: { LogConfig: { Config: { tag: '{{upper .Name}}' } } } },
+      'invalid-argument',
+      "invalid value for log opt 'tag'",
+    ],
+    [
+      'a pattern that may take for ever',
+      { HostConfig: { LogConfig: { Config: { 'env-regex': '(a)\\1' } } } },
+      'invalid-argument',
+      "invalid value for log opt 'env-regex'",
+    ],
+    [
+      'a pattern that only Go has',
+      { HostConfig: { LogConfig: { Config: { 'labels-regex': '[[:alpha:]]' } } } },
+      'invalid-argument',
+      "invalid value for log opt 'labels-regex'",
+    ],
+    [
+      'a compressed log',
+      { HostConfig: { LogConfig: { Type: 'local', Config: { compress: 'true' } } } },
+      'unimplemented',
+      "log opt 'compress' is not built",
+    ],
+    [
+      'a setting of the kernel',
+      { HostConfig: { Sysctls: { 'kernel.core_pattern': 'x' } } },
+      'invalid-argument',
+      'HostConfig.Sysctls',
+    ],
+    [
+      'two settings in one',
+      { HostConfig: { Sysctls: { 'kernel.sem': '1\nkernel.core_pattern=x' } } },
+      'invalid-argument',
+      'one line',
+    ],
+    [
+      "a setting of the host's network",
+      { HostConfig: { NetworkMode: 'host', Sysctls: { 'net.core.somaxconn': '5' } } },
+      'invalid-argument',
+      "'net.core.somaxconn' is not allowed",
+    ],
+    [
+      "a setting of another's ipc",
+      { HostConfig: { IpcMode: 'host', Sysctls: { 'kernel.sem': '5' } } },
+      'invalid-argument',
+      "'kernel.sem' is not allowed",
+    ],
+    [
+      'options of a volume driver',
+      {
+        HostConfig: {
+          Mounts: [
+            {
+              Type: 'volume',
+              Source: 'a',
+              Target: '/a',
+              VolumeOptions: { DriverConfig: { Options: { o: 'bind', device: '/' } } },
+            },
+          ],
+        },
+      },
+      'unimplemented',
+      'DriverConfig.Options',
     ],
     ['a relative mount', { HostConfig: { Binds: ['/a:b'] } }, 'invalid-argument', 'mount path must be absolute'],
     ['a mount on the root', { HostConfig: { Binds: ['/a:/'] } }, 'invalid-argument', "destination can't be '/'"],

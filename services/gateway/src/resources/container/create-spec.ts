@@ -1,4 +1,4 @@
-import { signalNumber } from '@atoll/docker-api';
+import { checkSysctls, signalNumber } from '@atoll/docker-api';
 import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
@@ -57,7 +57,7 @@ export function createSpec(
     ...(request.StopTimeout === undefined ? {} : { stopTimeout: BigInt(request.StopTimeout) }),
     labels: { ...merged.labels },
     shmSize: BigInt(shmSize(host)),
-    sysctls: { ...host.Sysctls },
+    sysctls: sysctlsOf(host),
     ulimits: (host.Ulimits ?? []).map(({ Name, Soft, Hard }) => ({
       name: Name,
       soft: BigInt(Soft),
@@ -106,6 +106,12 @@ function stopSignal(text: string): string {
 function shmSize(host: HostConfigRequest): number {
   if ((host.ShmSize ?? 0) < 0) throw invalidArgument('SHM size can not be less than 0');
   return host.ShmSize ?? 0;
+}
+
+function sysctlsOf(host: HostConfigRequest): Record<string, string> {
+  const shared = (mode: string | undefined): boolean => mode === 'host' || mode?.startsWith('container:') === true;
+  checkSysctls(host.Sysctls ?? {}, { network: !shared(host.NetworkMode), ipc: !shared(host.IpcMode) });
+  return { ...host.Sysctls };
 }
 
 /** Docker limits a container's own files on xfs with project quotas only, and fails like this elsewhere. */

@@ -6,6 +6,7 @@ import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
 import { writeChunk } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { ContainerLookup, ContainerStreams, LogOptions } from './backend.ts';
+import { logAttributes } from './log-attributes.ts';
 import { logFrames } from './log-frames.ts';
 
 const QUERY = z.object({
@@ -28,6 +29,7 @@ export function containerLogs(backend: ContainerLookup & ContainerStreams): Hand
     }
     const view = backend.find(params['id'] ?? '');
     const tty = view.spec.process?.tty ?? false;
+    const details = asked.details ? `${logAttributes({ id: view.record.id, spec: view.spec })} ` : '';
     const records = backend.logs(view, logOptions(asked), signal)[Symbol.asyncIterator]();
     // The first record, or the refusal, decides whether this is a 200; a follower of a silent container must not wait for it.
     const first = records.next();
@@ -36,7 +38,7 @@ export function containerLogs(backend: ContainerLookup & ContainerStreams): Hand
     if (early === 'silent') response.flushHeaders();
     for (let next = await first; next.done !== true; next = await records.next()) {
       const { stream, timeNs, data } = next.value;
-      const prefix = (asked.timestamps ? `${formatLogTime(timeNs)} ` : '') + (asked.details ? ' ' : '');
+      const prefix = (asked.timestamps ? `${formatLogTime(timeNs)} ` : '') + details;
       await writeChunk(response, logFrames(tty ? undefined : stream, data, prefix), signal);
     }
     response.end();
