@@ -69,6 +69,10 @@ describe('image defaults', () => {
   });
 });
 
+test('a MAC address has one spelling', () => {
+  expect(spec({ MacAddress: '02-AA-bb-CC-dd-EE' }).network?.macAddress).toBe('02:aa:bb:cc:dd:ee');
+});
+
 describe('what a request asks for', () => {
   test.each<[string, object, object]>([
     [
@@ -410,6 +414,13 @@ describe('refusals name the field', () => {
       'invalid-argument',
       'max-buffer-size',
     ],
+    [
+      'a MAC address that is none',
+      { MacAddress: '02:42:zz:11:00:02' },
+      'invalid-argument',
+      'MacAddress: address 02:42:zz',
+    ],
+    ['the MAC address of a group', { MacAddress: '01:42:ac:11:00:02' }, 'invalid-argument', 'MacAddress'],
     ['a relative working directory', { WorkingDir: 'a' }, 'invalid-argument', 'absolute path'],
     ['a stop signal', { StopSignal: 'SIGFOO' }, 'invalid-argument', 'Invalid signal: SIGFOO'],
     ['a soft constraint', { Env: ['constraint:node==~h1'] }, 'invalid-argument', 'soft constraints'],

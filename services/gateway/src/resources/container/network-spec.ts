@@ -54,7 +54,7 @@ export function networkOf(
     dnsSearch: [...(host?.DnsSearch ?? [])],
     dnsOptions: [...(host?.DnsOptions ?? [])],
     extraHosts: [...(host?.ExtraHosts ?? [])],
-    macAddress: macs.find((mac) => mac !== undefined && mac !== '') ?? '',
+    macAddress: hardwareAddress(macs.find((mac) => mac !== undefined && mac !== '') ?? ''),
     networkDisabled: request.NetworkDisabled ?? false,
   });
 }
@@ -105,4 +105,17 @@ function hostPort(text: string | undefined): number {
 function withProtocol(port: string): string {
   const parsed = parsePort(port, 'HostConfig.PortBindings');
   return `${parsed.port}/${parsed.protocol}`;
+}
+
+/** Six bytes of one machine, not of a group, in the one spelling Linux shows. */
+function hardwareAddress(text: string): string {
+  if (text === '') return '';
+  const address = text.toLowerCase().replaceAll('-', ':');
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(address)) {
+    throw invalidArgument(`MacAddress: address ${text}: invalid MAC address: want six bytes such as 02:42:ac:11:00:02`);
+  }
+  if (Number.parseInt(address.slice(0, 2), 16) % 2 === 1 || address === '00:00:00:00:00:00') {
+    throw invalidArgument(`MacAddress: address ${text}: is not the address of one machine`);
+  }
+  return address;
 }
