@@ -83,6 +83,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const network = new HostNetwork({
     bridge: config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id),
     mtu: config.ATOLL_MTU,
+    shim,
     logger,
   });
   const volumes = new VolumeStore(join(root, 'volumes'));

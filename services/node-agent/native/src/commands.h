@@ -17,5 +17,6 @@ int command_mount_overlay(int argc, char **argv);
 int command_umount(int argc, char **argv);
 int command_resolve_user(int argc, char **argv);
 int command_features(int argc, char **argv);
+int command_watch_tables(int argc, char **argv);
 
 #endif

@@ -21,6 +21,7 @@ static const struct command {
 	{ "umount", command_umount, 0 },
 	{ "resolve-user", command_resolve_user, 0 },
 	{ "features", command_features, 0 },
+	{ "watch-tables", command_watch_tables, 0 },
 };
 
 int main(int argc, char **argv)

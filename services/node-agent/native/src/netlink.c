@@ -85,7 +85,10 @@ void nl_end(struct nl_batch *batch, size_t nest)
 	if (batch->overflow)
 		return;
 	struct rtattr *attribute = (struct rtattr *)(void *)(batch->bytes + nest);
-	attribute->rta_len = (uint16_t)(NLMSG_ALIGN(batch->length) - nest);
+	/* The kernel passes over an attribute that ends behind the message: the padding has to be part of both. */
+	batch->length = NLMSG_ALIGN(batch->length);
+	attribute->rta_len = (uint16_t)(batch->length - nest);
+	measure(batch);
 }
 
 int nl_open(void)

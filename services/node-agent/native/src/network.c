@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
@@ -58,6 +59,33 @@ static void set_up(struct nl_batch *batch, int index)
 	nl_begin(batch, RTM_NEWLINK, 0, &info, sizeof(info));
 }
 
+/*
+ * A port of the bridge takes frames from one hardware address only: the bridge learns nothing from it and drops what has another
+ * sender (Linux 5.16; an older one ignores "locked"). Which IPv4 address goes with it is the business of the agent's rules.
+ */
+static void put_port_lock(struct nl_batch *batch)
+{
+	static const uint8_t off = 0, on = 1;
+	size_t link = nl_nest(batch, IFLA_LINKINFO, 0);
+
+	nl_put_text(batch, IFLA_INFO_SLAVE_KIND, "bridge");
+	size_t port = nl_nest(batch, IFLA_INFO_SLAVE_DATA, 0);
+	nl_put(batch, IFLA_BRPORT_LEARNING, &off, sizeof(off));
+	nl_put(batch, IFLA_BRPORT_LOCKED, &on, sizeof(on));
+	nl_end(batch, port);
+	nl_end(batch, link);
+}
+
+static void put_only_sender(struct nl_batch *batch, const struct network_plan *network, unsigned index)
+{
+	struct ndmsg neighbour = {
+		.ndm_family = AF_BRIDGE, .ndm_ifindex = (int)index, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER,
+	};
+
+	nl_begin(batch, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &neighbour, sizeof(neighbour));
+	nl_put(batch, NDA_LLADDR, network->mac, sizeof(network->mac));
+}
+
 /* The pair with its inner end up in `netns`; then the outer end up, found by its name. */
 static void put_pair(struct nl_batch *batch, const struct network_plan *network, unsigned bridge, int netns)
 {
@@ -80,6 +108,7 @@ static void put_pair(struct nl_batch *batch, const struct network_plan *network,
 	nl_end(batch, link);
 	set_up(batch, 0);
 	nl_put_text(batch, IFLA_IFNAME, network->host_interface);
+	put_port_lock(batch);
 	/* A bridge port needs no address of its own. A kernel without IPv6 would refuse the attribute. */
 	if (access("/proc/sys/net/ipv6", F_OK) < 0)
 		return;
@@ -91,9 +120,9 @@ static void put_pair(struct nl_batch *batch, const struct network_plan *network,
 	nl_end(batch, families);
 }
 
-static int connect_bridge(const struct network_plan *network, int netns, struct err *err)
+static int connect_bridge(const struct network_plan *network, int netns, unsigned *index, struct err *err)
 {
-	struct nl_batch batch = { .length = 0 };
+	struct nl_batch batch = { .length = 0 }, sender = { .length = 0 };
 	uint32_t failed = 0;
 	CLEANUP_CLOSE int socket = nl_open();
 	unsigned bridge = if_nametoindex(network->bridge);
@@ -103,12 +132,17 @@ static int connect_bridge(const struct network_plan *network, int netns, struct 
 	if (bridge == 0)
 		return err_sys(err, STEP, "bridge %s", network->bridge);
 	put_pair(&batch, network, bridge, netns);
-	if (nl_ask(socket, &batch, &failed) == 0)
-		return 0;
+	int made = nl_ask(socket, &batch, &failed);
 	/* The interface of the run before may still be on its way out. */
-	if (failed == 0 && errno == EEXIST && network_delete(network->host_interface, err) == 0 && nl_ask(socket, &batch, &failed) == 0)
-		return 0;
-	return err_sys(err, STEP, "%s veth %s on bridge %s", failed == 0 ? "make" : "bring up", network->host_interface, network->bridge);
+	if (made < 0 && failed == 0 && errno == EEXIST && network_delete(network->host_interface, err) == 0)
+		made = nl_ask(socket, &batch, &failed);
+	if (made < 0)
+		return err_sys(err, STEP, "%s veth %s on bridge %s", failed == 0 ? "make" : "bring up", network->host_interface, network->bridge);
+	*index = if_nametoindex(network->host_interface);
+	put_only_sender(&sender, network, *index);
+	if (nl_ask(socket, &sender, NULL) < 0)
+		return err_sys(err, STEP, "note the hardware address of %s", network->host_interface);
+	return 0;
 }
 
 static void put_address(struct nl_batch *batch, const struct network_plan *network, unsigned index)
@@ -148,13 +182,12 @@ int network_build(const struct network_plan *network, int netns, unsigned *link,
 	uint32_t failed = 0;
 	CLEANUP_CLOSE int inside = enter_and_open(netns, err);
 
-	if (inside < 0 || (network && connect_bridge(network, netns, err) < 0))
+	if (inside < 0 || (network && connect_bridge(network, netns, link, err) < 0))
 		return -1;
 	set_up(&batch, 1);
 	if (network) {
 		struct ifreq interface = { 0 };
 
-		*link = if_nametoindex(network->host_interface);
 		snprintf(interface.ifr_name, sizeof(interface.ifr_name), "%s", network->container_interface);
 		if (ioctl(inside, SIOCGIFINDEX, &interface) < 0)
 			return err_sys(err, STEP, "find %s", network->container_interface);

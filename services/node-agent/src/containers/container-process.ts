@@ -179,7 +179,8 @@ export class ContainerProcess {
     try {
       await this.#ensureLaunched();
       const run = this.#run;
-      await this.#launcher.publish(record, this.#book.status.ipAddress);
+      const { ipAddress: address, macAddress: mac } = this.#book.status;
+      await this.#launcher.publish(record, { address, mac });
       failpoint('start.1-published');
       const started = this.#run.connection().start(this.#options.life);
       failpoint('start.2-asked');

@@ -5,6 +5,7 @@ import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
 import { endpointFile, readEndpoint } from '../network/endpoint-file.ts';
+import type { HardwareAddress } from '../network/guard-ruleset.ts';
 import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
 import { networkFilePaths, networkFiles } from '../network/network-files.ts';
 import { failpoint } from '../processes/failpoint.ts';
@@ -91,13 +92,13 @@ export class Launcher {
     const { files, network } = this.options;
     const client = await ShimClient.connect(files.directory(record.id), onState, signal);
     const endpoint = await readEndpoint(files.directory(record.id));
-    if (endpoint) network.claim(record.id, endpoint.address, this.#ports(record, endpoint.address));
+    if (endpoint) network.claim(record.id, endpoint, this.#ports(record, endpoint.address));
     return { client, endpoint };
   }
 
   /** Publishes the ports of a container that is about to run. Throws conflict when one is taken. */
-  async publish(record: containerV1.ContainerRecord, address: string): Promise<void> {
-    if (address !== '') await this.options.network.publish(record.id, this.#ports(record, address));
+  async publish(record: containerV1.ContainerRecord, own: HardwareAddress): Promise<void> {
+    if (own.address !== '') await this.options.network.publish(record.id, own, this.#ports(record, own.address));
   }
 
   /** Gives back what a run had of this host's network. Safe to repeat. */

@@ -46,8 +46,19 @@ async function said(address: string, port: number): Promise<string> {
   }
 }
 
+/** A change is told at once and looked at within a quarter of a second; one minute is what it takes without a watch. */
+const POLL = { timeout: 15_000 };
+
+function attempt(list: () => string): string {
+  try {
+    return list();
+  } catch {
+    return '';
+  }
+}
+
 function inHost(...command: string[]): string {
-  return execFileSync('nsenter', [`--net=/run/netns/${host.name}`, ...command], { encoding: 'utf8' });
+  return execFileSync('nsenter', [`--net=/run/netns/${host.name}`, ...command], { encoding: 'utf8', stdio: 'pipe' });
 }
 
 describe('the bridge network', { timeout: 120_000 }, () => {
@@ -129,6 +140,53 @@ describe('published ports', { timeout: 120_000 }, () => {
     await host.startAgent();
     expect(await said(host.hostIp, 18_083)).toMatch(/^hello from /);
     await host.remove(record);
+  });
+});
+
+describe('E33: rules that somebody else has changed', { timeout: 120_000 }, () => {
+  const table = (family: string) => inHost('nft', '-t', 'list', 'table', family, bridgeNameOf(host.nodeId));
+
+  test.each([
+    ['all rules flushed', ['nft', 'flush', 'ruleset']],
+    ['our table deleted', ['nft', 'delete', 'table', 'ip', 'BRIDGE']],
+    ['our other table deleted', ['nft', 'delete', 'table', 'bridge', 'BRIDGE']],
+    ['a chain flushed', ['nft', 'flush', 'chain', 'ip', 'BRIDGE', 'forward']],
+    ['a rule added', ['nft', 'insert', 'rule', 'ip', 'BRIDGE', 'raw_prerouting', 'accept']],
+    ['a chain added', ['nft', 'add', 'chain', 'bridge', 'BRIDGE', 'mine']],
+  ])('%s: they are as they were a moment later, ports too', async (_name, command) => {
+    const record = await serving(18_085);
+    const before = [table('ip'), table('bridge')];
+    const change = () => inHost(...command.map((word) => (word === 'BRIDGE' ? bridgeNameOf(host.nodeId) : word)));
+    change();
+    await expect.poll(() => [attempt(() => table('ip')), attempt(() => table('bridge'))], POLL).toEqual(before);
+    expect(await said(host.hostIp, 18_085)).toMatch(/^hello from /);
+    // And once more: what was repaired is watched too.
+    change();
+    await expect.poll(() => [attempt(() => table('ip')), attempt(() => table('bridge'))], POLL).toEqual(before);
+    await host.remove(record);
+  });
+
+  test('control: without an agent they stay away', async () => {
+    await host.killAgent();
+    inHost('nft', 'flush', 'ruleset');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(inHost('nft', 'list', 'ruleset')).toBe('');
+    await host.startAgent();
+  });
+
+  test('a start and its own writing wake nobody; the watch ends with the agent', async () => {
+    const watches = () =>
+      execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
+        .split('\n')
+        .filter((line) => line.includes(`watch-tables ${bridgeNameOf(host.nodeId)}`));
+    await expect.poll(watches).toHaveLength(1);
+    const written = host.output.length;
+    const record = await serving(18_086);
+    await host.remove(record);
+    expect(host.output.slice(written)).not.toContain('somebody has changed the rules');
+    await host.killAgent();
+    await expect.poll(watches).toHaveLength(0);
+    await host.startAgent();
   });
 });
 

@@ -2,16 +2,21 @@ import { failedPrecondition, invalidArgument } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
 import type { NetworkPlan } from '../runtime/plan.ts';
+import { AddressGuard } from './address-guard.ts';
 import { AddressPool } from './address-pool.ts';
 import { ensureBridge } from './bridge.ts';
+import type { HardwareAddress } from './guard-ruleset.ts';
 import { macOf } from './ipv4.ts';
-import type { Protocol, PublishedPort } from './nft-ruleset.ts';
+import { listTables, type Protocol, type PublishedPort, tableOf } from './nft-ruleset.ts';
 import { PortPublisher } from './port-publisher.ts';
 import { Subnet } from './subnet.ts';
+import { TableWatch } from './table-watch.ts';
 
 export interface HostNetworkOptions {
   readonly bridge: string;
   readonly mtu: number;
+  /** Path of the shim, which watches the kernel's tables. */
+  readonly shim: string;
   readonly logger: Logger;
 }
 
@@ -24,7 +29,7 @@ export interface Endpoint {
 }
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
-/** How often the kernel's bridge and table are looked after: others may flush rules. */
+/** How often the kernel's bridge and tables are looked after in any case: elements of sets and the bridge are not watched. */
 const ASSERT_MS = 60_000;
 
 /** The bridge network of this host: addresses, the bridge itself and the published ports. */
@@ -32,6 +37,10 @@ export class HostNetwork {
   readonly #options: HostNetworkOptions;
   #pool: AddressPool | undefined;
   #ports: PortPublisher | undefined;
+  #guard: AddressGuard | undefined;
+  #watch: TableWatch | undefined;
+  /** The tables as the kernel shows them when they are ours, without elements. */
+  #expected: string | undefined;
   #ready: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -50,6 +59,7 @@ export class HostNetwork {
     }
     this.#pool = new AddressPool(subnet);
     this.#ports = new PortPublisher(this.#options.bridge, subnet);
+    this.#guard = new AddressGuard(this.#options.bridge, subnet);
   }
 
   get configured(): boolean {
@@ -66,26 +76,32 @@ export class HostNetwork {
     this.#timer ??= setInterval(() => {
       this.#assert(subnet).catch((error: unknown) => this.#options.logger.warn({ err: error }, 'network not in order'));
     }, ASSERT_MS).unref();
+    this.#watch ??= this.#startWatch(subnet);
     return this.#ready;
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#watch?.stop();
   }
 
-  /** A new address for a container. Throws resource-exhausted. */
+  /** A new address for a container. Throws resource-exhausted, invalid-argument for the hardware address of the bridge. */
   take(id: string, macAddress: string): Endpoint {
     const { pool } = this.#required();
+    if (macAddress.toLowerCase() === macOf(pool.subnet.gateway)) {
+      throw invalidArgument(`the hardware address ${macAddress} is the bridge's own; choose another one`);
+    }
     return this.#endpoint(pool.take(id), macAddress);
   }
 
   /** Notes what a container has had since before the agent started. */
-  claim(id: string, address: string, ports: readonly PublishedPort[]): void {
+  claim(id: string, { address, macAddress }: Endpoint, ports: readonly PublishedPort[]): void {
     if (!this.#pool || !this.#ports) return;
     if (!this.#pool.claim(address, id)) {
       this.#options.logger.warn({ container: id, address }, 'the address of a container is not of this host');
     }
     this.#ports.remember(id, ports);
+    if (macAddress !== macOf(address)) this.#guard?.remember(id, { mac: macAddress, address });
   }
 
   release(id: string, address: string): void {
@@ -105,17 +121,47 @@ export class HostNetwork {
     };
   }
 
-  publish(id: string, ports: readonly PublishedPort[]): Promise<void> {
-    return this.#required().ports.publish(id, ports);
+  /** Lets a container that is about to run speak and be reached. Throws conflict when a port is taken. */
+  async publish(id: string, own: HardwareAddress, ports: readonly PublishedPort[]): Promise<void> {
+    const { ports: publisher, guard } = this.#required();
+    if (own.mac !== macOf(own.address)) await guard.admit(id, own);
+    await publisher.publish(id, ports);
   }
 
   async withdraw(id: string): Promise<void> {
-    await this.#ports?.withdraw(id);
+    await Promise.all([this.#ports?.withdraw(id), this.#guard?.withdraw(id)]);
   }
 
   async #assert(subnet: Subnet): Promise<void> {
     await ensureBridge(this.#options.bridge, subnet, this.#options.mtu);
-    await this.#ports?.assert();
+    await Promise.all([
+      this.#ports?.assert(),
+      // A kernel without bridge tables (CONFIG_NF_TABLES_BRIDGE) has containers that can speak for each other, but has them.
+      this.#guard?.assert().catch((error: unknown) => {
+        this.#options.logger.error(
+          { err: error },
+          "containers can use each other's addresses: the kernel took no rules",
+        );
+      }),
+    ]);
+    this.#expected ??= await listTables(this.#options.bridge);
+  }
+
+  #startWatch(subnet: Subnet): TableWatch {
+    const { bridge, shim, logger } = this.#options;
+    const watch = new TableWatch({
+      shim,
+      table: tableOf(bridge),
+      logger,
+      onChange: async () => {
+        // Our own writing is told too.
+        if (this.#expected === undefined || (await listTables(bridge)) === this.#expected) return;
+        logger.warn({ bridge }, 'somebody has changed the rules of the network; they are written again');
+        await this.#assert(subnet);
+      },
+    });
+    watch.start();
+    return watch;
   }
 
   #endpoint(address: string, macAddress: string): Endpoint {
@@ -128,11 +174,11 @@ export class HostNetwork {
     };
   }
 
-  #required(): { readonly pool: AddressPool; readonly ports: PortPublisher } {
-    if (!this.#pool || !this.#ports) {
+  #required(): { readonly pool: AddressPool; readonly ports: PortPublisher; readonly guard: AddressGuard } {
+    if (!this.#pool || !this.#ports || !this.#guard) {
       throw failedPrecondition('this host has no block of container addresses yet: it has not met its scheduler');
     }
-    return { pool: this.#pool, ports: this.#ports };
+    return { pool: this.#pool, ports: this.#ports, guard: this.#guard };
   }
 }
 

@@ -1,90 +1,36 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import type { containerV1 } from '@atoll/proto';
+import { readFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildProbe } from '../runtime/testing/shim-binary.ts';
 import { TestHost } from '../testing/test-host.ts';
 import { bridgeNameOf } from './bridge.ts';
+import { Attacker, checksum, GATEWAY, ip, mac, udpFrame } from './testing/attacker.ts';
 
 let host: TestHost;
 let bridge: string;
-let attacker: containerV1.ContainerRecord;
-/** Address and hardware address of the container that attacks, and those of its bridge. */
-let own: { readonly ip: string; readonly mac: string };
-const GATEWAY = { ip: '10.231.7.1', mac: '02:42:0a:e7:07:01' };
+let attacker: Attacker;
+const LOOPBACK = { ...GATEWAY, ip: '127.0.0.1' };
 
 beforeAll(async () => {
   host = await TestHost.create();
   bridge = bridgeNameOf(host.nodeId);
-  attacker = host.record(['sleep', '600'], { network: { mode: 'bridge' } });
-  await host.ensure(attacker);
-  const { ipAddress, macAddress, pid } = await host.start(attacker);
-  own = { ip: ipAddress, mac: macAddress };
-  expect(pid).toBeGreaterThan(0);
+  attacker = await Attacker.start(host);
 });
 afterAll(async () => {
   await host?.dispose();
 });
 
-function inHost(...command: string[]): string {
-  return execFileSync('nsenter', [`--net=/run/netns/${host.name}`, ...command], { encoding: 'utf8' });
-}
-
-/** Sends a frame from the attacker's network namespace, as its raw socket would. */
-async function send(frame: Buffer): Promise<void> {
-  const { status } = await host.runtime.getStatus({ containerId: attacker.id });
-  const said = execFileSync(
-    'nsenter',
-    [`--net=/proc/${status?.pid}/ns/net`, buildProbe(), 'frame', 'eth0', frame.toString('hex')],
-    { encoding: 'utf8' },
-  );
-  expect(said).toBe('ok\n');
-}
-
-const bytes = (text: string, separator: string, radix: number): Buffer =>
-  Buffer.from(text.split(separator).map((part) => Number.parseInt(part, radix)));
-const ip = (text: string): Buffer => bytes(text, '.', 10);
-const mac = (text: string): Buffer => bytes(text, ':', 16);
-
-function checksum(data: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < data.length; at += 2) sum += data.readUInt16BE(at);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
-  return ~sum & 0xffff;
-}
-
-/** UDP over IPv4 over Ethernet, to the bridge's hardware address. */
-function udpFrame(from: string, to: string, port: number, text: string): Buffer {
-  const udp = Buffer.alloc(8);
-  udp.writeUInt16BE(40_000, 0);
-  udp.writeUInt16BE(port, 2);
-  udp.writeUInt16BE(8 + text.length, 4);
-  const header = Buffer.from([0x45, 0, 0, 28 + text.length, 0, 1, 0, 0, 64, 17, 0, 0, ...ip(from), ...ip(to)]);
-  header.writeUInt16BE(checksum(header), 10);
-  return Buffer.concat([mac(GATEWAY.mac), mac(own.mac), Buffer.from([8, 0]), header, udp, Buffer.from(text)]);
-}
-
-/** What a UDP server of the host gets on any of its addresses, up to the text that ends it. */
-async function heard(port: number, attack: () => Promise<void>): Promise<string> {
-  const server = spawn('nsenter', [
-    `--net=/run/netns/${host.name}`,
-    process.execPath,
-    '-e',
-    `const s = require('dgram').createSocket('udp4'); s.bind(${port}, '0.0.0.0', () => console.error('bound')); s.on('message', (m) => { console.log(String(m)); if (String(m) === 'end') process.exit(); });`,
-  ]);
-  let text = '';
-  server.stdout.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
+/** Nobody writes the rules again meanwhile; the next agent does. */
+async function withoutRules(attack: () => Promise<void>): Promise<void> {
+  await host.killAgent();
+  for (const family of ['ip', 'bridge']) attacker.inHost('nft', 'delete', 'table', family, bridge);
   try {
-    await once(server.stderr, 'data');
     await attack();
-    await send(udpFrame(own.ip, GATEWAY.ip, port, 'end'));
-    await once(server, 'close', { signal: AbortSignal.timeout(10_000) });
   } finally {
-    server.kill('SIGKILL');
+    await host.startAgent();
   }
-  return text;
+  expect(attacker.inHost('nft', 'list', 'tables').match(new RegExp(bridge, 'g'))).toHaveLength(2);
 }
 
 describe('E29: router advertisements of a container', () => {
@@ -102,7 +48,7 @@ describe('E29: router advertisements of a container', () => {
     const header = Buffer.from([0x60, 0, 0, 0, 0, icmp.length, 58, 255]);
     return Buffer.concat([
       mac('33:33:00:00:00:01'),
-      mac(own.mac),
+      mac(attacker.own.mac),
       Buffer.from([0x86, 0xdd]),
       header,
       source,
@@ -115,11 +61,11 @@ describe('E29: router advertisements of a container', () => {
     const neighbour = host.record(['sleep', '600'], { network: { mode: 'bridge' } });
     await host.ensure(neighbour);
     const { pid } = await host.start(neighbour);
-    await send(advertisement());
+    attacker.send(advertisement());
     // What has been sent before it was handled before it.
-    expect(await heard(7001, async () => {})).toBe('end\n');
-    expect(inHost('ip', '-6', 'addr', 'show', 'dev', bridge)).not.toContain('2001:db8:bad');
-    expect(inHost('ip', '-6', 'route')).not.toMatch(/2001:db8:bad|default/);
+    expect(await attacker.heard(7001, async () => {})).toBe('end\n');
+    expect(attacker.inHost('ip', '-6', 'addr', 'show', 'dev', bridge)).not.toContain('2001:db8:bad');
+    expect(attacker.inHost('ip', '-6', 'route')).not.toMatch(/2001:db8:bad|default/);
     expect(
       execFileSync('nsenter', [`--net=/proc/${pid}/ns/net`, 'ip', '-6', 'addr', 'show', 'dev', 'eth0'], {
         encoding: 'utf8',
@@ -128,42 +74,72 @@ describe('E29: router advertisements of a container', () => {
     await host.remove(neighbour);
   });
 
-  test('control: a bridge that accepts them takes the address', async () => {
+  test('control: a bridge that accepts them, without rules, takes the address', async () => {
     const setting = (name: string, value: string) =>
-      inHost('sh', '-c', `echo ${value} >/proc/sys/net/ipv6/conf/${bridge}/${name}`);
-    setting('disable_ipv6', '0');
-    setting('accept_ra', '2');
-    await expect
-      .poll(async () => {
-        await send(advertisement());
-        return inHost('ip', '-6', 'addr', 'show', 'dev', bridge);
-      })
-      .toContain('2001:db8:bad');
-    setting('accept_ra', '0');
-    setting('disable_ipv6', '1');
+      attacker.inHost('sh', '-c', `echo ${value} >/proc/sys/net/ipv6/conf/${bridge}/${name}`);
+    await withoutRules(async () => {
+      setting('disable_ipv6', '0');
+      setting('accept_ra', '2');
+      await expect
+        .poll(() => {
+          attacker.send(advertisement());
+          return attacker.inHost('ip', '-6', 'addr', 'show', 'dev', bridge);
+        })
+        .toContain('2001:db8:bad');
+    });
+    expect(attacker.inHost('cat', `/proc/sys/net/ipv6/conf/${bridge}/disable_ipv6`)).toBe('1\n');
   });
 });
 
 describe('E30: the loopback of the host, and addresses of others', () => {
   test.each([
-    ['a packet to 127.0.0.1', () => udpFrame(own.ip, '127.0.0.1', 7002, 'attack')],
-    ['a packet that claims to be from 127.0.0.1', () => udpFrame('127.0.0.1', GATEWAY.ip, 7002, 'attack')],
-    ['a packet that claims to be from another network', () => udpFrame('192.0.2.1', GATEWAY.ip, 7002, 'attack')],
+    ['a packet to 127.0.0.1', () => udpFrame(attacker.own, LOOPBACK, 7002, 'attack')],
+    [
+      'a packet that claims to be from 127.0.0.1',
+      () => udpFrame({ ...attacker.own, ip: '127.0.0.1' }, GATEWAY, 7002, 'attack'),
+    ],
+    [
+      'a packet that claims to be from another network',
+      () => udpFrame({ ...attacker.own, ip: '192.0.2.1' }, GATEWAY, 7002, 'attack'),
+    ],
   ])('%s is dropped', async (_name, frame) => {
-    expect(await heard(7002, () => send(frame()))).toBe('end\n');
+    expect(await attacker.heard(7002, () => attacker.send(frame()))).toBe('end\n');
   });
 
   test('control: with the rules gone and local routing on, it arrives', async () => {
-    inHost('sh', '-c', `echo 1 >/proc/sys/net/ipv4/conf/${bridge}/route_localnet`);
-    inHost('nft', 'delete', 'table', 'ip', bridge);
-    try {
-      expect(await heard(7003, () => send(udpFrame(own.ip, '127.0.0.1', 7003, 'attack')))).toBe('attack\nend\n');
-    } finally {
-      inHost('sh', '-c', `echo 0 >/proc/sys/net/ipv4/conf/${bridge}/route_localnet`);
-      // The rules come back with the next agent: see host-network.test.ts.
-      await host.killAgent();
-      await host.startAgent();
-    }
-    expect(inHost('nft', 'list', 'tables')).toContain(bridge);
+    const routing = (value: number) =>
+      attacker.inHost('sh', '-c', `echo ${value} >/proc/sys/net/ipv4/conf/${bridge}/route_localnet`);
+    await withoutRules(async () => {
+      routing(1);
+      const attack = () => attacker.send(udpFrame(attacker.own, LOOPBACK, 7003, 'attack'));
+      expect(await attacker.heard(7003, attack)).toBe('attack\nend\n');
+      routing(0);
+    });
+  });
+
+  test('a published port sees the address of its client', async () => {
+    const ports = [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 18_090 }];
+    const record = host.record(['nc', '-ll', '-p', '80', '-e', 'cat'], { network: { mode: 'bridge', ports } });
+    await host.ensure(record);
+    const { pid } = await host.start(record);
+    let client: Socket | undefined;
+    await expect
+      .poll(async () => {
+        client?.destroy();
+        client = connect({ host: host.hostIp, port: 18_090 }).on('error', () => undefined);
+        await once(client, 'connect').catch(() => undefined);
+        return client.localAddress;
+      })
+      .toBeTruthy();
+    const own = ip(client?.localAddress ?? '')
+      .reverse()
+      .toString('hex')
+      .toUpperCase();
+    // The server's socket may be one of IPv6, with the address at its end.
+    const sockets = async () =>
+      (await Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/${pid}/net/${name}`, 'utf8')))).join('');
+    await expect.poll(sockets).toMatch(new RegExp(`:0050 [0-9A-F]*${own}:`));
+    client?.destroy();
+    await host.remove(record);
   });
 });

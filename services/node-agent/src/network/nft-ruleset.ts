@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { runTool } from '../processes/run-tool.ts';
 import { parseIpv4 } from './ipv4.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -77,6 +78,13 @@ export function fullRuleset(bridge: string, subnet: Subnet, ports: readonly Publ
 /** Publishes or withdraws ports; one transaction. */
 export function portCommands(change: 'add' | 'delete', bridge: string, ports: readonly PublishedPort[]): string {
   return `${ports.map((port) => elementCommand(change, tableOf(bridge), port)).join('\n')}\n`;
+}
+
+/** The tables of a bridge as the kernel has them, without elements of sets; of one that is missing nothing. */
+export async function listTables(bridge: string): Promise<string> {
+  const list = (family: string): Promise<string> =>
+    runTool('nft', ['-t', 'list', 'table', family, tableOf(bridge)]).catch(() => '');
+  return (await Promise.all([list('ip'), list('bridge')])).join('');
 }
 
 function elementCommand(change: 'add' | 'delete', table: string, port: PublishedPort): string {
