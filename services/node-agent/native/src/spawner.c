@@ -90,6 +90,8 @@ int command_spawner(int argc, char **argv)
 		err_report(&err, 1);
 		return 1;
 	}
+	/* Containers begin with zero, however well the agent is kept from the kernel's out-of-memory killer. */
+	write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
 	/* Shims are nobody's to wait for: how a container ended is in its bundle. */
 	signal(SIGCHLD, SIG_IGN);
 	if (write_all(1, READY, sizeof(READY) - 1) < 0)
