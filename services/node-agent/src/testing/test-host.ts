@@ -37,6 +37,8 @@ export class TestHost {
   readonly #registryAddress: string;
   #channel: Channel | undefined;
   agent: ChildProcess | undefined;
+  /** Whether the agent's data lies on a mount that it alone has. */
+  privateData = false;
   output = '';
 
   private constructor(parts: {
@@ -113,6 +115,11 @@ export class TestHost {
     return join(this.folder, 'data');
   }
 
+  /** Its data root as this process reaches it. */
+  get dataView(): string {
+    return this.privateData ? `/proc/${this.agent?.pid}/root${this.dataRoot}` : this.dataRoot;
+  }
+
   get runtime() {
     return this.channel.client(runtimeV1.RuntimeServiceService);
   }
@@ -126,8 +133,8 @@ export class TestHost {
     return new Channel({ address: `${this.hostIp}:7474`, tls: identity, serverRole: 'node' });
   }
 
-  /** Runs the agent in the namespace and waits for its session. It is killed at the failpoint. */
-  async startAgent(failpoint?: Failpoint): Promise<void> {
+  /** Runs the agent in the namespace and waits for its session. It is killed at the failpoint. `mounts`: commands of a shell that make mounts for it alone. */
+  async startAgent(failpoint?: Failpoint, mounts?: string): Promise<void> {
     this.scheduler.drop();
     const env = {
       PATH: process.env['PATH'],
@@ -144,7 +151,9 @@ export class TestHost {
       ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
     };
     const node = [process.execPath, '--conditions=source', MAIN];
-    const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...node], {
+    const mounting = ['unshare', '--mount', 'sh', '-c', `set -e; ${mounts}; exec "$@"`, 'sh'];
+    const command = mounts === undefined ? node : [...mounting, ...node];
+    const child = spawn('nsenter', [`--net=/run/netns/${this.name}`, ...command], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -282,8 +291,9 @@ export class TestHost {
     const mounts = (await readFile('/proc/self/mounts', 'utf8'))
       .split('\n')
       .filter((line) => line.includes(this.folder));
-    const files = existsSync(join(this.dataRoot, 'containers')) ? await readdir(join(this.dataRoot, 'containers')) : [];
-    const builds = existsSync(join(this.dataRoot, 'builds')) ? await readdir(join(this.dataRoot, 'builds')) : [];
+    const data = this.dataView;
+    const files = existsSync(join(data, 'containers')) ? await readdir(join(data, 'containers')) : [];
+    const builds = existsSync(join(data, 'builds')) ? await readdir(join(data, 'builds')) : [];
     return [...veths, ...groups, ...mounts, ...files, ...builds, ...(await shimsOf(this.dataRoot, false))];
   }
 }
