@@ -1,5 +1,6 @@
 import { absolutePath, address, addressList, loadConfig, positiveInteger } from '@atoll/config';
 import { z } from 'zod';
+import { FAILPOINTS } from './domain/failpoint.ts';
 
 const SCHEMA = z.object({
   /** host:port of the gRPC server. */
@@ -29,6 +30,8 @@ const SCHEMA = z.object({
   /** Told to hosts that join. */
   ATOLL_SCHEDULERS: addressList.optional(),
   ATOLL_REGISTRY: address.optional(),
+  /** For tests: where to be killed. */
+  ATOLL_FAILPOINT: z.enum(FAILPOINTS).optional(),
 });
 
 export type SchedulerConfig = Readonly<z.output<typeof SCHEMA>>;

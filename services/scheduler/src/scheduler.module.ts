@@ -9,6 +9,7 @@ import { BINPACK, Pipeline, SPREAD } from '@atoll/scheduling';
 import { Module } from '@nestjs/common';
 import { z } from 'zod';
 import { type SchedulerConfig, schedulerConfig } from './config.ts';
+import { armFailpoint } from './domain/failpoint.ts';
 import { NodeSubnets } from './domain/node-subnet.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -24,7 +25,10 @@ const ALONE_TIMEOUT_MS = 30_000;
 const TAKEOVER_GRACE_MS = 26_000;
 
 /** The composition root of the scheduler. */
-@Module({
+export class SchedulerModule {}
+
+// Called, not written with `@`: the file then runs as it is, without being compiled first.
+Module({
   providers: [
     { provide: LOGGER, useFactory: () => createLogger({ service: 'scheduler' }) },
     { provide: CONFIG, useFactory: () => schedulerConfig() },
@@ -32,8 +36,7 @@ const TAKEOVER_GRACE_MS = 26_000;
     { provide: SCHEDULER, inject: [CONFIG, LOGGER, BUS], useFactory: compose },
     lifecycle(Symbol('SchedulerLifecycle'), SCHEDULER),
   ],
-})
-export class SchedulerModule {}
+})(SchedulerModule);
 
 const CREDENTIALS = z.object({ user: z.string().min(1), password: z.string().min(1) });
 
@@ -60,6 +63,7 @@ async function credentials(path: string): Promise<{ user: string; password: stri
 }
 
 async function compose(config: SchedulerConfig, log: Logger, bus: Bus): Promise<Scheduler> {
+  armFailpoint(config.ATOLL_FAILPOINT);
   const authority = await loadCa(config.ATOLL_CA_DIR);
   return new Scheduler({
     bus,

@@ -20,6 +20,7 @@ import type { Pipeline } from '@atoll/scheduling';
 import { CONTAINER_SERVICE_ROLES, containerService } from './api/grpc/container-service.ts';
 import { IDENTITY_SERVICE_ROLES, identityService } from './api/grpc/identity-service.ts';
 import { NODE_SERVICE_ROLES, nodeService } from './api/grpc/node-service.ts';
+import { failpoint } from './domain/failpoint.ts';
 import { Identities } from './domain/identities.ts';
 import { TOKENS } from './domain/join-tokens.ts';
 import { Leadership } from './domain/leadership.ts';
@@ -155,10 +156,12 @@ export class Scheduler {
     const { mirrors, desiredFeed, observedFeed, observed, leadership, clusterId } = found;
     const events = this.#events;
     if (!events) throw failedPrecondition('the scheduler was not started');
+    failpoint('lease.1-taken');
     // All that was written before the takeover is in the mirrors before anything is decided.
     await desiredFeed.caughtUp(writer.epoch, signal);
     await observedFeed.ready(AbortSignal.any([signal, AbortSignal.timeout(OBSERVED_WAIT_MS)])).catch(() => undefined);
     signal.throwIfAborted();
+    failpoint('lease.2-caught-up');
     const observedWriter = observed.writer();
     const term = new Term(
       mirrors,
@@ -168,11 +171,13 @@ export class Scheduler {
     );
     try {
       await term.claimState(mirrors, clusterId);
+      failpoint('lease.3-claimed');
       leadership.set(term);
       this.#options.log.info(
         { epoch: String(writer.epoch), containers: mirrors.containers.size, nodes: mirrors.nodes.size },
         'serving as leader',
       );
+      failpoint('lease.4-serving');
       await aborted(signal);
     } finally {
       leadership.set(undefined);

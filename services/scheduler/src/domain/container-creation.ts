@@ -13,6 +13,7 @@ import { type Constraint, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
+import { failpoint } from './failpoint.ts';
 import { PortAllocator } from './port-allocator.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
@@ -55,9 +56,11 @@ export class ContainerCreation {
       return existing;
     }
     const record = await this.#placed(id, given);
+    failpoint('create.1-held');
     // The agent may hear of it before the write is durable: an ENSURE only prepares, it never runs anything, and what a failed
     // write leaves behind there is removed by its explicit order below.
     const ensured = orders.attempt(nodeV1.Action.ENSURE, record, { waitMs: ENSURE_WAIT_MS });
+    failpoint('create.2-asked');
     let stored: containerV1.ContainerRecord;
     try {
       stored = await writes.putContainer(record);
@@ -65,6 +68,7 @@ export class ContainerCreation {
       void orders.attempt(nodeV1.Action.REMOVE, record, { force: true });
       throw error;
     }
+    failpoint('create.3-stored');
     const refusal = await ensured;
     if (refusal && isFinal(refusal)) {
       await writes.deleteContainer(id);
@@ -73,6 +77,7 @@ export class ContainerCreation {
       throw refusal;
     }
     events.container(stored, 'create');
+    failpoint('create.4-told');
     return stored;
   }
 

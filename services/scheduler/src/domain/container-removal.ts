@@ -1,6 +1,7 @@
 import { conflict, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { isActive, stateWord } from './container-state.ts';
+import { failpoint } from './failpoint.ts';
 import { isHostUp } from './host-up.ts';
 import type { TermParts } from './term-parts.ts';
 
@@ -47,13 +48,17 @@ export class ContainerRemoval {
     if (!force) await this.#assertStopped(record);
     if (!isHostUp(this.#parts, record)) return this.#removeLater(record);
     this.#running.add(id);
+    failpoint('remove.1-begun');
     try {
       if (isActive(observations.status(id))) events.container(record, 'kill', { signal: '9' });
       const refusal = await orders.attempt(nodeV1.Action.REMOVE, record, { force, volumes });
       if (refusal && !hasReason(refusal, 'not-found')) throw refusal;
+      failpoint('remove.2-obeyed');
       const revision = await writes.deleteContainer(id);
+      failpoint('remove.3-deleted');
       observations.forget(id);
       events.container(record, 'destroy');
+      failpoint('remove.4-told');
       return revision;
     } finally {
       this.#running.delete(id);

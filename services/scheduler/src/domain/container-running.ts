@@ -1,6 +1,7 @@
 import { conflict, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { isActive } from './container-state.ts';
+import { failpoint, thenFailpoint } from './failpoint.ts';
 import { assertHostUp, isHostUp } from './host-up.ts';
 import { isKillSignal, signalNumber } from './signals.ts';
 import type { TermParts } from './term-parts.ts';
@@ -43,9 +44,12 @@ export class ContainerRunning {
       assertHostUp(this.#parts, record);
       if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
       const wanted = this.#with(record, DesiredState.RUNNING);
+      const writing = Promise.resolve(wanted === record ? record : this.#parts.writes.putContainer(wanted));
+      const asking = this.#parts.orders.send(nodeV1.Action.START, wanted);
+      failpoint('start.1-asked');
       const [written, ordered] = await Promise.allSettled([
-        wanted === record ? record : this.#parts.writes.putContainer(wanted),
-        this.#parts.orders.send(nodeV1.Action.START, wanted),
+        writing.then(thenFailpoint('start.2-stored')),
+        asking.then(thenFailpoint('start.3-obeyed')),
       ]);
       if (ordered.status === 'rejected') {
         if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) {
@@ -84,10 +88,14 @@ export class ContainerRunning {
           })
         : undefined;
       waiting?.catch(() => undefined);
-      return { record: await written, status, waiting };
+      failpoint('stop.1-asked');
+      const stored = await written;
+      failpoint('stop.2-stored');
+      return { record: stored, status, waiting };
     });
     if (!begun.waiting) return { record: begun.record, status: begun.status, unchanged: true };
     const outcome = await begun.waiting;
+    failpoint('stop.3-obeyed');
     if (!outcome.unchanged) this.#parts.events.container(begun.record, 'stop');
     return { record: begun.record, status: outcome.status ?? this.#status(id), unchanged: outcome.unchanged };
   }

@@ -1,6 +1,7 @@
 import { CONTAINER_STATUSES, NODE_STATUSES, type ObservedWriter, stateKey } from '@atoll/bus';
 import { containerV1, type nodeV1 } from '@atoll/proto';
 import type { ClusterEvents } from './cluster-events.ts';
+import { failpoint } from './failpoint.ts';
 import { eventsBetween } from './status-events.ts';
 
 /** What is seen of the cluster: kept here for decisions, told to everybody through the observed bucket and the events. */
@@ -30,8 +31,10 @@ export class Observations {
   report(record: containerV1.ContainerRecord, status: containerV1.ContainerStatus, quiet = false): boolean {
     const previous = this.#statuses.get(status.id);
     if (previous && !CONTAINER_STATUSES.supersedes?.(status, previous)) return false;
+    failpoint('status.1-heard');
     this.#statuses.set(status.id, status);
     this.#store(status);
+    failpoint('status.2-stored');
     if (previous === undefined && quiet) return true;
     for (const event of eventsBetween(comparable(previous, status), status)) {
       if (event.action === 'start') this.#events.network(record, 'connect');
@@ -39,6 +42,7 @@ export class Observations {
       if (event.action === 'die') this.#events.network(record, 'disconnect');
       if (event.action === 'die' && this.#stopping.delete(record.id)) this.#events.container(record, 'stop');
     }
+    failpoint('status.3-told');
     return true;
   }
 
