@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "creds.h"
+#include "failpoint.h"
 #include "io.h"
 #include "program.h"
 #include "user.h"
@@ -101,6 +102,7 @@ void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, 
 	umask(process->umask);
 	if (creds_become(process, &user, err) < 0)
 		return;
+	failpoint("init.3-become");
 	if (sync_send(sync, SYNC_READY, NULL, master) < 0) {
 		err_sys(err, "start child", "tell the shim");
 		return;
@@ -110,5 +112,6 @@ void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, 
 		close_range(3, (unsigned)sync - 1, 0);
 	close_range((unsigned)sync + 1, ~0u, 0);
 	wait_for_start(sync);
+	failpoint("init.4-released");
 	program_exec(process, &user, err);
 }

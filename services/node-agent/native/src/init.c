@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "failpoint.h"
 #include "io.h"
 #include "mounts.h"
 #include "path.h"
@@ -110,6 +111,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	/* The cgroup comes first: all that is made from here on counts for, and is limited as, the container. */
 	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
 		return -1;
+	failpoint("init.1-begun");
 	int *sources = mounts_open_sources(plan, shim->joined[NS_IPC], err);
 	if (!sources)
 		return -1;
@@ -123,6 +125,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	CLEANUP_CLOSE int scratch = open(plan->log_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (here < 0 || scratch < 0 || mount_attach(root, here) < 0)
 		return err_sys(err, "mount root", "attach");
+	failpoint("init.2-rooted");
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	if (mount_setattr(root, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0)
 		return err_sys(err, "mount root", "make it private");

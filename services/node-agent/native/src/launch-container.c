@@ -13,6 +13,7 @@
 #include "bundle.h"
 #include "child.h"
 #include "cursor.h"
+#include "failpoint.h"
 #include "init.h"
 #include "io.h"
 #include "launch.h"
@@ -162,16 +163,22 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
 	    cgroup_limits(&shim.cgroup, &shim.plan.limits, warnings, err) < 0 ||
 	    cgroup_devices(&shim.cgroup, shim.plan.device_rules, shim.plan.device_rule_count, err) < 0 ||
-	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || clone_init(err) < 0)
+	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0)
 		return -1;
+	failpoint("run.3-grouped");
+	if (clone_init(err) < 0)
+		return -1;
+	failpoint("run.4-cloned");
 	if (connect_network(err) < 0)
 		return -1;
+	failpoint("run.5-linked");
 	if (sync_send(shim.sync, SYNC_JOINED, NULL, -1) < 0)
 		return wait_ready(client, err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");
 	/* Asked for only now, so that the container does not inherit it; refused without CAP_SYS_RESOURCE. */
 	write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "-500");
 	if (wait_ready(client, err) < 0)
 		return -1;
+	failpoint("run.6-ready");
 	shim.listener = socket_listen("control.sock", err);
 	return shim.listener < 0 ? -1 : bundle_write_pid(shim.bundle, "init.pid", shim.pid, err);
 }
@@ -222,6 +229,7 @@ static int take_bundle(int connection, const char *path, struct err *err)
 	    (shim.lock = bundle_lock(shim.bundle, LOCK_MILLISECONDS, connection, err)) < 0)
 		return -1;
 	self_title("atoll-shim run %s", path);
+	failpoint("run.1-locked");
 	for (;;) {
 		if (frame_read(connection, &frame, PLAN_MAX_BYTES, err) < 0)
 			return -1;
@@ -243,7 +251,10 @@ void launch_container(int connection, const char *bundle)
 	struct err err = { 0 };
 
 	shim_init(&shim);
-	int failed = take_bundle(connection, bundle, &err) < 0 || prepare(connection, &warnings, &err) < 0;
+	int failed = take_bundle(connection, bundle, &err) < 0;
+	failpoint("run.2-planned");
+	failed = failed || prepare(connection, &warnings, &err) < 0;
+	failpoint("run.7-noted");
 	client_open(client, connection);
 	if (failed) {
 		if (shim.lock >= 0)
@@ -254,6 +265,7 @@ void launch_container(int connection, const char *bundle)
 	shim.launcher = client;
 	if (report_prepared(client, &warnings) < 0)
 		shim_shut_down(&shim);
+	failpoint("run.8-told");
 	shim_loop(&shim);
 	shim_sync_exit(&shim);
 	if (shim.link)

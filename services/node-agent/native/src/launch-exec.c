@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "failpoint.h"
 #include "io.h"
 #include "launch.h"
 #include "path.h"
@@ -118,6 +119,7 @@ static int start(struct err *err)
 	if (target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || clone_process(target, err) < 0)
 		return -1;
+	failpoint("exec.2-cloned");
 	if (expect(SYNC_READY, &master, err) < 0)
 		return -1;
 	if (shim.stdio.tty) {
@@ -144,7 +146,9 @@ void launch_exec(int connection, const uint8_t *plan, size_t length)
 	shim_init(&shim);
 	shim.is_exec = 1;
 	self_title("atoll-shim exec");
+	failpoint("exec.1-planned");
 	int failed = plan_parse(plan, length, 1, &shim.plan, &err) < 0 || start(&err) < 0;
+	failpoint("exec.3-running");
 	client_open(client, connection);
 	if (failed) {
 		if (shim.pid > 0) {

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "io.h"
 #include "shim.h"
 
@@ -62,9 +63,11 @@ void shim_exec_result(struct shim *shim)
 		return;
 	shim->started_ns = now_realtime_ns();
 	shim->status = STATUS_RUNNING;
+	failpoint("start.3-running");
 	if (starter && client_is_open(starter) && client_reply(starter, FRAME_START, NULL) < 0)
 		shim_drop(shim, starter);
 	shim_announce(shim);
+	failpoint("start.4-told");
 }
 
 static void collect(struct shim *shim)
@@ -130,6 +133,7 @@ void shim_finish(struct shim *shim)
 	if (shim->sync >= 0)
 		shim_exec_result(shim);
 	collect(shim);
+	failpoint(shim->is_exec ? "exec.4-collected" : "end.1-collected");
 	if (!shim->is_exec) {
 		shim->oom = cgroup_oom_kills(&shim->cgroup) > 0;
 		cgroup_kill(&shim->cgroup, KILL_MILLISECONDS);
@@ -141,11 +145,17 @@ void shim_finish(struct shim *shim)
 	shim_close_stdin(shim);
 	stdio_close_shim(&shim->stdio);
 	shim->status = STATUS_EXITED;
+	failpoint(shim->is_exec ? "exec.5-drained" : "end.2-drained");
 	if (!shim->is_exec && !shim->shutdown)
 		write_exit_file(shim);
+	if (!shim->is_exec)
+		failpoint("end.3-written");
 	shim_announce(shim);
+	failpoint(shim->is_exec ? "exec.6-told" : "end.4-told");
 	if (!shim->is_exec)
 		take_down(shim);
+	if (!shim->is_exec)
+		failpoint("end.5-taken-down");
 	struct client *asker = shim->shutdown_asker;
 	if (asker && client_is_open(asker) && client_reply(asker, FRAME_SHUTDOWN, NULL) < 0)
 		shim_drop(shim, asker);

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "cursor.h"
 #include "io.h"
 #include "shim.h"
@@ -23,8 +24,10 @@ static int start(struct shim *shim, struct client *client, struct err *err)
 {
 	if (check_status(shim, STATUS_CREATED, "start", err) < 0)
 		return -1;
+	failpoint("start.1-asked");
 	if (sync_send(shim->sync, SYNC_START, NULL, -1) < 0)
 		return err_sys(err, "start child", "the prepared process is gone");
+	failpoint("start.2-released");
 	shim->starting = 1;
 	shim->starter = client;
 	return 0;

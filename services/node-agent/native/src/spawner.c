@@ -10,6 +10,7 @@
 #include "client.h"
 #include "commands.h"
 #include "extract.h"
+#include "failpoint.h"
 #include "io.h"
 #include "launch.h"
 #include "plan.h"
@@ -31,7 +32,9 @@ static void remove_asked(int connection, const struct frame *frame)
 	} else {
 		CLEANUP_CLOSE int parent = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
+		failpoint("remove.1-begun");
 		failed = parent < 0 || remove_tree(parent, name) < 0;
+		failpoint("remove.2-gone");
 		if (failed)
 			err_sys(&err, "remove", "%s in %s", name, folder);
 	}
@@ -90,6 +93,7 @@ int command_spawner(int argc, char **argv)
 		err_report(&err, 1);
 		return 1;
 	}
+	failpoint_arm();
 	/* Containers begin with zero, however well the agent is kept from the kernel's out-of-memory killer. */
 	write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
 	/* Shims are nobody's to wait for: how a container ended is in its bundle. */
@@ -109,6 +113,7 @@ int command_spawner(int argc, char **argv)
 		int connection = socket_accept(listener);
 		if (connection < 0)
 			continue;
+		failpoint("spawner.1-accepted");
 		if (fork() == 0)
 			become_shim(listener, connection);
 		close(connection);

@@ -37,6 +37,8 @@ export class TestHost {
   readonly #registryAddress: string;
   #channel: Channel | undefined;
   agent: ChildProcess | undefined;
+  /** The shim of agents that are started from now on. */
+  shim = buildShim();
   /** Whether the agent's data lies on a mount that it alone has. */
   privateData = false;
   output = '';
@@ -145,7 +147,7 @@ export class TestHost {
       ATOLL_DATA_ROOT: this.dataRoot,
       ATOLL_TLS_DIR: join(this.folder, 'tls'),
       ATOLL_CGROUP_PARENT: `/${this.name}`,
-      ATOLL_SHIM: buildShim(),
+      ATOLL_SHIM: this.shim,
       ATOLL_HOST_IP: this.hostIp,
       ATOLL_LOG_LEVEL: 'debug',
       ...(failpoint && { ATOLL_FAILPOINT: failpoint }),

@@ -20,6 +20,12 @@ export function shimKind(): keyof typeof SHIMS {
   throw new Error(`ATOLL_TEST_SHIM is "${kind}": it must be one of ${Object.keys(SHIMS).join(', ')}`);
 }
 
+/** The shim that is killed at the steps a file of its spawner names; see native/src/failpoint.h. */
+export function buildFailpointShim(): string {
+  make('build/atoll-shim-failpoints');
+  return join(NATIVE, 'build', 'atoll-shim-failpoints');
+}
+
 /** The init of `--init`, compiled with the shim. */
 export function buildInit(): string {
   return join(dirname(buildShim()), 'atoll-init');
