@@ -26,6 +26,7 @@ import { ownCapabilities } from './containers/own-capabilities.ts';
 import { hasSwapAccounting } from './containers/swap-accounting.ts';
 import { ExecRegistry } from './execs/exec-registry.ts';
 import { ExecStarter } from './execs/exec-starter.ts';
+import { diskRoom } from './files/disk-room.ts';
 import { HealthMonitor } from './health/health-monitor.ts';
 import { FsLayerStore } from './images/fs-layer-store.ts';
 import { LayerDirectory } from './images/layer-directory.ts';
@@ -58,7 +59,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const blobs = new RegistryBlobs(() => channels.get(config.ATOLL_REGISTRY, 'registry'));
   const spawner = await ShimSpawner.start(shim, join(root, 'spawner'));
   const tools = new ShimTools(shim);
-  const filesystem = new ShimFilesystem(tools);
+  const filesystem = new ShimFilesystem(tools, () => diskRoom(root));
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
     root,

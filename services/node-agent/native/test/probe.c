@@ -12,6 +12,7 @@
  *   probe spy <path>                until <path> exists, tries to get at what other processes are before their exec
  *   probe frame <interface> <hex>   sends one Ethernet frame
  *   probe shutdown <path>           stops the ext4 there: nothing that is not synced will be found again
+ *   probe xattrs <path>             names of a file's attributes, a line each; links are not followed
  *   probe fds                       what descriptors are open, as one line
  */
 #include <dirent.h>
@@ -29,6 +30,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int say(long result)
@@ -101,6 +103,16 @@ static int send_frame(const char *interface, const char *hex)
 	for (; length < sizeof(frame) && sscanf(hex + 2 * length, "%2hhx", &frame[length]) == 1; length++)
 		;
 	return say(fd < 0 ? -1 : sendto(fd, frame, length, 0, (struct sockaddr *)&to, sizeof(to)));
+}
+
+static int list_attributes(const char *path)
+{
+	char names[4096];
+	ssize_t length = llistxattr(path, names, sizeof(names));
+
+	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1)
+		puts(names + at);
+	return length < 0;
 }
 
 /* EXT4_IOC_SHUTDOWN without a flush of the journal (fs/ext4/ext4.h): what a power cut leaves. */
@@ -206,6 +218,8 @@ int main(int argc, char **argv)
 		return send_frame(argv[2], argv[3]);
 	if (argc > 2 && strcmp(argv[1], "shutdown") == 0)
 		return shut_down(argv[2]);
+	if (argc > 2 && strcmp(argv[1], "xattrs") == 0)
+		return list_attributes(argv[2]);
 	if (argc > 2 && strcmp(argv[1], "access") == 0)
 		return say(access(argv[2], W_OK));
 	if (argc > 2 && strcmp(argv[1], "read") == 0)

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { hasReason } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { LayerUnpacker } from '../images/fs-layer-store.ts';
-import type { RootSpec, ShimTools } from '../runtime/shim-tools.ts';
+import type { RootSpec, ShimTools, UnpackLimits } from '../runtime/shim-tools.ts';
 import type { VolumeSeeder } from '../volumes/mount-resolver.ts';
 import { goFileMode } from './go-file-mode.ts';
 import { PathPattern } from './path-pattern.ts';
@@ -16,13 +16,16 @@ const CHANGE_KIND = { changed: 0, added: 1, deleted: 2 } as const;
 /** Untrusted file trees, by the shim's tools. */
 export class ShimFilesystem implements RootReader, RootWriter, UpperReader, LayerUnpacker, VolumeSeeder {
   readonly #tools: ShimTools;
+  readonly #room: () => Promise<UnpackLimits>;
 
-  constructor(tools: ShimTools) {
+  /** `room`: what an archive may fill at the moment. */
+  constructor(tools: ShimTools, room: () => Promise<UnpackLimits>) {
     this.#tools = tools;
+    this.#room = room;
   }
 
   async unpack(tar: AsyncIterable<Uint8Array>, directory: string, signal: AbortSignal): Promise<string> {
-    return (await this.#tools.applyLayer(directory, Readable.from(tar), {}, signal)).diffId;
+    return (await this.#tools.applyLayer(directory, Readable.from(tar), await this.#room(), signal)).diffId;
   }
 
   async seed(lowers: readonly string[], path: string, volume: string, signal: AbortSignal): Promise<void> {
@@ -67,7 +70,7 @@ export class ShimFilesystem implements RootReader, RootWriter, UpperReader, Laye
   ): Promise<void> {
     const { mode } = options;
     const source = mode === undefined ? tar : rewriteTar(tar, { mode });
-    await this.#tools.putArchive(root, folder, Readable.from(source), options, signal);
+    await this.#tools.putArchive(root, folder, Readable.from(source), { ...(await this.#room()), ...options }, signal);
   }
 
   user(root: RootSpec, user: string, signal: AbortSignal): Promise<{ readonly uid: number; readonly gid: number }> {

@@ -1,3 +1,4 @@
+import { invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
 
@@ -6,6 +7,9 @@ export interface ContainerLayers extends LayerLease {
   /** Folders of a mounted image, top first, by the mount's target. */
   readonly images: ReadonlyMap<string, readonly string[]>;
 }
+
+/** One of the 128 that overlayfs mounts is the runtime's own. */
+const MAX_LAYERS = 127;
 
 /** Fetches what is missing and leases all; then nothing of a part that failed is left leased. */
 export async function acquireLayers(
@@ -17,9 +21,12 @@ export async function acquireLayers(
   const settled = await Promise.allSettled(wanted.map((layers) => store.acquire(layers, signal)));
   const leases = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const failed = settled.find((one) => one.status === 'rejected');
-  if (!failed) return together(spec, leases);
+  if (!failed && leases.every(({ directories }) => directories.length <= MAX_LAYERS)) return together(spec, leases);
   for (const lease of leases) lease.release();
-  throw failed.reason;
+  if (failed) throw failed.reason;
+  throw invalidArgument(
+    `an image of this container has more than ${MAX_LAYERS} layers, which no host can mount: join some of them`,
+  );
 }
 
 /** Leases without looking, for a container that is found again. */

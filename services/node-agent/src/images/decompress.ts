@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { invalidArgument } from '@atoll/errors';
 import { through } from './through.ts';
 
 type Format = 'gzip' | 'zstd' | 'plain';
@@ -12,7 +13,8 @@ export function compressionOf(head: Uint8Array): Format {
 }
 
 /**
- * The uncompressed bytes of a stream that may be gzip, zstd or plain; decompressed here, outside of every container. The media
+ * The uncompressed bytes of a stream that may be gzip, zstd or plain (throws invalid-argument when it is damaged, or wants a window of
+ * more than 128 MiB); decompressed here, outside of every container. The media
  * type is not asked: registries hold layers whose type is wrong, and what counts is the digest of the result.
  */
 export async function* decompressed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -30,12 +32,22 @@ export async function* decompressed(source: AsyncIterable<Uint8Array>): AsyncGen
     if (head.length > 0) yield head;
     for await (const chunk of { [Symbol.asyncIterator]: () => iterator }) yield chunk;
   })();
-  const decoder = decoderOf(compressionOf(head));
+  const format = compressionOf(head);
+  const decoder = decoderOf(format);
   if (!decoder) {
     yield* whole;
     return;
   }
-  yield* through(whole, decoder);
+  try {
+    yield* through(whole, decoder);
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    // Codes of zlib and zstd; what the source throws has none of them.
+    if (!/^Z(STD)?_/.test(String(code))) throw error;
+    throw invalidArgument(`the ${format} stream is damaged or asks for too much: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
 }
 
 function decoderOf(format: Format): Duplex | undefined {
