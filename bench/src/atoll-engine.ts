@@ -13,13 +13,14 @@ export interface AtollEngine extends Engine {
 }
 
 /** A cluster of this checkout, brought up with the `atoll` command. */
-export function startAtoll(hosts: number): AtollEngine {
+export function startAtoll(hosts: number, env: Readonly<Record<string, string>> = {}): AtollEngine {
   const cluster = `bench${randomBytes(3).toString('hex')}`;
   const runDir = `/run/atoll/${cluster}`;
   const dataRoot = mkdtempSync(join(tmpdir(), 'atoll-bench-'));
   const command = (name: string, ...args: string[]): void => {
     execFileSync(join(ROOT, 'atoll'), [name, '--name', cluster, '--data-root', dataRoot, ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, ...env },
     });
   };
   command('up', '--hosts', String(hosts), '--detach');

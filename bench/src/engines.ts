@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { busyboxRootfs } from '../../e2e/lib/base-image.ts';
 import { type AtollEngine, startAtoll } from './atoll-engine.ts';
+import { importBusybox } from './busybox.ts';
 import { startDockerd } from './dockerd-engine.ts';
 import type { Engine } from './engine.ts';
 
@@ -15,13 +14,8 @@ export async function withEngines(body: (engines: Pair) => Promise<void>): Promi
   try {
     const dockerd = await startDockerd();
     try {
-      const rootfs = busyboxRootfs();
-      for (const engine of [atoll, dockerd]) {
-        execFileSync('docker', ['import', '-', 'busybox:latest'], {
-          env: { ...process.env, DOCKER_HOST: engine.dockerHost },
-          input: rootfs,
-        });
-      }
+      importBusybox(atoll);
+      importBusybox(dockerd);
       await body({ atoll, dockerd });
     } finally {
       await dockerd.stop();

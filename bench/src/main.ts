@@ -7,6 +7,7 @@ import { measureParallel } from './parallel.ts';
 import { measurePlacement } from './placement.ts';
 import { measureStart } from './start.ts';
 import { measureStreams } from './streams.ts';
+import { measureTrace } from './trace.ts';
 import { measureUnpack } from './unpack.ts';
 
 /** Measurements on a three-host cluster and the dockerd beside it. */
@@ -18,6 +19,7 @@ const SIDE_BY_SIDE: Readonly<Record<string, (engines: Pair, rounds: number) => P
   list: measureList,
 };
 const ALONE: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
+  trace: measureTrace,
   unpack: measureUnpack,
   memory: measureMemory,
   placement: measurePlacement,

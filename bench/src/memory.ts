@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { busyboxRootfs } from '../../e2e/lib/base-image.ts';
 import { type AtollEngine, startAtoll } from './atoll-engine.ts';
+import { importBusybox } from './busybox.ts';
 
 const CONTAINERS = 50;
 const SETTLE_MS = 5_000;
@@ -12,7 +12,7 @@ export async function measureMemory(): Promise<void> {
   const engine = startAtoll(1);
   const env = { ...process.env, DOCKER_HOST: engine.dockerHost };
   try {
-    execFileSync('docker', ['import', '-', 'busybox:latest'], { env, input: busyboxRootfs() });
+    importBusybox(engine);
     await sleep(SETTLE_MS);
     const idle = processesOf(engine);
     const services = [...idle].map(([pid, name]) => ({ name, bytes: pss(pid) }));

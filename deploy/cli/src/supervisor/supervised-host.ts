@@ -134,7 +134,7 @@ export class SupervisedHost {
 
 /** What a service process inherits: nothing that a person's shell happens to hold, but the way to find programs. */
 export function baseEnvironment(): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'LANG', 'TZ', 'NODE_COMPILE_CACHE', 'ATOLL_LOG_LEVEL'];
+  const kept = ['PATH', 'HOME', 'LANG', 'TZ', 'NODE_COMPILE_CACHE', 'ATOLL_LOG_LEVEL', 'ATOLL_TRACE'];
   const env: Record<string, string> = { NODE_ENV: 'production' };
   for (const name of kept) {
     const value = process.env[name];

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { invalidArgument, notFound, unavailable } from '@atoll/errors';
+import { isTracing, traceStep } from '@atoll/logging';
 import { sendError } from './error-reply.ts';
 import type { RouteTable } from './route-table.ts';
 import { splitVersion } from './version-prefix.ts';
@@ -26,6 +27,7 @@ export class Router {
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
     const gone = new AbortController();
     this.#running.add(gone);
+    if (isTracing) trace(request, response);
     for (const [name, value] of this.#headers) response.setHeader(name, value);
     // A hijacked socket is no longer the response's: its session watches it.
     response.once('close', () => {
@@ -61,4 +63,10 @@ export class Router {
       throw invalidArgument('the path has malformed percent-encoding', { cause });
     }
   }
+}
+
+function trace({ method = '', url = '' }: IncomingMessage, response: ServerResponse): void {
+  const path = splitVersion(url.replace(/\?.*$/, '')).path.replace(/[0-9a-f]{64}/, '{id}');
+  traceStep(`${method} ${path} received`);
+  response.once('finish', () => traceStep(`${method} ${path} answered`));
 }

@@ -1,3 +1,5 @@
+import { traceStep } from '@atoll/logging';
+
 /**
  * Places where a test can have this process killed, as a power cut or the OOM killer would: nothing of what follows happens. The
  * numbers are the steps of docs/scheduling.md, "Failpoints".
@@ -35,7 +37,9 @@ export function armFailpoint(name: Failpoint | undefined): void {
   armed = name;
 }
 
+/** A step is reached: it is traced, and ends the process when it is the armed one. */
 export function failpoint(name: Failpoint): void {
+  traceStep(name);
   if (name === armed) process.kill(process.pid, 'SIGKILL');
 }
 
