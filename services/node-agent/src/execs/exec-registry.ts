@@ -99,8 +99,9 @@ export class ExecRegistry {
     exec.state = 'running';
     exec.session = session;
     exec.pid = pid;
-    this.#journal.changed(exec.containerId);
     exec.startTicks = (await startTicksOf(pid)) ?? '';
+    // Without its start time nobody could recognise it again.
+    this.#journal.changed(exec.containerId);
   }
 
   ended(exec: Exec, exitCode: number): void {
