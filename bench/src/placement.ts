@@ -13,7 +13,14 @@ function hosts(count: number): Map<string, NodeInfo> {
   const nodes = new Map<string, NodeInfo>();
   for (let i = 0; i < count; i++) {
     const id = `h${i}`;
-    const facts = { id, hostname: id, os: 'linux', architecture: 'amd64', labels: { zone: `z${i % 3}` } };
+    const facts = {
+      id,
+      hostname: id,
+      os: 'linux',
+      architecture: 'amd64',
+      runtimes: new Set(['native']),
+      labels: { zone: `z${i % 3}` },
+    };
     nodes.set(
       id,
       new NodeInfo({ ...facts, memory: 64 * 2 ** 30, nanoCpus: 32e9 }, { ready: true, availability: 'active' }),

@@ -10,6 +10,8 @@ export interface NodeFacts {
   /** Go's names: amd64, arm64. */
   readonly architecture: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Names of what can carry containers out there, the native one included. */
+  readonly runtimes: ReadonlySet<string>;
   /** Bytes of memory and 1e-9 CPUs of the host. */
   readonly memory: number;
   readonly nanoCpus: number;

@@ -5,6 +5,8 @@ import type { Claim } from './node-info.ts';
 export interface PlacementRequest {
   readonly claim: Claim;
   readonly constraints: readonly Constraint[];
+  /** The runtime that has to be there; empty or absent: the one every host has. */
+  readonly runtime?: string;
   /** Nodes to use only when no other fits. */
   readonly avoid?: ReadonlySet<string>;
 }

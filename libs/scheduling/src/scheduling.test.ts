@@ -20,6 +20,7 @@ interface Shape {
   readonly availability?: 'active' | 'pause' | 'drain';
   readonly labels?: Record<string, string>;
   readonly arch?: string;
+  readonly runtimes?: readonly string[];
 }
 
 function node(id: string, shape: Shape = {}): NodeInfo {
@@ -29,6 +30,7 @@ function node(id: string, shape: Shape = {}): NodeInfo {
       hostname: id,
       os: 'linux',
       architecture: shape.arch ?? 'amd64',
+      runtimes: new Set(['native', ...(shape.runtimes ?? [])]),
       labels: shape.labels ?? {},
       memory: (shape.memory ?? 1024) * MIB,
       nanoCpus: (shape.cpus ?? 2) * 1e9,
@@ -54,6 +56,12 @@ describe('filters', () => {
   test.each([
     ['a host that is down', node('h1', { ready: false }), wants(), 'no suitable node: 1 host: 1 is down'],
     ['a paused host', node('h1', { availability: 'pause' }), wants(), 'no suitable node: 1 host: 1 is paused'],
+    [
+      'a runtime that is not there',
+      node('h1', { runtimes: ['runc'] }),
+      { ...wants(), runtime: 'runsc' },
+      'no suitable node: 1 host: 1 lacks the runtime (runsc)',
+    ],
     ['a drained host', node('h1', { availability: 'drain' }), wants(), 'no suitable node: 1 host: 1 is drained'],
     [
       'too little memory',

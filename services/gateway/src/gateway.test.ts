@@ -360,6 +360,8 @@ describe('the cluster', () => {
       NCPU: 2,
       Driver: 'overlay2',
       Swarm: { LocalNodeState: 'inactive' },
+      Runtimes: { native: { path: '/shim' }, runc: { path: '/usr/sbin/runc' } },
+      DefaultRuntime: 'native',
       DriverStatus: [
         ['Hosts', '1'],
         [' h1', '127.0.0.77'],

@@ -23,6 +23,7 @@ import { hostDevices } from './containers/host-devices.ts';
 import { ensureInitLayer } from './containers/init-layer.ts';
 import { Launcher } from './containers/launcher.ts';
 import { ownCapabilities } from './containers/own-capabilities.ts';
+import { checkedRuntimes } from './containers/runtimes.ts';
 import { hasSwapAccounting } from './containers/swap-accounting.ts';
 import { ExecRegistry } from './execs/exec-registry.ts';
 import { ExecStarter } from './execs/exec-starter.ts';
@@ -53,7 +54,8 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const shim = config.ATOLL_SHIM;
   await mkdir(root, { recursive: true, mode: 0o711 });
   const initLayer = await ensureInitLayer(join(root, 'init'));
-  const facts = await detectNodeFacts(config);
+  const runtimes = await checkedRuntimes(config.ATOLL_RUNTIMES);
+  const facts = await detectNodeFacts(config, runtimes);
   const memory = await NodeMemory.open(root);
   const channels = new ChannelPool(tls);
   const blobs = new RegistryBlobs(() => channels.get(config.ATOLL_REGISTRY, 'registry'));
@@ -77,6 +79,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     unifiedCgroups,
     hostname: config.ATOLL_HOSTNAME,
     init: join(dirname(shim), 'atoll-init'),
+    runtimes,
     find: (id) => containers.find(id),
     devices: await hostDevices(),
     seccomp: dockerSeccompProgram,
@@ -111,6 +114,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const registry = new ExecRegistry((id) => files.directory(id));
   const starter = new ExecStarter({
     spawner,
+    tools,
     containers,
     registry,
     host,
@@ -118,6 +122,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   });
   const health = new HealthMonitor({
     spawner,
+    tools,
     host,
     containers,
     onEvent: (event) => session.event(event),

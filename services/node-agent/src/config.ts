@@ -13,6 +13,8 @@ export const configSchema = z.object({
   ATOLL_ADVERTISE: address,
   ATOLL_DATA_ROOT: absolutePath,
   ATOLL_TLS_DIR: absolutePath,
+  /** OCI runtimes beside the native one, `name=path,…`. */
+  ATOLL_RUNTIMES: pairs.default({}),
   /** Subtree below which all cgroups of this agent are, the same in every hierarchy. */
   ATOLL_CGROUP_PARENT: absolutePath.default('/atoll'),
   /** The static supervisor executable; `atoll-init`, for `--init`, is beside it. */

@@ -119,6 +119,27 @@ describe('create', () => {
       await api().removeContainer({ id: record.id, force: true, volumes: false });
   });
 
+  test('a container goes to a host that has its runtime, and to none when no host has it', async () => {
+    const runtimes = [
+      { name: 'native', path: '/shim' },
+      { name: 'runsc', path: '/usr/bin/runsc' },
+    ];
+    const agent = await cluster.addAgent('sandboxed', { facts: { runtimes } });
+    const record = await create({ runtime: 'runsc' });
+    expect(record.nodeId).toBe('sandboxed');
+    await expect(create({ runtime: 'runsc', constraints: ['node.hostname!=sandboxed'] })).rejects.toMatchObject({
+      reason: 'failed-precondition',
+      message: expect.stringContaining('3 lack the runtime (runsc)'),
+    });
+    await expect(create({ runtime: 'kata' })).rejects.toMatchObject({
+      reason: 'invalid-argument',
+      message: 'unknown or invalid runtime name: kata',
+    });
+    await api().removeContainer({ id: record.id, force: true, volumes: false });
+    await agent.close();
+    await cluster.leader.nodes.removeNode({ id: 'sandboxed', force: true });
+  });
+
   test('a record its host can never run is refused and leaves nothing', async () => {
     const agent = await cluster.addAgent('picky', {
       onOrder: (order) => {

@@ -56,7 +56,12 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   ] as const;
   const [agentAt, schedulerAt, registryAt, builderAt] = await Promise.all(hosts.map((host) => host.start()));
   const mirrors = makeMirrors();
-  const facts = { hostname: 'h1', address: agentAt?.address ?? '', hostIp: '127.0.0.77', nanoCpus: 2_000_000_000n };
+  const runtimes = [
+    { name: 'native', path: '/shim' },
+    { name: 'runc', path: '/usr/sbin/runc' },
+  ];
+  const address = agentAt?.address ?? '';
+  const facts = { hostname: 'h1', address, hostIp: '127.0.0.77', nanoCpus: 2_000_000_000n, runtimes };
   mirrors.nodes.apply(NODE_ID, nodeV1.NodeRecord.fromPartial({ id: NODE_ID, index: 1, facts }), 1n);
   const ready = { id: NODE_ID, readiness: nodeV1.NodeReadiness.READY };
   mirrors.nodeStatuses.apply(NODE_ID, nodeV1.NodeStatus.fromPartial(ready), 1n);

@@ -17,7 +17,8 @@ static size_t make_plan(uint8_t *out)
 			at = put(out, put_text(out, put_text(out, at, ""), "/i"), 0, 2);
 			put(out, mount, at - fields, 4);
 		}
-		if (tag == TAG_ROOT_DIRECTORY || (tag == TAG_TARGET && next_random() % 2))
+		if (tag == TAG_ROOT_DIRECTORY || tag == TAG_RUNTIME_RESOURCES ||
+		    ((tag == TAG_TARGET || tag == TAG_RUNTIME || tag == TAG_RUNTIME_EXEC) && next_random() % 2))
 			continue;
 		if (tag == TAG_NAMESPACE) {
 			at = put(out, put(out, at, tag, 2), 19, 4);
@@ -78,8 +79,11 @@ static size_t make_plan(uint8_t *out)
 		case TAG_TARGET:
 			at = put(out, put(out, at, 1, 4), 2, 8);
 			break;
+		case TAG_RUNTIME_EXEC:
+			at = put_text(out, put_text(out, put_text(out, at, "/b"), "c"), "{}");
+			break;
 		default:
-			at = put_text(out, at, tag == TAG_CWD || tag == TAG_CGROUP ? "/a" : "text");
+			at = put_text(out, at, tag == TAG_CWD || tag == TAG_CGROUP || tag == TAG_RUNTIME ? "/a" : "text");
 		}
 		put(out, start, at - body, 4);
 	}
@@ -106,6 +110,7 @@ static size_t make_limits(uint8_t *out)
 {
 	size_t at = put(out, put(out, put(out, put(out, 0, TAG_LIMIT, 2), 9, 4), LIMIT_PIDS, 1), 5, 8);
 
+	at = put_text(out, put(out, put(out, at, TAG_RUNTIME_RESOURCES, 2), 7, 4), "{}");
 	at = put_text(out, put(out, put(out, put(out, at, TAG_LIMIT_TEXT, 2), 9, 4), 1, 1), "0-1");
 	return put(out, put(out, put(out, put(out, put(out, put(out, at, TAG_BLKIO, 2), 17, 4), 1, 1), 8, 4), 0, 4), 100, 8);
 }

@@ -11,6 +11,7 @@
 #include "commands.h"
 #include "io.h"
 #include "network.h"
+#include "oci-container.h"
 #include "plan.h"
 
 /* The first process can only be alive when its death signal was lost; the start time says it is ours. */
@@ -61,6 +62,8 @@ static int clean(const char *path, struct err *err)
 	if (is_plan) {
 		if (cgroup_open(&cgroup, plan.cgroup, err) < 0)
 			return -1;
+		if (plan.runtime)
+			oci_delete(&plan);
 		cgroup_kill(&cgroup, 5000);
 		if (cgroup_remove(&cgroup, err) < 0 || (plan.has_network && network_delete(plan.network.host_interface, err) < 0))
 			return -1;

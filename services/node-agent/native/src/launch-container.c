@@ -18,6 +18,7 @@
 #include "io.h"
 #include "launch.h"
 #include "network.h"
+#include "oci-container.h"
 #include "self.h"
 #include "shim.h"
 #include "socket.h"
@@ -157,8 +158,21 @@ static int wait_ready(int client, struct err *err)
 	return 0;
 }
 
+/* Limits and devices are for the runtime to apply, in the groups made here. */
+static int prepare_oci(struct err *err)
+{
+	if (log_open(&shim.log, shim.plan.log_directory, shim.plan.log_max_bytes, shim.plan.log_max_files, err) < 0 ||
+	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
+	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || oci_prepare(&shim, err) < 0)
+		return -1;
+	shim.listener = socket_listen("control.sock", err);
+	return shim.listener < 0 ? -1 : 0;
+}
+
 static int prepare(int client, struct warnings *warnings, struct err *err)
 {
+	if (oci_is(&shim))
+		return prepare_oci(err);
 	if (log_open(&shim.log, shim.plan.log_directory, shim.plan.log_max_bytes, shim.plan.log_max_files, err) < 0 ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
 	    cgroup_limits(&shim.cgroup, &shim.plan.limits, warnings, err) < 0 ||
@@ -191,9 +205,9 @@ static void undo(void)
 	if (shim.pid > 0) {
 		kill(shim.pid, SIGKILL);
 		waitpid(shim.pid, NULL, __WALL);
-		if (shim.plan.has_network)
-			network_delete(shim.plan.network.host_interface, &ignored);
 	}
+	if (shim.plan.has_network && (shim.pid > 0 || oci_is(&shim)))
+		network_delete(shim.plan.network.host_interface, &ignored);
 	if (shim.cgroup.count > 0) {
 		cgroup_kill(&shim.cgroup, 2000);
 		cgroup_remove(&shim.cgroup, &ignored);

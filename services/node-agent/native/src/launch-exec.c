@@ -18,6 +18,7 @@
 #include "failpoint.h"
 #include "io.h"
 #include "launch.h"
+#include "oci-exec.h"
 #include "path.h"
 #include "self.h"
 #include "shim.h"
@@ -116,6 +117,8 @@ static int start(struct err *err)
 	int master;
 	CLEANUP_CLOSE int target = process_open(&shim.plan.target, err);
 
+	if (shim.plan.runtime)
+		return target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ? -1 : oci_exec(&shim, err);
 	if (target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || clone_process(target, err) < 0)
 		return -1;

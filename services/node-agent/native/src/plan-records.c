@@ -94,6 +94,8 @@ static int process_record(struct process_plan *process, unsigned tag, struct cur
 
 int limit_record(struct limits_plan *limits, unsigned tag, struct cursor *record, struct err *err)
 {
+	if (tag == TAG_RUNTIME_RESOURCES)
+		return once(&limits->runtime_resources, record, err);
 	unsigned kind = (unsigned)cursor_number(record, 1);
 
 	switch (tag) {
@@ -259,6 +261,13 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		plan->log_max_bytes = cursor_number(record, 8);
 		plan->log_max_files = (uint32_t)cursor_number(record, 4);
 		return once(&plan->log_directory, record, err);
+	case TAG_RUNTIME:
+		return once(&plan->runtime, record, err);
+	case TAG_RUNTIME_EXEC:
+		plan->runtime_bundle = cursor_text(record);
+		plan->runtime_container = cursor_text(record);
+		plan->runtime_process = cursor_text(record);
+		return 0;
 	case TAG_TARGET:
 		plan->has_target = 1;
 		plan->target.pid = (int32_t)cursor_number(record, 4);

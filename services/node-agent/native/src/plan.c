@@ -56,7 +56,7 @@ int plan_append(struct text_list *list, const char *text, struct err *err)
 
 static int check_container(const struct plan *plan, struct err *err)
 {
-	if (plan->has_target)
+	if (plan->has_target || plan->runtime_bundle)
 		return plan_bad(err, "a target record in a container plan");
 	if (plan->lowers.count > PLAN_MAX_LOWERS)
 		return plan_bad(err, "more than 128 layers");
@@ -81,6 +81,8 @@ static int check_exec(const struct plan *plan, struct err *err)
 {
 	if (!plan->has_target)
 		return plan_bad(err, "no target");
+	if (!plan->runtime != !plan->runtime_bundle)
+		return plan_bad(err, "an exec of another runtime needs the runtime and its bundle");
 	if (plan->mount_count || plan->device_count || plan->link_count || plan->masks.count ||
 	    plan->readonly_paths.count || plan->sysctl_count || plan->has_network || plan->lowers.count ||
 	    plan->root_directory || plan->log_directory || plan->device_rule_count || plan->limits.set)
@@ -99,6 +101,8 @@ static int check(const struct plan *plan, int is_exec, struct err *err)
 	if (!plan->cgroup || plan->cgroup[0] != '/' || plan->cgroup[1] == '\0' || strstr(plan->cgroup, "/../") ||
 	    strstr(plan->cgroup, "//"))
 		return plan_bad(err, "the cgroup path is not a plain absolute path");
+	if (plan->runtime && plan->runtime[0] != '/')
+		return plan_bad(err, "the path of the runtime is not absolute");
 	return is_exec ? check_exec(plan, err) : check_container(plan, err);
 }
 

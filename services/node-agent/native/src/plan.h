@@ -24,7 +24,7 @@ enum plan_tag {
 	TAG_NAMESPACE, TAG_HOSTNAME, TAG_DOMAINNAME, TAG_LOWER, TAG_UPPER, TAG_WORK, TAG_ROOT_DIRECTORY,
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
-	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_END,
+	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_END,
 };
 
 enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_KINDS };
@@ -85,6 +85,7 @@ struct limits_plan {
 	const char *texts[LIMIT_TEXT_KINDS];
 	struct blkio_plan *blkio;
 	size_t blkio_count;
+	const char *runtime_resources; /* the same as OCI JSON, for a container of another runtime */
 };
 
 struct network_plan {
@@ -144,6 +145,8 @@ struct plan {
 	const char *log_directory;
 	int has_target;
 	struct identity target;
+	const char *runtime; /* path of the OCI runtime that carries the container out; NULL: this program */
+	const char *runtime_bundle, *runtime_container, *runtime_process; /* of an exec with it: OCI bundle, id, OCI process as JSON */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "child.h"
 #include "io.h"
 #include "mounts.h"
+#include "oci-runtime.h"
 #include "plan-records.h"
 #include "rootfs.h"
 
@@ -23,7 +24,7 @@ int root_spec_option(struct root_spec *spec, int argc, char **argv, int *index, 
 {
 	const struct { const char *name; const char **slot; } options[] = {
 		{ "--root", &spec->folder }, { "--pid", &spec->pid }, { "--bundle", &spec->bundle },
-		{ "--upper", &spec->upper }, { "--work", &spec->work },
+		{ "--prepared", &spec->prepared }, { "--upper", &spec->upper }, { "--work", &spec->work },
 	};
 
 	if (strcmp(argv[*index], "--lower") == 0 && *index + 1 < argc)
@@ -61,40 +62,89 @@ static int private_mounts(struct err *err)
 	return 0;
 }
 
-static int mount_bundle(struct root_spec *spec, struct err *err)
+/* Not freed: the plan points into what was read. */
+static int read_plan(const char *bundle, struct plan *plan, struct err *err)
 {
-	static struct plan plan;
 	size_t length;
-	int bundle = bundle_enter(spec->bundle, err);
-
-	if (bundle < 0 || (spec->lock = bundle_lock(bundle, 15000, -1, err)) < 0 || private_mounts(err) < 0)
-		return -1;
-	/* Not freed: the plan points into it. */
 	char *bytes = read_file_at(AT_FDCWD, "plan", PLAN_MAX_BYTES, &length);
-	if (!bytes)
-		return err_sys(err, "read the plan", "%s/plan", spec->bundle);
-	if (plan_parse((const uint8_t *)bytes, length, 0, &plan, err) < 0)
-		return -1;
-	int *sources = mounts_open_sources(&plan, -1, err);
-	int root = sources ? rootfs_mount(&plan, err) : -1;
+
+	return bytes ? plan_parse((const uint8_t *)bytes, length, 0, plan, err) : err_sys(err, "read the plan", "%s/plan", bundle);
+}
+
+/* Puts the root and its binds over the current folder. Gives the root. */
+static int assemble(const struct plan *plan, int root, const int *sources, struct err *err)
+{
 	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return -1;
+
 	if (here < 0 || mount_attach(root, here) < 0)
 		return err_sys(err, STEP, "attach the overlay");
-	for (size_t index = 0; index < plan.mount_count; index++)
-		if (sources[index] >= 0 && mount_bind(&plan.mounts[index], root, sources[index], err) < 0)
+	for (size_t index = 0; index < plan->mount_count; index++)
+		if (sources[index] >= 0 && mount_bind(&plan->mounts[index], root, sources[index], err) < 0)
 			return -1;
 	return root;
 }
 
+static int enter_shim(struct err *err)
+{
+	CLEANUP_FREE char *text = read_file_at(AT_FDCWD, "shim.pid", 64, NULL);
+	struct identity shim;
+	unsigned long long ticks;
+
+	if (!text || sscanf(text, "%d %llu", &shim.pid, &ticks) != 2)
+		return err_set(err, EAGAIN, STEP, "the container has no supervisor at this moment; try again");
+	shim.ticks = ticks;
+	CLEANUP_CLOSE int pidfd = process_open(&shim, err);
+	if (pidfd < 0)
+		return -1;
+	return setns(pidfd, CLONE_NEWNS) < 0 ? err_sys(err, STEP, "join the supervisor's mount namespace") : 0;
+}
+
+static int mount_prepared(struct root_spec *spec, struct err *err)
+{
+	static struct plan plan;
+	CLEANUP_CLOSE int bundle = bundle_enter(spec->prepared, err);
+
+	if (bundle < 0 || read_plan(spec->prepared, &plan, err) < 0 || enter_shim(err) < 0 || private_mounts(err) < 0)
+		return -1;
+	if (chdir(spec->prepared) < 0)
+		return err_sys(err, STEP, "%s", spec->prepared);
+	int *sources = calloc(plan.mount_count + 1, sizeof(*sources));
+	int root = open_tree(AT_FDCWD, OCI_ROOTFS, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (!sources || root < 0)
+		return err_sys(err, STEP, "find what was prepared");
+	for (size_t index = 0; index < plan.mount_count; index++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), OCI_MOUNTS "/%zu", index);
+		sources[index] = !mount_has_source(&plan.mounts[index]) ? -1 :
+				 open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		if (mount_has_source(&plan.mounts[index]) && sources[index] < 0)
+			return err_sys(err, STEP, "find the source of %s", plan.mounts[index].target);
+	}
+	return assemble(&plan, root, sources, err);
+}
+
+static int mount_bundle(struct root_spec *spec, struct err *err)
+{
+	static struct plan plan;
+	int bundle = bundle_enter(spec->bundle, err);
+
+	if (bundle < 0 || (spec->lock = bundle_lock(bundle, 15000, -1, err)) < 0 || private_mounts(err) < 0)
+		return -1;
+	if (read_plan(spec->bundle, &plan, err) < 0)
+		return -1;
+	int *sources = mounts_open_sources(&plan, -1, err);
+	int root = sources ? rootfs_mount(&plan, err) : -1;
+	return root < 0 ? -1 : assemble(&plan, root, sources, err);
+}
+
 int root_spec_open(struct root_spec *spec, struct err *err)
 {
-	int ways = !!spec->folder + !!spec->pid + !!spec->bundle + !!spec->lowers.count;
+	int ways = !!spec->folder + !!spec->pid + !!spec->bundle + !!spec->prepared + !!spec->lowers.count;
 
 	spec->lock = -1;
 	if (ways != 1 || (spec->upper && (!spec->work || !spec->lowers.count)) || spec->lowers.count > PLAN_MAX_LOWERS)
-		return err_set(err, EINVAL, "arguments", "exactly one of --root, --pid, --bundle and --lower (at most 128) is needed");
+		return err_set(err, EINVAL, "arguments", "exactly one of --root, --pid, --bundle, --prepared and --lower (at most 128) is needed");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, STEP, "prctl");
 	spec->self_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -104,6 +154,10 @@ int root_spec_open(struct root_spec *spec, struct err *err)
 		return -1;
 	if (spec->bundle) {
 		spec->root = mount_bundle(spec, err);
+		return spec->root < 0 ? -1 : 0;
+	}
+	if (spec->prepared) {
+		spec->root = mount_prepared(spec, err);
 		return spec->root < 0 ? -1 : 0;
 	}
 	if (spec->lowers.count > 0) {

@@ -11,11 +11,12 @@
  *   --root <folder>                                 a folder
  *   --pid <pid>:<start ticks>                       what that process sees (a running container)
  *   --bundle <folder>                               a container that does not run: its overlay and its binds
+ *   --prepared <folder>                             a container another runtime will start: what its shim has mounted for it
  *   --lower <folder>… [--upper <folder> --work <folder>]  an overlay; read-only without upper
- * The last two are mounted in a mount namespace of this command's own: no host sees them.
+ * The last three are mounted in a mount namespace of this command's own: no host sees them.
  */
 struct root_spec {
-	const char *folder, *pid, *bundle, *upper, *work;
+	const char *folder, *pid, *bundle, *prepared, *upper, *work;
 	struct text_list lowers;
 	int root;     /* O_PATH, after root_spec_open */
 	int self_fds; /* the host's /proc/self/fd */

@@ -1,7 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -9,6 +11,8 @@
 
 #include "failpoint.h"
 #include "io.h"
+#include "oci-container.h"
+#include "oci-runtime.h"
 #include "shim.h"
 
 enum { KILL_MILLISECONDS = 5000, LEAVE_MILLISECONDS = 10000, SYNC_DELAY_NANOSECONDS = 100000000 };
@@ -74,7 +78,10 @@ static void collect(struct shim *shim)
 {
 	siginfo_t info = { 0 };
 
-	while (waitid(P_PID, (id_t)shim->pid, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+	/* Made by a runtime that then could not start it. */
+	if (oci_is(shim) && shim->exec_failed && shim->pid > 0)
+		pidfd_send_signal(shim->pidfd, SIGKILL, NULL, 0);
+	while (shim->pid > 0 && waitid(P_PID, (id_t)shim->pid, &info, WEXITED | __WALL) < 0 && errno == EINTR)
 		;
 	shim->finished_ns = now_realtime_ns();
 	if (info.si_code == CLD_EXITED) {
@@ -84,7 +91,7 @@ static void collect(struct shim *shim)
 		shim->code = 128 + info.si_status;
 	}
 	if (shim->exec_failed)
-		shim->code = shim->failure.code == ENOENT ? 127 : 126;
+		shim->code = strcmp(shim->failure.step, "exec") != 0 ? 128 : shim->failure.code == ENOENT ? 127 : 126;
 }
 
 static void write_exit_file(struct shim *shim)
@@ -102,6 +109,8 @@ static void take_down(struct shim *shim)
 {
 	struct err ignored;
 
+	if (oci_is(shim))
+		oci_delete(&shim->plan);
 	cgroup_remove(&shim->cgroup, &ignored);
 	unlinkat(shim->bundle, "control.sock", 0);
 	unlinkat(shim->bundle, "init.pid", 0);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "oci-runtime.h"
 #include "shim.h"
 #include "socket.h"
 
@@ -155,8 +156,13 @@ void shim_loop(struct shim *shim)
 			polls[FIXED + index] = (struct pollfd){ .fd = events ? client->fd : -1, .events = events };
 		}
 		int timeout = shim->finished || block_out || block_error ? IDLE_STALL_MS : -1;
-		if (poll(polls, FIXED + SHIM_CLIENTS, timeout) < 0 && errno != EINTR)
-			return;
+		if (poll(polls, FIXED + SHIM_CLIENTS, timeout) < 0) {
+			if (errno != EINTR)
+				return;
+			/* A child has ended: the process itself, seen by its descriptor, or an orphan it left. */
+			oci_reap(shim->pid);
+			continue;
+		}
 		if (polls[AT_OUT].revents && shim->stdio.out >= 0)
 			shim_copy_output(shim, &shim->stdio.out, 1, 0);
 		if (polls[AT_ERROR].revents && shim->stdio.error >= 0)

@@ -9,6 +9,7 @@
 #include "failpoint.h"
 #include "cursor.h"
 #include "io.h"
+#include "oci-container.h"
 #include "shim.h"
 
 static const char *const STATUS_NAMES[] = { "created", "running", "paused", "exited" };
@@ -20,11 +21,36 @@ static int check_status(const struct shim *shim, enum status wanted, const char 
 	return err_set(err, EBUSY, "state", "cannot %s: the container is %s", what, STATUS_NAMES[shim->status]);
 }
 
+/* The whole of it happens here, and other clients wait. Without a process there is nothing to come back to: it ends as a failed one does. */
+static int start_oci(struct shim *shim, struct client *client, struct err *err)
+{
+	int failed = oci_start(shim, err) < 0;
+
+	if (failed) {
+		shim->exec_failed = 1;
+		shim->failure = *err;
+	} else {
+		shim->started_ns = now_realtime_ns();
+		shim->status = STATUS_RUNNING;
+	}
+	if (client_reply(client, FRAME_START, failed ? err : NULL) < 0)
+		shim_drop(shim, client);
+	if (failed) {
+		shim_finish(shim);
+	} else {
+		shim_announce(shim);
+		shim_feed_stdin(shim);
+	}
+	return 0;
+}
+
 static int start(struct shim *shim, struct client *client, struct err *err)
 {
 	if (check_status(shim, STATUS_CREATED, "start", err) < 0)
 		return -1;
 	failpoint("start.1-asked");
+	if (oci_is(shim))
+		return start_oci(shim, client, err);
 	if (sync_send(shim->sync, SYNC_START, NULL, -1) < 0)
 		return err_sys(err, "start child", "the prepared process is gone");
 	failpoint("start.2-released");
@@ -42,8 +68,12 @@ static int send_signal(struct shim *shim, struct cursor *payload, struct err *er
 		return err_set(err, EINVAL, "signal", "%d is not a signal", sig);
 	if (shim->status == STATUS_EXITED)
 		return err_set(err, ESRCH, "signal", "the process has ended");
+	if (shim->pid == 0)
+		return check_status(shim, STATUS_RUNNING, "signal", err);
 	if (all)
 		cgroup_signal(&shim->cgroup, sig);
+	else if (oci_is(shim) && !shim->is_exec)
+		return oci_signal(shim, sig, err);
 	else if (syscall(SYS_pidfd_send_signal, shim->pidfd, sig, NULL, 0) < 0)
 		return err_sys(err, "signal", "signal %d", sig);
 	/* A frozen process does not even die. */
@@ -57,10 +87,24 @@ static int set_paused(struct shim *shim, int paused, struct err *err)
 	if (shim->is_exec)
 		return err_set(err, EINVAL, "state", "an exec cannot be paused by itself");
 	if (check_status(shim, paused ? STATUS_RUNNING : STATUS_PAUSED, paused ? "pause" : "unpause", err) < 0 ||
-	    cgroup_freeze(&shim->cgroup, paused, err) < 0)
+	    (oci_is(shim) ? oci_set_paused(shim, paused, err) : cgroup_freeze(&shim->cgroup, paused, err)) < 0)
 		return -1;
 	shim->status = paused ? STATUS_PAUSED : STATUS_RUNNING;
 	shim_announce(shim);
+	return 0;
+}
+
+static int update_oci(struct shim *shim, const struct limits_plan *limits, struct err *err)
+{
+	if (!limits->runtime_resources)
+		return err_set(err, EINVAL, "apply limit", "limits for another runtime are needed in its own form too");
+	if (shim->pid > 0)
+		return oci_update(shim, limits->runtime_resources, err);
+	char *copy = strdup(limits->runtime_resources);
+	if (!copy)
+		return err_set(err, ENOMEM, "apply limit", "out of memory");
+	free(shim->runtime_resources);
+	shim->runtime_resources = copy;
 	return 0;
 }
 
@@ -73,7 +117,7 @@ static int update(struct shim *shim, const uint8_t *payload, size_t length, stru
 	if (shim->is_exec)
 		return err_set(err, EINVAL, "state", "an exec has no limits of its own");
 	if (limits_parse(payload, length, &limits, err) == 0)
-		result = cgroup_limits(&shim->cgroup, &limits, &warnings, err);
+		result = oci_is(shim) ? update_oci(shim, &limits, err) : cgroup_limits(&shim->cgroup, &limits, &warnings, err);
 	limits_free(&limits);
 	if (result == 0 && warnings.text[0])
 		return err_set(err, EOPNOTSUPP, "apply limit", "%s", warnings.text);
@@ -97,7 +141,7 @@ static int attach(struct shim *shim, struct client *client, struct cursor *paylo
 
 static int take_stdin(struct shim *shim, struct client *client, const uint8_t *payload, size_t length)
 {
-	if (!(client->attached & ATTACH_STDIN) || shim->stdio.in < 0 || shim->stdin_ending || length == 0)
+	if (!(client->attached & ATTACH_STDIN) || (shim->stdio.in < 0 && !shim_awaits_terminal(shim)) || shim->stdin_ending || length == 0)
 		return 0;
 	/* No client is read while more than STDIN_LIMIT waits, so this stays below two frames and the limit. */
 	uint8_t *grown = realloc(shim->stdin_bytes, shim->stdin_end + length);
@@ -141,6 +185,8 @@ static int answer_state(struct shim *shim, struct client *client)
 void shim_shut_down(struct shim *shim)
 {
 	shim->shutdown = 1;
+	if (shim->pid == 0)
+		return shim_finish(shim);
 	syscall(SYS_pidfd_send_signal, shim->pidfd, SIGKILL, NULL, 0);
 }
 

@@ -69,8 +69,15 @@ void shim_close_stdin(struct shim *shim)
 	shim->stdin_at = shim->stdin_end = 0;
 }
 
+int shim_awaits_terminal(const struct shim *shim)
+{
+	return shim->plan.runtime && shim->stdio.tty && shim->pid == 0 && !shim->finished;
+}
+
 void shim_feed_stdin(struct shim *shim)
 {
+	if (shim_awaits_terminal(shim))
+		return;
 	while (shim->stdin_at < shim->stdin_end && shim->stdio.in >= 0) {
 		ssize_t count = write(shim->stdio.in, shim->stdin_bytes + shim->stdin_at, shim->stdin_end - shim->stdin_at);
 

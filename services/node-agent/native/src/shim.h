@@ -38,6 +38,8 @@ struct shim {
 	int starting;
 	enum status status;
 	int exec_failed;
+	int thawed;               /* killed while it was paused: another runtime need not be asked to resume it */
+	char *runtime_resources;  /* limits changed before another runtime has made the container */
 	struct err failure;
 	int32_t code, signal;
 	int oom;
@@ -70,6 +72,8 @@ void shim_encode_state(const struct shim *shim, uint8_t *out);
 /* Streams. */
 void shim_copy_output(struct shim *shim, int *fd, uint8_t stream, int last);
 int shim_output_blocked(struct shim *shim, uint8_t stream);
+/* Another runtime makes the terminal, at the start: input is kept until then. */
+int shim_awaits_terminal(const struct shim *shim);
 void shim_feed_stdin(struct shim *shim);
 void shim_close_stdin(struct shim *shim);
 

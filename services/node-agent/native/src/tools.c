@@ -12,6 +12,7 @@
 #include "cgroup.h"
 #include "commands.h"
 #include "io.h"
+#include "plan-records.h"
 #include "root-spec.h"
 #include "rootfs.h"
 #include "user.h"
@@ -74,17 +75,24 @@ int command_resolve_user(int argc, char **argv)
 
 		if (taken < 0)
 			return fail(&err);
-		if (taken == 0)
+		if (taken == 0 && strcmp(argv[index], "--group") == 0 && index + 1 < argc) {
+			if (plan_append(&process.group_names, argv[++index], &err) < 0)
+				return fail(&err);
+		} else if (taken == 0) {
 			process.user = argv[index];
+		}
 	}
 	if (!process.user)
-		err_set(&err, EINVAL, "arguments", "usage: atoll-shim resolve-user <root> <user>");
+		err_set(&err, EINVAL, "arguments", "usage: atoll-shim resolve-user <root> [--group <group>]… <user>");
 	int result = process.user && root_spec_open(&spec, &err) == 0 ? user_resolve(spec.root, &process, &user, &err) : -1;
 	if (spec.lock > 0)
 		root_spec_close(&spec);
 	if (result < 0)
 		return fail(&err);
-	printf("%u:%u\n", user.uid, user.gid);
+	printf("%u:%u:", user.uid, user.gid);
+	for (size_t index = 1; index < user.group_count; index++)
+		printf("%s%u", index > 1 ? "," : "", user.groups[index]);
+	printf("\n");
 	return 0;
 }
 

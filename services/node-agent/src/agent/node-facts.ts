@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { arch, cpus, release, totalmem } from 'node:os';
 import { nodeV1 } from '@atoll/proto';
 import type { AgentConfig } from '../config.ts';
+import { NATIVE_RUNTIME, type Runtimes } from '../containers/runtimes.ts';
 import { unlessMissing } from '../files/missing.ts';
 import { detectCgroupMode } from './cgroup-mode.ts';
 
@@ -11,7 +12,7 @@ const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', a
 export const AGENT_VERSION = '0.1.0';
 
 /** What this host is and has. */
-export async function detectNodeFacts(config: AgentConfig): Promise<nodeV1.NodeFacts> {
+export async function detectNodeFacts(config: AgentConfig, runtimes: Runtimes): Promise<nodeV1.NodeFacts> {
   const processors = cpus().length;
   return nodeV1.NodeFacts.fromPartial({
     hostname: config.ATOLL_HOSTNAME,
@@ -26,7 +27,10 @@ export async function detectNodeFacts(config: AgentConfig): Promise<nodeV1.NodeF
     agentVersion: AGENT_VERSION,
     labels: config.ATOLL_NODE_LABELS,
     hostIp: config.ATOLL_HOST_IP,
-    runtimes: ['native'],
+    runtimes: [
+      { name: NATIVE_RUNTIME, path: config.ATOLL_SHIM },
+      ...[...runtimes].map(([name, path]) => ({ name, path })),
+    ],
     dataRoot: config.ATOLL_DATA_ROOT,
     local: config.ATOLL_LOCAL,
   });

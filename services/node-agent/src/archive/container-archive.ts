@@ -1,6 +1,7 @@
 import { AtollError, conflict, notFound } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
+import { unlessMissing } from '../files/missing.ts';
 import { treeSize } from '../files/tree-size.ts';
 import { decompressed } from '../images/decompress.ts';
 import { firstProcess } from '../runtime/first-process.ts';
@@ -90,5 +91,7 @@ function missingPath(container: Container, path: string): (error: unknown) => ne
  */
 async function rootOf(container: Container): Promise<RootSpec> {
   if (!(await container.hasProcess())) return { kind: 'bundle', path: container.bundle };
-  return { kind: 'process', process: await firstProcess(container.bundle) };
+  // Another runtime makes its first process at the start only.
+  const process = await unlessMissing(firstProcess(container.bundle));
+  return process ? { kind: 'process', process } : { kind: 'prepared', path: container.bundle };
 }

@@ -24,6 +24,7 @@ import { logPlan } from './log-plan.ts';
 import type { FindContainer, Shared } from './neighbours.ts';
 import { containerPlanProcess } from './process-plan.ts';
 import { resourceLimits } from './resource-limits.ts';
+import { type Runtimes, runtimePath } from './runtimes.ts';
 import { checkedSysctls } from './sysctls.ts';
 
 /** What the host knows and a spec does not say. */
@@ -37,6 +38,8 @@ export interface PlanHost {
   readonly hostname: string;
   /** The program that `--init` makes pid 1, see `native/init`. */
   readonly init: string;
+  /** Other OCI runtimes. */
+  readonly runtimes: Runtimes;
   /** Other containers of this host. */
   readonly find: FindContainer;
   /** Devices for privileged containers. */
@@ -101,6 +104,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     },
     network: parts.network,
     log: logPlan(spec.log, parts.logDirectory),
+    runtime: runtimePath(spec, host.runtimes),
   };
 }
 

@@ -11,7 +11,7 @@ import { networkFilePaths, networkFiles } from '../network/network-files.ts';
 import { failpoint } from '../processes/failpoint.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import { bundlePath } from '../runtime/bundle.ts';
-import { launchShim } from '../runtime/launch-shim.ts';
+import { type BundleFile, launchShim } from '../runtime/launch-shim.ts';
 import { ShimClient } from '../runtime/shim-client.ts';
 import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
@@ -25,6 +25,7 @@ import { customDevices } from './custom-devices.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
 import { linkedHosts } from './links.ts';
 import { sharedWithNeighbours } from './neighbours.ts';
+import { ociBundleFile } from './oci-bundle.ts';
 import { requireSupported } from './supported-spec.ts';
 
 export interface LauncherOptions {
@@ -168,10 +169,16 @@ export class Launcher {
       files: shared.filesOf === undefined ? own.paths : networkFilePaths(files.directory(shared.filesOf)),
       logDirectory: files.logs(record.id),
     };
+    const plan = containerPlan(record, parts, host);
+    const ofRuntime: BundleFile[] = [];
+    if (plan.runtime !== undefined) {
+      await files.create(record);
+      ofRuntime.push(await ociBundleFile({ bundle: directory, plan, spec, tools: this.options.tools }, signal));
+    }
     const launch = {
       bundle: directory,
-      files: [files.recordFile(record), ...own.files, endpointFile(endpoint)],
-      plan: containerPlan(record, parts, host),
+      files: [files.recordFile(record), ...own.files, endpointFile(endpoint), ...ofRuntime],
+      plan,
     };
     failpoint('create.3-planned');
     const { client, warnings } = await launchShim(spawner, launch, onState, signal);

@@ -15,9 +15,7 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
   const security = spec.security ?? containerV1.Security.fromPartial({});
   const argv = [...process.entrypoint, ...process.cmd];
   if (argv.length === 0) throw invalidArgument('no command specified');
-  const capabilities = security.privileged
-    ? new Set(CAPABILITY_NAMES)
-    : resolveCapabilities(security.capAdd, security.capDrop);
+  const capabilities = capabilityNames(security);
   return {
     argv,
     env: processEnvironment([...linkEnvironment(spec, host.find), ...process.env], hostname, process.tty),
@@ -31,6 +29,11 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
     seccomp: seccompOf(security, capabilities, host),
     oomScoreAdj: security.oomScoreAdj === 0 ? undefined : security.oomScoreAdj,
   };
+}
+
+/** What a container may have, before what the agent itself has is looked at. Throws invalid-argument. */
+export function capabilityNames(security: containerV1.Security): ReadonlySet<CapabilityName> {
+  return security.privileged ? new Set(CAPABILITY_NAMES) : resolveCapabilities(security.capAdd, security.capDrop);
 }
 
 /** A profile of the user's own holds for privileged containers too; Docker's default policy does not. */

@@ -13,7 +13,6 @@ export function requireSupported(spec: containerV1.ContainerSpec): void {
     const joins = JOINING.has(field) && /^container:[0-9a-f]{64}$/.test(value);
     if (!joins && !allowed.includes(value)) throw unimplemented(`${field} "${value}" is not supported by this runtime`);
   };
-  check('Runtime', spec.runtime, ['', 'native']);
   check('NetworkMode', spec.network?.mode ?? '', ['', 'default', 'bridge', 'none', 'host']);
   check('IpcMode', spec.ipcMode, ['', 'none', 'private', 'shareable', 'host']);
   check('PidMode', spec.pidMode, ['', 'private', 'host']);

@@ -1,3 +1,5 @@
+import { ociJson } from './oci/oci-json.ts';
+import { ociResources } from './oci/oci-resources.ts';
 import type {
   ContainerPlan,
   DeviceRule,
@@ -67,6 +69,7 @@ export function encodeContainerPlan(plan: ContainerPlan): Buffer {
       w.u32(plan.log.maxFiles);
       w.text(plan.log.directory);
     });
+    if (plan.runtime !== undefined) text(writer, PLAN_TAG.runtime, plan.runtime);
   });
 }
 
@@ -80,13 +83,22 @@ export function encodeExecPlan(plan: ExecPlan): Buffer {
       w.u64(plan.target.startTicks);
     });
     text(writer, PLAN_TAG.cgroup, plan.cgroupPath);
+    const { runtime } = plan;
+    if (runtime === undefined) return;
+    text(writer, PLAN_TAG.runtime, runtime.path);
+    writer.record(PLAN_TAG.runtimeExec, (w) => {
+      w.text(runtime.bundle);
+      w.text(runtime.container);
+      w.text(runtime.process);
+    });
   });
 }
 
-/** The payload of an UPDATE frame: the limit records of a plan, without its header. */
+/** The payload of an UPDATE frame: the limit records of a plan, without its header, and the same in OCI's form. */
 export function encodeLimits(limits: ResourceLimits): Buffer {
   const writer = new PlanWriter();
   writeLimits(writer, limits);
+  text(writer, PLAN_TAG.runtimeResources, ociJson(ociResources(limits)));
   return writer.take();
 }
 

@@ -40,6 +40,9 @@ export const PLAN_TAG = {
   target: 38,
   mountLower: 39,
   mountSubpath: 40,
+  runtime: 41,
+  runtimeExec: 42,
+  runtimeResources: 43,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;

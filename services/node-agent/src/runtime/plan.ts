@@ -23,6 +23,8 @@ export interface ContainerPlan {
   /** Present only with a private network namespace that gets a veth; absent means loopback only. */
   readonly network?: NetworkPlan | undefined;
   readonly log: LogPlan;
+  /** Path of another OCI runtime, which carries the container out from `config.json` in the bundle; absent: the shim itself. */
+  readonly runtime?: string | undefined;
 }
 
 /** A process joining a running container. Namespaces and root are those of the target. */
@@ -32,6 +34,18 @@ export interface ExecPlan {
   readonly target: ProcessIdentity;
   /** The container's cgroup path, as in its `CgroupPlan`. */
   readonly cgroupPath: string;
+  /** For a container of another OCI runtime. */
+  readonly runtime?: ExecRuntime | undefined;
+}
+
+/** How another OCI runtime is asked for an exec. */
+export interface ExecRuntime {
+  readonly path: string;
+  /** Folder and id of its container. */
+  readonly bundle: string;
+  readonly container: string;
+  /** The same process as JSON of the OCI runtime specification. */
+  readonly process: string;
 }
 
 /** A pid together with its start time, so that a recycled pid is never taken for it. */

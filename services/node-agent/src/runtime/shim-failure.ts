@@ -47,6 +47,7 @@ const REASON_OF_STEP: Readonly<Record<string, ErrorReason>> = {
   'apply limit': 'invalid-argument',
   'write sysctl': 'invalid-argument',
   'create device': 'invalid-argument',
+  'run the runtime': 'invalid-argument',
   'mount bind': 'invalid-argument',
   'mount tmpfs': 'invalid-argument',
   signal: 'invalid-argument',

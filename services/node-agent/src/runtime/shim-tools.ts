@@ -11,6 +11,8 @@ export type RootSpec =
   | { readonly kind: 'process'; readonly process: ProcessIdentity }
   /** A container that does not run: its plan's overlay and binds, mounted for this command only. */
   | { readonly kind: 'bundle'; readonly path: string }
+  /** A container that another runtime will start: what its shim has mounted for it, see `native/README.md`. */
+  | { readonly kind: 'prepared'; readonly path: string }
   /** Layers, top first; read-only without `upper`. Mounted for this command only. */
   | { readonly kind: 'overlay'; readonly lowers: readonly string[]; readonly upper?: string; readonly work?: string };
 
@@ -140,6 +142,19 @@ export class ShimTools {
     return { uid, gid };
   }
 
+  /** The same with the groups the user is in beside the first, and `additional` ones by name or number. */
+  async resolveGroups(
+    root: RootSpec,
+    user: string,
+    additional: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly uid: number; readonly gid: number; readonly groups: readonly number[] }> {
+    const more = additional.flatMap((group) => ['--group', group]);
+    const output = await runShim(this.#shim, ['resolve-user', ...rootArguments(root), ...more, user], signal);
+    const [uid = '0', gid = '0', groups = ''] = output.trim().split(':');
+    return { uid: Number(uid), gid: Number(gid), groups: groups.split(',').filter(Boolean).map(Number) };
+  }
+
   /** Mounts layers onto a folder of this mount namespace. Prefer an overlay `RootSpec`, which leaves nothing to unmount. */
   async mountOverlay(
     root: RootSpec & { readonly kind: 'overlay' },
@@ -174,7 +189,8 @@ function rootArguments(root: RootSpec): string[] {
     case 'process':
       return ['--pid', `${root.process.pid}:${root.process.startTicks}`];
     case 'bundle':
-      return ['--bundle', root.path];
+    case 'prepared':
+      return [`--${root.kind}`, root.path];
     case 'overlay': {
       const lowers = root.lowers.flatMap((path) => ['--lower', path]);
       return root.upper === undefined ? lowers : [...lowers, '--upper', root.upper, '--work', root.work ?? ''];

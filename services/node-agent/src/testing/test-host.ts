@@ -9,7 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { Channel, type TlsIdentity } from '@atoll/rpc';
 import { type TestPki, testPki } from '@atoll/testing';
+import { NATIVE_RUNTIME } from '../containers/runtimes.ts';
 import type { Failpoint } from '../processes/failpoint.ts';
+import { findRunc } from '../runtime/testing/find-runc.ts';
 import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
 import { cgroupFolders, childFolders, shimsOf } from './host-traces.ts';
 import { busyboxLayer } from './test-image.ts';
@@ -18,6 +20,13 @@ import { TestRegistry } from './test-registry.ts';
 import { TestScheduler } from './test-scheduler.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'main.ts');
+
+let suiteRuntime = NATIVE_RUNTIME;
+
+/** The hosts of the suites that are read in from here on have runc's containers instead of our own. */
+export function useRunc(): void {
+  suiteRuntime = 'runc';
+}
 
 /**
  * A host of its own for an agent process: network namespace with a link to this one, data root, cgroup subtree; and the services
@@ -36,6 +45,7 @@ export class TestHost {
   readonly #schedulerAddress: string;
   readonly #registryAddress: string;
   #channel: Channel | undefined;
+  #runtime = NATIVE_RUNTIME;
   agent: ChildProcess | undefined;
   /** The shim of agents that are started from now on. */
   shim = buildShim();
@@ -67,7 +77,8 @@ export class TestHost {
     this.#registryAddress = parts.registryAddress;
   }
 
-  static async create(): Promise<TestHost> {
+  /** `runtime`: what carries out the containers of `record` when they do not say otherwise. */
+  static async create({ runtime = suiteRuntime }: { readonly runtime?: string } = {}): Promise<TestHost> {
     requireRoot();
     buildShim();
     const name = `atoll-test-${randomBytes(4).toString('hex')}`;
@@ -104,6 +115,7 @@ export class TestHost {
       name,
     };
     const host = new TestHost(parts);
+    host.#runtime = runtime;
     try {
       await host.startAgent();
     } catch (error) {
@@ -150,6 +162,7 @@ export class TestHost {
       ATOLL_SHIM: this.shim,
       ATOLL_HOST_IP: this.hostIp,
       ATOLL_LOG_LEVEL: 'debug',
+      ...(this.#runtime !== NATIVE_RUNTIME && { ATOLL_RUNTIMES: `${this.#runtime}=${findRunc()}` }),
       ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
     };
     const node = [process.execPath, '--conditions=source', MAIN];
@@ -205,6 +218,7 @@ export class TestHost {
         name: 'test',
         image: { reference: 'busybox', layers: [this.layer] },
         network: { mode: 'none' },
+        runtime: this.#runtime,
         ...spec,
         process,
       },

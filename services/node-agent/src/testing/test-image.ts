@@ -47,7 +47,7 @@ export function busyboxLayer(registry: TestRegistry): Promise<containerV1.Layer>
       join(folder, 'etc/passwd'),
       'root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann:/home/ann:/bin/sh\n',
     );
-    await writeFile(join(folder, 'etc/group'), 'root:x:0:\nann:x:1001:\n');
+    await writeFile(join(folder, 'etc/group'), 'root:x:0:\nann:x:1001:\naudio:x:29:ann\nvideo:x:44:\n');
     await writeFile(join(folder, 'data/seed'), 'seed\n');
     await writeFile(join(folder, 'etc/noexec'), 'not a program\n', { mode: 0o644 });
   });

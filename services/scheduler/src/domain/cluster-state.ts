@@ -94,6 +94,7 @@ export class ClusterState {
       hostname: facts.hostname,
       os: facts.os,
       architecture: facts.architecture,
+      runtimes: new Set(facts.runtimes.map(({ name }) => name)),
       labels: facts.labels,
       memory: Number(facts.memoryBytes),
       nanoCpus: Number(facts.nanoCpus),

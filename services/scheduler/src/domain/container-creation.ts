@@ -35,7 +35,7 @@ export class ContainerCreation {
 
   /**
    * Creates; the same id twice is the same container.
-   * Errors: invalid-argument (name, id, constraint), already-exists with Docker's text when the name is in use,
+   * Errors: invalid-argument (name, id, constraint, runtime), already-exists with Docker's text when the name is in use,
    * failed-precondition that says why no host fits, the agent's refusal of a record it can never run.
    */
   create(request: containerV1.CreateContainerRequest): Promise<containerV1.ContainerRecord> {
@@ -129,12 +129,21 @@ export class ContainerCreation {
     ports: readonly containerV1.PortBinding[],
     constraints: readonly Constraint[],
   ): string {
+    this.#requireRuntime(spec.runtime);
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       constraints: [...constraints, ...this.#nearVolumes(spec)],
+      runtime: spec.runtime,
     });
     if (!placement.node) throw failedPrecondition(placement.reason);
     return placement.node.facts.id;
+  }
+
+  /** Docker's words for a name that nothing in the cluster has, be it up or down. */
+  #requireRuntime(name: string): void {
+    const hosts = [...this.#parts.state.infos.values()];
+    if (name === '' || hosts.length === 0 || hosts.some(({ facts }) => facts.runtimes.has(name))) return;
+    throw invalidArgument(`unknown or invalid runtime name: ${name}`);
   }
 
   /** A named volume is on the host of its first use: who uses it goes there. */

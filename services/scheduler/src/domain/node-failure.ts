@@ -68,6 +68,7 @@ export class NodeFailure {
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
       constraints: record.spec.constraints.map(parseConstraint),
+      runtime: record.spec.runtime,
       avoid: new Set([record.nodeId]),
     });
     if (!placement.node || placement.node.facts.id === record.nodeId) {

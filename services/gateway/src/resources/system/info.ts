@@ -23,7 +23,7 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
   const facts = nodes.map(({ record }) => record.facts).filter((fact) => fact !== undefined);
   const [first] = facts;
   const same = (pick: (fact: nodeV1.NodeFacts) => string): string => [...new Set(facts.map(pick))].sort().join(', ');
-  const runtimes = [...new Set(['native', ...facts.flatMap((fact) => fact.runtimes)])];
+  const runtimes = facts.flatMap((fact) => fact.runtimes).reverse();
   return {
     ID: backend.clusterId(),
     Containers: states.length,
@@ -80,8 +80,12 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     ),
     ExperimentalBuild: false,
     ServerVersion: SERVER_VERSION,
-    Runtimes: Object.fromEntries(runtimes.map((name) => [name, { path: name === 'native' ? 'atoll-shim' : name }])),
-    DefaultRuntime: 'native',
+    // One of the hosts that have it: they may have it in different places.
+    Runtimes: Object.fromEntries([
+      [DEFAULT_RUNTIME, { path: 'atoll-shim' }],
+      ...runtimes.map(({ name, path }) => [name, { path }]),
+    ]),
+    DefaultRuntime: DEFAULT_RUNTIME,
     Swarm: {
       NodeID: '',
       NodeAddr: '',
@@ -108,6 +112,9 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
 
 /** The version clients see; the API version is what they negotiate by. */
 export const SERVER_VERSION = '0.1.0';
+
+/** Built into every agent. */
+const DEFAULT_RUNTIME = 'native';
 
 /** Rows as Swarm classic had them: the number of hosts, then each host with what it has and runs. */
 function hostRows(nodes: readonly NodeView[]): readonly (readonly [string, string])[] {

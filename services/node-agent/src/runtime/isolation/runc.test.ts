@@ -1,25 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findRunc } from '../testing/find-runc.ts';
 import { buildProbe, busyboxPath, requireRoot } from '../testing/shim-binary.ts';
-
-const CHECKOUT = join(import.meta.dirname, '../../../../..');
-/** Where the launcher unpacks Debian's, then the path of the system. */
-const PLACES = [join(CHECKOUT, '.tools/runc/usr/sbin/runc'), '/usr/sbin/runc', '/usr/bin/runc'];
-
-function findRunc(): string {
-  for (const path of PLACES) {
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {}
-  }
-  throw new Error('these tests compare with runc: `./atoll test` unpacks it into .tools/runc, or apt-get install runc');
-}
 
 let runc: string;
 let folder: string;

@@ -41,7 +41,7 @@ export function profilePolicy(
   const byDefault = returnOf(profile.defaultAction, profile.defaultErrnoRet);
   const calls = new Map<string, CallRules>();
   for (const rule of profile.rules) {
-    if (!applies(rule, capabilities, kernel)) continue;
+    if (!appliesHere(rule, capabilities, kernel)) continue;
     const result = returnOf(rule.action, rule.errnoRet);
     for (const name of rule.names) {
       const known = calls.get(name) ?? { sometimes: [] };
@@ -65,7 +65,8 @@ export function profilePolicy(
   };
 }
 
-function applies(
+/** Is a rule of a profile meant for these capabilities, this kernel release and this architecture? */
+export function appliesHere(
   { includes, excludes }: containerV1.SeccompRule,
   capabilities: ReadonlySet<CapabilityName>,
   kernel: string,

@@ -97,15 +97,23 @@ export interface NodeFacts {
   labels: { [key: string]: string };
   /** Address other machines reach published ports at. */
   hostIp: string;
-  runtimes: string[];
   dataRoot: string;
   /** True when the node is the machine the gateway runs on and no other node exists beside it: bind mounts work as on docker. */
   local: boolean;
+  /** What can carry containers out, the native one included. */
+  runtimes: Runtime[];
 }
 
 export interface NodeFacts_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** A container runtime of a node: the native one, or an OCI runtime its operator named. */
+export interface Runtime {
+  name: string;
+  /** Program on the node. */
+  path: string;
 }
 
 /** The value of the key `node.<id>`. */
@@ -255,9 +263,9 @@ function createBaseNodeFacts(): NodeFacts {
     agentVersion: "",
     labels: {},
     hostIp: "",
-    runtimes: [],
     dataRoot: "",
     local: false,
+    runtimes: [],
   };
 }
 
@@ -305,14 +313,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     if (message.hostIp !== "") {
       writer.uint32(98).string(message.hostIp);
     }
-    for (const v of message.runtimes) {
-      writer.uint32(106).string(v!);
-    }
     if (message.dataRoot !== "") {
       writer.uint32(114).string(message.dataRoot);
     }
     if (message.local !== false) {
       writer.uint32(120).bool(message.local);
+    }
+    for (const v of message.runtimes) {
+      Runtime.encode(v!, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -429,14 +437,6 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.hostIp = reader.string();
             continue;
           }
-          case 13: {
-            if (tag !== 106) {
-              break;
-            }
-
-            message.runtimes.push(reader.string());
-            continue;
-          }
           case 14: {
             if (tag !== 114) {
               break;
@@ -451,6 +451,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             }
 
             message.local = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.runtimes.push(Runtime.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -492,9 +500,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
       {},
     );
     message.hostIp = object.hostIp ?? "";
-    message.runtimes = object.runtimes?.map((e) => e) || [];
     message.dataRoot = object.dataRoot ?? "";
     message.local = object.local ?? false;
+    message.runtimes = object.runtimes?.map((e) => Runtime.fromPartial(e)) || [];
     return message;
   },
 };
@@ -562,6 +570,73 @@ export const NodeFacts_LabelsEntry: MessageFns<NodeFacts_LabelsEntry> = {
     const message = createBaseNodeFacts_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRuntime(): Runtime {
+  return { name: "", path: "" };
+}
+
+export const Runtime: MessageFns<Runtime> = {
+  encode(message: Runtime, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Runtime {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuntime();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Runtime>): Runtime {
+    return Runtime.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Runtime>): Runtime {
+    const message = createBaseRuntime();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
     return message;
   },
 };
