@@ -2,6 +2,7 @@ import type { TestProject } from 'vitest/node';
 import { busyboxRootfs } from './base-image.ts';
 import { leftovers, startCluster, stopCluster } from './cluster.ts';
 import { run } from './run.ts';
+import { runcPath } from './runc.ts';
 import { startUpstreamRegistry } from './upstream-registry.ts';
 
 declare module 'vitest' {
@@ -19,12 +20,11 @@ declare module 'vitest' {
 /** One three-host cluster for the whole run, and after it a look for anything it left. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const upstream = await startUpstreamRegistry();
-  const cluster = await startCluster(3, ['--registry-mirror', `docker.io=http://${upstream.address}`]).catch(
-    async (error) => {
-      await upstream.stop();
-      throw error;
-    },
-  );
+  const options = ['--registry-mirror', `docker.io=http://${upstream.address}`, '--runtime', `runc=${runcPath()}`];
+  const cluster = await startCluster(3, options).catch(async (error) => {
+    await upstream.stop();
+    throw error;
+  });
   const env = { DOCKER_HOST: cluster.dockerHost };
   try {
     const imported = await run('docker', ['import', '-', 'busybox:latest'], { env, input: busyboxRootfs() });

@@ -12,6 +12,8 @@ export interface ClusterSettings {
   /** Registry name -> base URL of its mirror. */
   readonly registryMirrors: Readonly<Record<string, string>>;
   readonly strategy: SchedulerStrategy;
+  /** Name -> path of the OCI runtimes that hosts have beside the native one. */
+  readonly runtimes?: Readonly<Record<string, string>>;
   /** Address other machines reach the control plane at (`atoll init`). */
   readonly advertise?: string;
   /** Block of the hosts' addresses. */

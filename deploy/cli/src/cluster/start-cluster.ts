@@ -22,6 +22,7 @@ export interface StartOptions {
   readonly tcp?: string;
   readonly registryMirrors?: Readonly<Record<string, string>>;
   readonly strategy?: SchedulerStrategy;
+  readonly runtimes?: Readonly<Record<string, string>>;
   readonly advertise?: string;
 }
 
@@ -67,6 +68,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
     hosts: options.hosts ?? known?.hosts ?? 1,
     registryMirrors: options.registryMirrors ?? known?.registryMirrors ?? {},
     strategy: options.strategy ?? known?.strategy ?? 'spread',
+    runtimes: options.runtimes ?? known?.runtimes ?? {},
     block: formatBlock(block),
     ports: await choosePorts(known?.ports ?? {}, {
       told: advertise !== undefined && known?.advertise !== undefined,

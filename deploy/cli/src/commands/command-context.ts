@@ -43,6 +43,15 @@ export function collectPairs(text: string, before: Readonly<Record<string, strin
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
+export const RUNTIME_HELP = 'OCI runtime of the hosts beside the native one, for docker run --runtime; repeatable';
+
+export function collectRuntimes(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*=\/[^,]+$/.test(text)) {
+    throw new InvalidArgumentError('Give name=path, an absolute path without a comma.');
+  }
+  return collectPairs(text, before);
+}
+
 export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('Not a whole number.');

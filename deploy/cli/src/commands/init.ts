@@ -7,7 +7,15 @@ import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 import { parseTcpEndpoint } from '../cluster/tcp-endpoint.ts';
 import { dockerTlsDirs } from '../identity/docker-certificates.ts';
 import { requestJoinToken } from '../identity/join-token.ts';
-import { type ClusterFlags, collectPairs, pathsOf, requireRoot, withCluster } from './command-context.ts';
+import {
+  type ClusterFlags,
+  collectPairs,
+  collectRuntimes,
+  pathsOf,
+  RUNTIME_HELP,
+  requireRoot,
+  withCluster,
+} from './command-context.ts';
 import { startOrEnd, stayUntilInterrupted } from './up.ts';
 
 /** The port docker uses for TLS. */
@@ -18,6 +26,7 @@ interface InitFlags extends ClusterFlags {
   readonly tcp?: string;
   readonly detach?: boolean;
   readonly registryMirror?: Record<string, string>;
+  readonly runtime?: Record<string, string>;
 }
 
 export function addInit(program: Command): void {
@@ -29,6 +38,7 @@ export function addInit(program: Command): void {
       'serve the Docker API there, with TLS and client certificates (default: port 2376 of the advertised address)',
     )
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
+    .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .option('-d, --detach', 'return when it is ready instead of staying until Ctrl-C')
     .action(async (flags: InitFlags) => {
       requireRoot('starting a cluster');
@@ -42,6 +52,7 @@ export function addInit(program: Command): void {
         advertise,
         tcp: flags.tcp ?? `${advertise}:${DOCKER_TLS_PORT}`,
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
+        ...(flags.runtime !== undefined && { runtimes: flags.runtime }),
       });
       const scheduler = state.endpoints['scheduler'] ?? '';
       const token = await requestJoinToken({ scheduler, tlsDir: paths.tlsDir('operator'), ttlSeconds: 0 });

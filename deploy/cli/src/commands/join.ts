@@ -12,13 +12,22 @@ import { memberAgent, memberTlsDir } from '../member/member-agent.ts';
 import { loadMember, type MemberSettings, saveMember } from '../member/member-settings.ts';
 import { ProgressView } from '../progress/progress-view.ts';
 import { StepList } from '../progress/step-list.ts';
-import { type ClusterFlags, collectPairs, pathsOf, requireRoot, withCluster } from './command-context.ts';
+import {
+  type ClusterFlags,
+  collectPairs,
+  collectRuntimes,
+  pathsOf,
+  RUNTIME_HELP,
+  requireRoot,
+  withCluster,
+} from './command-context.ts';
 
 interface JoinFlags extends ClusterFlags {
   readonly token?: string;
   readonly scheduler?: string;
   readonly label?: Record<string, string>;
   readonly advertise?: string;
+  readonly runtime?: Record<string, string>;
 }
 
 /** Cluster names of joined machines: their data and groups never meet those of a control plane on the same machine. */
@@ -30,6 +39,7 @@ export function addJoin(program: Command): void {
     .option('--token <token>', 'from ./atoll token on the control plane')
     .option('--scheduler <host:port>', 'from the same line')
     .option('--label <key=value>', 'label of this node, for constraints; repeatable', collectPairs)
+    .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .option(
       '--advertise <address>',
       'IPv4 address other machines reach this one at (default: the one used to reach the scheduler)',
@@ -55,7 +65,12 @@ async function becomeMember(paths: ClusterPaths, flags: JoinFlags): Promise<Memb
   const tlsDir = memberTlsDir(paths, known?.hostname ?? hostname());
   const joined = known && (await access(join(tlsDir, 'cert.pem')).then(() => true, () => false)); // biome-ignore format: short
   if (joined && flags.token === undefined) {
-    const settings = { ...known, labels: flags.label ?? known.labels, address: flags.advertise ?? known.address };
+    const settings = {
+      ...known,
+      labels: flags.label ?? known.labels,
+      runtimes: flags.runtime ?? known.runtimes ?? {},
+      address: flags.advertise ?? known.address,
+    };
     await renewCertificate(known.schedulers[0] ?? '', tlsDir);
     await saveMember(paths, settings);
     return settings;
@@ -78,6 +93,7 @@ async function becomeMember(paths: ClusterPaths, flags: JoinFlags): Promise<Memb
     registry: answer.registry,
     address,
     labels: flags.label ?? {},
+    runtimes: flags.runtime ?? {},
   };
   await saveMember(paths, settings);
   return settings;

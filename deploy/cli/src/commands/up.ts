@@ -8,7 +8,16 @@ import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 import { type StartOptions, startCluster } from '../cluster/start-cluster.ts';
 import { stopCluster } from '../cluster/stop-cluster.ts';
 import { ProgressView } from '../progress/progress-view.ts';
-import { type ClusterFlags, collectPairs, pathsOf, requireRoot, wholeNumber, withCluster } from './command-context.ts';
+import {
+  type ClusterFlags,
+  collectPairs,
+  collectRuntimes,
+  pathsOf,
+  RUNTIME_HELP,
+  requireRoot,
+  wholeNumber,
+  withCluster,
+} from './command-context.ts';
 import { untilInterrupted } from './until-interrupted.ts';
 
 /** Addresses .11 to .250 of a /24. */
@@ -19,6 +28,7 @@ interface UpFlags extends ClusterFlags {
   readonly detach?: boolean;
   readonly tcp?: string;
   readonly registryMirror?: Record<string, string>;
+  readonly runtime?: Record<string, string>;
   readonly schedulerStrategy?: SchedulerStrategy;
 }
 
@@ -32,6 +42,7 @@ export function addUp(program: Command): void {
       'serve the Docker API there too; with TLS and client certificates unless it is loopback',
     )
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
+    .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .addOption(new Option('--scheduler-strategy <name>', 'how hosts are chosen').choices(['spread', 'binpack']))
     .action(async (flags: UpFlags) => {
       requireRoot('starting a cluster');
@@ -45,6 +56,7 @@ export function addUp(program: Command): void {
         ...(flags.hosts !== undefined && { hosts: flags.hosts }),
         ...(flags.tcp !== undefined && { tcp: flags.tcp }),
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
+        ...(flags.runtime !== undefined && { runtimes: flags.runtime }),
         ...(flags.schedulerStrategy !== undefined && { strategy: flags.schedulerStrategy }),
       });
       sayReady(state, flags);

@@ -4,23 +4,25 @@ import { type ClusterNames, runCommand } from '@atoll/hosts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import { AGENT_PORT, agentPlan } from '../supervisor/agent-plan.ts';
 import { machineService } from '../supervisor/machine-service.ts';
+import { pairs } from '../supervisor/service-process.ts';
 import { SupervisedService } from '../supervisor/supervised-service.ts';
 import type { MemberSettings } from './member-settings.ts';
 
 /** The agent of a machine that joined, kept running. It needs no namespaces: the machine is the host. */
 export async function memberAgent(paths: ClusterPaths, settings: MemberSettings): Promise<SupervisedService> {
   await mkdir(paths.readyDir, { recursive: true, mode: 0o700 });
-  const labels = Object.entries(settings.labels).map(([name, value]) => `${name}=${value}`);
+  const labels = pairs(settings.labels);
   const plan = agentPlan(paths, {
     hostname: settings.hostname,
     address: settings.address,
     schedulers: settings.schedulers,
     registry: settings.registry,
     local: false,
+    runtimes: settings.runtimes ?? {},
     extra: {
       ATOLL_LISTEN: `0.0.0.0:${AGENT_PORT}`,
       ATOLL_BRIDGE: memberBridge(paths.names()),
-      ...(labels.length > 0 && { ATOLL_NODE_LABELS: labels.join(',') }),
+      ...(labels !== '' && { ATOLL_NODE_LABELS: labels }),
     },
   });
   return new SupervisedService(await machineService(paths, plan), () => undefined);

@@ -11,6 +11,8 @@ export interface MemberSettings {
   /** Address other machines reach this one at. */
   readonly address: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Name -> path of OCI runtimes beside the native one. */
+  readonly runtimes?: Readonly<Record<string, string>>;
 }
 
 const file = (paths: ClusterPaths): string => join(paths.dataRoot, 'member.json');

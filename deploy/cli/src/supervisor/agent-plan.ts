@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { SHIM } from '../cluster/checkout.ts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
-import { type ServicePlan, serviceProcess } from './service-process.ts';
+import { pairs, type ServicePlan, serviceProcess } from './service-process.ts';
 
 /** Port of every agent on its own address. */
 export const AGENT_PORT = 7474;
@@ -14,6 +14,8 @@ export interface AgentPlanOptions {
   readonly registry: string;
   /** The only host, on the machine of the gateway: bind mounts are the person's own paths. */
   readonly local: boolean;
+  /** Name -> path of OCI runtimes beside the native one. */
+  readonly runtimes: Readonly<Record<string, string>>;
   readonly extra?: Readonly<Record<string, string>>;
 }
 
@@ -33,6 +35,7 @@ export function agentPlan(paths: ClusterPaths, options: AgentPlanOptions): Servi
     ATOLL_CGROUP_PARENT: paths.hostCgroup(options.hostname),
     ATOLL_SHIM: SHIM,
     ATOLL_LOCAL: String(options.local),
+    ATOLL_RUNTIMES: pairs(options.runtimes),
     ...options.extra,
   });
 }

@@ -3,7 +3,7 @@ import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import type { ClusterSettings } from '../cluster/cluster-settings.ts';
 import { parseTcpEndpoint } from '../cluster/tcp-endpoint.ts';
 import { agentPlan } from './agent-plan.ts';
-import { type ServicePlan, serviceProcess } from './service-process.ts';
+import { pairs, type ServicePlan, serviceProcess } from './service-process.ts';
 
 export type ServiceName = 'scheduler' | 'registry' | 'image-builder' | 'gateway';
 
@@ -90,6 +90,7 @@ export class ServicePlanner {
       schedulers: [this.endpoint('scheduler')],
       registry: this.endpoint('registry'),
       local: this.#settings.hosts === 1 && this.#settings.advertise === undefined,
+      runtimes: this.#settings.runtimes ?? {},
     });
   }
 
@@ -131,10 +132,4 @@ export class ServicePlanner {
     if (port === undefined) throw new Error(`no port for ${service} in ${this.#paths.settingsFile}`);
     return port;
   }
-}
-
-function pairs(values: Readonly<Record<string, string>>): string {
-  return Object.entries(values)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(',');
 }

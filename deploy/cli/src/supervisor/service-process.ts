@@ -28,3 +28,10 @@ export function serviceProcess(
   const argv = [process.execPath, ...NODE_FLAGS, serviceEntry(service)];
   return { name, argv, readyFile, env: { ...env, ATOLL_READY_FILE: readyFile } };
 }
+
+/** `name=value,…`, as `pairs` of `@atoll/config` reads it. */
+export function pairs(values: Readonly<Record<string, string>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',');
+}
