@@ -1,13 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AtollError, conflict, notFound } from '@atoll/errors';
 import type { runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { unlessMissing } from '../files/missing.ts';
 import { treeSize } from '../files/tree-size.ts';
 import { decompressed } from '../images/decompress.ts';
+import { startTicksOf } from '../processes/start-ticks.ts';
 import { firstProcess } from '../runtime/first-process.ts';
 import type { RootSpec } from '../runtime/shim-tools.ts';
 import { rewriteTar } from './rewrite-tar.ts';
 import type { RootReader, RootWriter, UpperReader } from './root-filesystem.ts';
+
+/** Longer than a supervisor takes to take a container down. */
+const ENDING_MS = 10_000;
+const ENDING_POLL_MS = 20;
 
 export interface PutOptions {
   readonly noOverwriteDirNonDir: boolean;
@@ -90,8 +96,16 @@ function missingPath(container: Container, path: string): (error: unknown) => ne
  * would be: its layers and what it mounts.
  */
 async function rootOf(container: Container): Promise<RootSpec> {
-  if (!(await container.hasProcess())) return { kind: 'bundle', path: container.bundle };
-  // Another runtime makes its first process at the start only.
-  const process = await unlessMissing(firstProcess(container.bundle));
-  return process ? { kind: 'process', process } : { kind: 'prepared', path: container.bundle };
+  const path = container.bundle;
+  const deadline = performance.now() + ENDING_MS;
+  for (;;) {
+    if (!(await container.hasProcess())) return { kind: 'bundle', path };
+    const process = await unlessMissing(firstProcess(path));
+    // Another runtime makes its first process at the start only.
+    if (!process) return { kind: 'prepared', path };
+    const lives = (await startTicksOf(process.pid)) === String(process.startTicks);
+    if (lives || performance.now() > deadline) return { kind: 'process', process };
+    // It has just ended; what it had is being taken down.
+    await sleep(ENDING_POLL_MS);
+  }
 }
