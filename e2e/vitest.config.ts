@@ -7,6 +7,8 @@ export default defineConfig({
     include: ['*.e2e.ts'],
     globalSetup: ['lib/global-setup.ts'],
     testTimeout: 120_000,
+    // As long as a busy machine may need: how fast things are is measured in bench/.
+    expect: { poll: { timeout: 20_000 } },
     hookTimeout: 180_000,
     fileParallelism: false,
     pool: 'forks',
