@@ -5,5 +5,6 @@ export * as containerV1 from './gen/container/v1/container.ts';
 export * as eventV1 from './gen/event/v1/event.ts';
 export * as identityV1 from './gen/identity/v1/identity.ts';
 export * as imageV1 from './gen/image/v1/image.ts';
+export * as networkV1 from './gen/network/v1/network.ts';
 export * as nodeV1 from './gen/node/v1/node.ts';
 export * as runtimeV1 from './gen/runtime/v1/runtime.ts';

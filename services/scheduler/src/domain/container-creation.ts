@@ -121,6 +121,7 @@ export class ContainerCreation {
       ports,
       lostReason: '',
       placements: 0,
+      endpoints: [],
     };
   }
 

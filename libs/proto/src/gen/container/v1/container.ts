@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Endpoint, EndpointSpec } from "../../network/v1/network.ts";
 
 export const protobufPackage = "container.v1";
 
@@ -274,6 +275,8 @@ export interface NetworkSpec {
   extraHosts: string[];
   macAddress: string;
   networkDisabled: boolean;
+  /** Networks of users it is to be connected to; the one `mode` names is among them. */
+  endpoints: EndpointSpec[];
 }
 
 export interface Mount {
@@ -430,6 +433,8 @@ export interface ContainerRecord {
   lostReason: string;
   /** How often the scheduler placed it anew after a node was lost. */
   placements: number;
+  /** Its places in networks of users; the default bridge is the host's own affair. */
+  endpoints: Endpoint[];
 }
 
 /** Observed; the agent of `node_id` is its only writer. A higher (epoch, seq) wins. */
@@ -2368,6 +2373,7 @@ function createBaseNetworkSpec(): NetworkSpec {
     extraHosts: [],
     macAddress: "",
     networkDisabled: false,
+    endpoints: [],
   };
 }
 
@@ -2408,6 +2414,9 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
     }
     if (message.networkDisabled !== false) {
       writer.uint32(96).bool(message.networkDisabled);
+    }
+    for (const v of message.endpoints) {
+      EndpointSpec.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -2521,6 +2530,14 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
             message.networkDisabled = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.endpoints.push(EndpointSpec.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2550,6 +2567,7 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
     message.extraHosts = object.extraHosts?.map((e) => e) || [];
     message.macAddress = object.macAddress ?? "";
     message.networkDisabled = object.networkDisabled ?? false;
+    message.endpoints = object.endpoints?.map((e) => EndpointSpec.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4055,6 +4073,7 @@ function createBaseContainerRecord(): ContainerRecord {
     ports: [],
     lostReason: "",
     placements: 0,
+    endpoints: [],
   };
 }
 
@@ -4098,6 +4117,9 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
     }
     if (message.placements !== 0) {
       writer.uint32(80).uint32(message.placements);
+    }
+    for (const v of message.endpoints) {
+      Endpoint.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -4195,6 +4217,14 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
             message.placements = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.endpoints.push(Endpoint.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4228,6 +4258,7 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
     message.ports = object.ports?.map((e) => PortBinding.fromPartial(e)) || [];
     message.lostReason = object.lostReason ?? "";
     message.placements = object.placements ?? 0;
+    message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     return message;
   },
 };

@@ -22,6 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { ContainerRecord, ContainerStatus } from "../../container/v1/container.ts";
 import { Event } from "../../event/v1/event.ts";
+import { NetworkState } from "../../network/v1/network.ts";
 
 export const protobufPackage = "node.v1";
 
@@ -61,6 +62,8 @@ export const Action = {
   PAUSE: 7,
   UNPAUSE: 8,
   UPDATE: 9,
+  /** CONNECT - bring the links of a running container to what the record's endpoints say */
+  CONNECT: 10,
 } as const;
 
 export type Action = typeof Action[keyof typeof Action];
@@ -76,6 +79,7 @@ export namespace Action {
   export type PAUSE = typeof Action.PAUSE;
   export type UNPAUSE = typeof Action.UNPAUSE;
   export type UPDATE = typeof Action.UPDATE;
+  export type CONNECT = typeof Action.CONNECT;
 }
 
 /** What a host is and has, as its agent found it. */
@@ -207,10 +211,12 @@ export interface HeartbeatAck {
 }
 
 export interface SessionResponse {
-  message: { $case: "welcome"; value: Welcome } | { $case: "order"; value: Order } | {
-    $case: "heartbeatAck";
-    value: HeartbeatAck;
-  } | undefined;
+  message:
+    | { $case: "welcome"; value: Welcome }
+    | { $case: "order"; value: Order }
+    | { $case: "heartbeatAck"; value: HeartbeatAck }
+    | { $case: "network"; value: NetworkState }
+    | undefined;
 }
 
 export interface ListNodesRequest {
@@ -1655,6 +1661,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "heartbeatAck":
         HeartbeatAck.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
+      case "network":
+        NetworkState.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1696,6 +1705,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.message = { $case: "heartbeatAck", value: HeartbeatAck.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "network", value: NetworkState.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1729,6 +1746,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "heartbeatAck": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "heartbeatAck", value: HeartbeatAck.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "network": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "network", value: NetworkState.fromPartial(object.message.value) };
         }
         break;
       }
