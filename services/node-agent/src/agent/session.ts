@@ -150,6 +150,7 @@ function hello(delegate: SessionDelegate, memory: NodeMemory): nodeV1.SessionReq
     containers: [...delegate.containers()],
     epoch: memory.epoch,
     clusterId: memory.clusterId,
+    networks: [],
   };
   return { message: { $case: 'hello', value } };
 }

@@ -87,7 +87,7 @@ export interface NetworkRecord_IpamOptionsEntry {
 
 /** What a user asked for when a container was connected. */
 export interface EndpointSpec {
-  /** Name or id as given. */
+  /** Name or id as given; of an endpoint that is made the network's name. */
   network: string;
   aliases: string[];
   ipv4Address: string;
@@ -158,7 +158,7 @@ export interface NetworkState {
   members: Member[];
   /** Container ids. */
   gone: string[];
-  /** The host has no member any more: it may take the network down. */
+  /** The host has no member any more: it takes the network down once no container of its own is attached. */
   unused: boolean;
 }
 
@@ -2158,7 +2158,7 @@ export const DisconnectContainerResponse: MessageFns<DisconnectContainerResponse
 /** Served by the scheduler's leader, as ContainerService. */
 export type NetworkServiceService = typeof NetworkServiceService;
 export const NetworkServiceService = {
-  /** Errors: already-exists with Docker's text, invalid-argument naming the field, failed-precondition when ranges overlap. */
+  /** Errors: already-exists with Docker's text, invalid-argument naming the field, also when ranges overlap. */
   createNetwork: {
     path: "/network.v1.NetworkService/CreateNetwork" as const,
     requestStream: false as const,
@@ -2205,7 +2205,7 @@ export const NetworkServiceService = {
 } as const;
 
 export interface NetworkServiceServer extends UntypedServiceImplementation {
-  /** Errors: already-exists with Docker's text, invalid-argument naming the field, failed-precondition when ranges overlap. */
+  /** Errors: already-exists with Docker's text, invalid-argument naming the field, also when ranges overlap. */
   createNetwork: handleUnaryCall<CreateNetworkRequest, CreateNetworkResponse>;
   /** Errors: failed-precondition with Docker's text while containers are connected. */
   removeNetwork: handleUnaryCall<RemoveNetworkRequest, RemoveNetworkResponse>;
@@ -2214,7 +2214,7 @@ export interface NetworkServiceServer extends UntypedServiceImplementation {
 }
 
 export interface NetworkServiceClient extends Client {
-  /** Errors: already-exists with Docker's text, invalid-argument naming the field, failed-precondition when ranges overlap. */
+  /** Errors: already-exists with Docker's text, invalid-argument naming the field, also when ranges overlap. */
   createNetwork(
     request: CreateNetworkRequest,
     callback: (error: ServiceError | null, response: CreateNetworkResponse) => void,

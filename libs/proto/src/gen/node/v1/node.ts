@@ -158,6 +158,8 @@ export interface Hello {
   epoch: bigint;
   /** Epochs grow only within one cluster. */
   clusterId: string;
+  /** Ids of the networks of users it has from before; it hears of those it has no member of any more (`unused`). */
+  networks: string[];
 }
 
 export interface Heartbeat {
@@ -925,7 +927,7 @@ export const NodeStatus: MessageFns<NodeStatus> = {
 };
 
 function createBaseHello(): Hello {
-  return { facts: undefined, containers: [], epoch: 0n, clusterId: "" };
+  return { facts: undefined, containers: [], epoch: 0n, clusterId: "", networks: [] };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -944,6 +946,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.clusterId !== "") {
       writer.uint32(34).string(message.clusterId);
+    }
+    for (const v of message.networks) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -993,6 +998,14 @@ export const Hello: MessageFns<Hello> = {
             message.clusterId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.networks.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1016,6 +1029,7 @@ export const Hello: MessageFns<Hello> = {
     message.containers = object.containers?.map((e) => ContainerStatus.fromPartial(e)) || [];
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.clusterId = object.clusterId ?? "";
+    message.networks = object.networks?.map((e) => e) || [];
     return message;
   },
 };
