@@ -1,4 +1,4 @@
-import { containerV1, nodeV1 } from '@atoll/proto';
+import { containerV1, nodeV1, volumeV1 } from '@atoll/proto';
 
 /** One kind of key and what its values are. */
 export interface Collection<T> {
@@ -26,6 +26,13 @@ export const NODES: Collection<nodeV1.NodeRecord> = {
   kind: 'node',
   encode: (record) => nodeV1.NodeRecord.encode({ ...record, revision: 0n }).finish(),
   decode: (bytes, revision) => ({ ...nodeV1.NodeRecord.decode(bytes), revision }),
+};
+
+/** Volumes, key `volume.<name>` of the durable bucket. */
+export const VOLUMES: Collection<volumeV1.VolumeRecord> = {
+  kind: 'volume',
+  encode: (record) => volumeV1.VolumeRecord.encode({ ...record, revision: 0n }).finish(),
+  decode: (bytes, revision) => ({ ...volumeV1.VolumeRecord.decode(bytes), revision }),
 };
 
 /**

@@ -14,3 +14,4 @@ export * from './stdcopy.ts';
 export * from './strict-json.ts';
 export * from './sysctl.ts';
 export * from './timestamp.ts';
+export * from './volume-driver-options.ts';

@@ -8,3 +8,4 @@ export * as imageV1 from './gen/image/v1/image.ts';
 export * as networkV1 from './gen/network/v1/network.ts';
 export * as nodeV1 from './gen/node/v1/node.ts';
 export * as runtimeV1 from './gen/runtime/v1/runtime.ts';
+export * as volumeV1 from './gen/volume/v1/volume.ts';

@@ -11,6 +11,7 @@ import {
   NatsObservedStore,
   NODE_STATUSES,
   NODES,
+  VOLUMES,
 } from '@atoll/bus';
 import { invalidArgument } from '@atoll/errors';
 import { createLogger } from '@atoll/logging';
@@ -38,6 +39,7 @@ export async function connectGateway(
   const mirrors = {
     containers: desired.mirror(CONTAINERS),
     nodes: desired.mirror(NODES),
+    volumes: desired.mirror(VOLUMES),
     containerStatuses: observed.mirror(CONTAINER_STATUSES),
     nodeStatuses: observed.mirror(NODE_STATUSES),
   };

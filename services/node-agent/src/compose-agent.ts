@@ -45,6 +45,7 @@ import type { BuildHost } from './steps/build-host.ts';
 import { LayerCommitter } from './steps/layer-committer.ts';
 import { StepWorkspaces } from './steps/step-workspaces.ts';
 import { MountResolver } from './volumes/mount-resolver.ts';
+import { VolumeMounts } from './volumes/volume-mounts.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */
@@ -91,6 +92,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     logger,
   });
   const volumes = new VolumeStore(join(root, 'volumes'));
+  const volumeMounts = new VolumeMounts(root);
   const files = await ContainerFiles.open(join(root, 'containers'), spawner, logger);
   const launcher = new Launcher({
     spawner,
@@ -98,8 +100,9 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     files,
     layers,
     network,
-    mounts: new MountResolver(volumes, filesystem, root),
+    mounts: new MountResolver(volumes, volumeMounts, filesystem, root),
     volumes,
+    volumeMounts,
     host,
     initLayer,
   });
@@ -164,6 +167,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
         cgroupPath,
         archive,
         layers,
+        volumes,
         committer,
       }),
     )

@@ -11,15 +11,17 @@ import {
   NatsEventBus,
   NatsObservedStore,
   NODES,
+  VOLUMES,
 } from '@atoll/bus';
 import { failedPrecondition } from '@atoll/errors';
 import type { Authority } from '@atoll/identity';
-import { containerV1, identityV1, nodeV1 } from '@atoll/proto';
+import { containerV1, identityV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { GrpcHost, type TlsIdentity } from '@atoll/rpc';
 import type { Pipeline } from '@atoll/scheduling';
 import { CONTAINER_SERVICE_ROLES, containerService } from './api/grpc/container-service.ts';
 import { IDENTITY_SERVICE_ROLES, identityService } from './api/grpc/identity-service.ts';
 import { NODE_SERVICE_ROLES, nodeService } from './api/grpc/node-service.ts';
+import { VOLUME_SERVICE_ROLES, volumeService } from './api/grpc/volume-service.ts';
 import { failpoint } from './domain/failpoint.ts';
 import { Identities } from './domain/identities.ts';
 import { TOKENS } from './domain/join-tokens.ts';
@@ -94,6 +96,7 @@ export class Scheduler {
     const mirrors: Mirrors = {
       containers: desiredFeed.mirror(CONTAINERS),
       nodes: desiredFeed.mirror(NODES),
+      volumes: desiredFeed.mirror(VOLUMES),
       tokens: desiredFeed.mirror(TOKENS),
       cluster: desiredFeed.mirror(CLUSTER),
       statuses: observedFeed.mirror(CONTAINER_STATUSES),
@@ -136,6 +139,7 @@ export class Scheduler {
       onInternalError: (method, error) => log.error({ method, err: error }, 'a call failed inside'),
     })
       .add(containerV1.ContainerServiceService, CONTAINER_SERVICE_ROLES, containerService(leadership))
+      .add(volumeV1.VolumeServiceService, VOLUME_SERVICE_ROLES, volumeService(leadership))
       .add(nodeV1.NodeServiceService, NODE_SERVICE_ROLES, nodeService(leadership))
       .add(identityV1.IdentityServiceService, IDENTITY_SERVICE_ROLES, identityService(identities));
     return this.#host.start();

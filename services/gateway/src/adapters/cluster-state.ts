@@ -1,14 +1,17 @@
+import { join } from 'node:path/posix';
 import { invalidArgument, notFound } from '@atoll/errors';
-import { containerV1, type nodeV1 } from '@atoll/proto';
+import { containerV1, type nodeV1, type volumeV1 } from '@atoll/proto';
 import type { Mirror } from '../mirrors/mirror.ts';
-import type { ContainerLookup } from '../resources/container/backend.ts';
+import type { ContainerLookup, VolumeHomes } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
 import type { NodeView } from '../resources/system/backend.ts';
+import type { VolumeLookup, VolumePlace } from '../resources/volume/backend.ts';
 
 export interface ClusterMirrors {
   readonly containers: Mirror<containerV1.ContainerRecord>;
   readonly containerStatuses: Mirror<containerV1.ContainerStatus>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
+  readonly volumes: Mirror<volumeV1.VolumeRecord>;
   readonly nodeStatuses: Mirror<nodeV1.NodeStatus>;
 }
 
@@ -18,7 +21,7 @@ const NO_SPEC = containerV1.ContainerSpec.fromPartial({});
  * The cluster as this gateway knows it: what its mirrors heard and what its own calls were answered, whichever is newer. So a
  * client reads its own writes through the gateway it wrote through.
  */
-export class ClusterState implements ContainerLookup {
+export class ClusterState implements ContainerLookup, VolumeHomes, VolumeLookup {
   readonly #mirrors: ClusterMirrors;
   readonly #idsByName = new Map<string, string>();
   /** All visible containers, newest first; undefined since the last change. */
@@ -54,6 +57,29 @@ export class ClusterState implements ContainerLookup {
       .filter((view) => view !== undefined)
       .sort((a, b) => (a.record.createdAtNs > b.record.createdAtNs ? -1 : 1));
     return this.#list;
+  }
+
+  volumes(): readonly volumeV1.VolumeRecord[] {
+    return [...this.#mirrors.volumes.values()];
+  }
+
+  volumeHome(name: string): string | undefined {
+    const users = this.list().filter(({ spec }) => spec.mounts.some((m) => m.type === 'volume' && m.source === name));
+    return users[0]?.record.nodeId ?? (this.#mirrors.volumes.get(name)?.nodeId || undefined);
+  }
+
+  volumePlace({ name, nodeId }: Pick<volumeV1.VolumeRecord, 'name' | 'nodeId'>): VolumePlace | undefined {
+    const facts = this.#mirrors.nodes.get(nodeId)?.facts;
+    if (facts === undefined) return undefined;
+    return { hostname: facts.hostname, mountpoint: join(facts.dataRoot, 'volumes', name, '_data') };
+  }
+
+  applyVolume(record: volumeV1.VolumeRecord): void {
+    this.#mirrors.volumes.apply(record.name, record, record.revision);
+  }
+
+  applyVolumeRemoval(name: string, revision: bigint): void {
+    this.#mirrors.volumes.apply(name, undefined, revision);
   }
 
   nodeCount(): number {

@@ -14,6 +14,7 @@ import type { PublishedPorts } from './published-ports.ts';
 import { QuestionBackend } from './question-backend.ts';
 import { StreamBackend } from './stream-backend.ts';
 import type { ClusterSystem } from './system-backend.ts';
+import { VolumeAdapter } from './volume-backend.ts';
 
 export interface BackendParts {
   readonly state: ClusterState;
@@ -54,6 +55,7 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
     ...bound(store, ['resolveContent']),
+    ...bound(state, ['volumeHome']),
     ...bound(new CommitBackend(state, agents, parts.images), ['captureLayer', 'storeImage']),
     ...bound(parts.teller, ['tell', 'tellPrune']),
   };
@@ -64,6 +66,10 @@ export function composeBackends(parts: BackendParts): Backends {
     'inspectExec',
     'resizeExec',
   ]);
+  const volumes = {
+    ...bound(state, ['volumes', 'volumePlace']),
+    ...bound(new VolumeAdapter(state, agents, parts.leader), ['createVolume', 'removeVolume', 'volumeSizes']),
+  };
   return {
     containers,
     execs: { ...lookup, ...execs, ...bound(parts.teller, ['tell']) },
@@ -80,10 +86,11 @@ export function composeBackends(parts: BackendParts): Backends {
           .nodes()
           .reduce((first, { record }) => (first === 0n || record.joinedAtNs < first ? record.joinedAtNs : first), 0n),
     },
-    volumes: lookup,
+    volumes: { ...lookup, ...volumes, ...bound(parts.teller, ['tellPrune']) },
     system: {
       ...lookup,
       ...questions,
+      ...volumes,
       nodes: () => state.nodes(),
       ...bound(system, ['clusterId', 'storeUsage', 'events', 'checkAuth']),
     },

@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AtollError, hasReason, unavailable } from '@atoll/errors';
-import { containerV1 } from '@atoll/proto';
+import { containerV1, volumeV1 } from '@atoll/proto';
 import type { CallOptions, ChannelPool, Client } from '@atoll/rpc';
 
 export type ContainerClient = Client<containerV1.ContainerServiceService>;
+export type VolumeClient = Client<volumeV1.VolumeServiceService>;
+
+interface Clients {
+  readonly containers: ContainerClient;
+  readonly volumes: VolumeClient;
+}
 
 /** A store or scheduler fail-over takes up to 6 s: callers wait a little longer before they give up. */
 const RETRY_BUDGET_MS = 10_000;
@@ -17,7 +23,7 @@ const DEFAULT_TIMEOUT_MS = 120_000;
  */
 export class LeaderCaller {
   readonly #addresses: readonly string[];
-  readonly #clients = new Map<string, ContainerClient>();
+  readonly #clients = new Map<string, Clients>();
   readonly #pool: Pick<ChannelPool, 'get'>;
   #leader: string;
 
@@ -27,16 +33,28 @@ export class LeaderCaller {
     this.#pool = pool;
   }
 
-  async call<T>(
+  call<T>(
     run: (client: ContainerClient, options: CallOptions) => Promise<T>,
     signal: AbortSignal,
     timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<T> {
+    return this.#call(({ containers }, how) => run(containers, how), signal, timeoutMs);
+  }
+
+  callVolumes<T>(run: (client: VolumeClient, options: CallOptions) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#call(({ volumes }, how) => run(volumes, how), signal, DEFAULT_TIMEOUT_MS);
+  }
+
+  async #call<T>(
+    run: (clients: Clients, options: CallOptions) => Promise<T>,
+    signal: AbortSignal,
+    timeoutMs: number,
   ): Promise<T> {
     const giveUp = performance.now() + RETRY_BUDGET_MS;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       const address = this.#leader;
       try {
-        return await run(this.#client(address), { signal, timeoutMs });
+        return await run(this.#clientsOf(address), { signal, timeoutMs });
       } catch (error) {
         if (!hasReason(error, 'unavailable') || signal.aborted) throw error;
         if (performance.now() > giveUp) {
@@ -55,11 +73,15 @@ export class LeaderCaller {
     this.#leader = hint || next || failed;
   }
 
-  #client(address: string): ContainerClient {
+  #clientsOf(address: string): Clients {
     const known = this.#clients.get(address);
     if (known !== undefined) return known;
-    const client = this.#pool.get(address, 'scheduler').client(containerV1.ContainerServiceService, { carried: 'all' });
-    this.#clients.set(address, client);
-    return client;
+    const channel = this.#pool.get(address, 'scheduler');
+    const clients = {
+      containers: channel.client(containerV1.ContainerServiceService, { carried: 'all' }),
+      volumes: channel.client(volumeV1.VolumeServiceService, { carried: 'all' }),
+    };
+    this.#clients.set(address, clients);
+    return clients;
   }
 }

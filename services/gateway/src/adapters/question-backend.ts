@@ -38,7 +38,7 @@ export class QuestionBackend implements ContainerQuestions {
     const nodes = this.#state.nodes().filter(({ record }) => wanted.has(record.id));
     const how = { signal, timeoutMs: USAGE_TIMEOUT_MS };
     const answers = await Promise.allSettled(
-      nodes.map(async (node) => await this.#agents.ofNode(node)?.getUsage({}, how)),
+      nodes.map(async (node) => await this.#agents.ofNode(node)?.getUsage({ volumes: false }, how)),
     );
     const sizes = new Map<string, number>();
     for (const answer of answers) {

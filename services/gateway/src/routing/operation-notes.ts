@@ -3,7 +3,7 @@ import type { OperationId } from '@atoll/docker-api';
 /** What of a built operation is not, and what is different: shown in `docs/docker-api.md`. */
 export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ContainerCreate:
-    'Fields that are not built answer 501 with their name: devices, GPUs, links, volumes-from, storage options, own seccomp profiles, `container:` namespaces, shareable IPC, port ranges, sctp, static addresses, aliases, user networks (400). Bind mounts and new named volumes need a constraint to one host when there are several.',
+    'Fields that are not built answer 501 with their name: devices, GPUs, links, volumes-from, storage options, own seccomp profiles, `container:` namespaces, shareable IPC, port ranges, sctp, static addresses, aliases, user networks (400). Bind mounts need a constraint to one host when there are several.',
   ContainerList:
     '`ancestor` compares layers; patterns of the `id` and `name` filters may repeat at most four times, and no groups. A host that does not say sizes is left without.',
   ContainerStart: 'Without `checkpoint`.',
@@ -26,8 +26,8 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   BuildPrune: 'The whole cache; limits and filters are not built.',
   NetworkList: '`bridge`, `host` and `none`.',
   NetworkInspect: '`bridge`, `host` and `none`; the subnets are those of all hosts.',
-  VolumeList: 'The volumes that containers use.',
-  VolumeInspect: 'The volumes that containers use.',
+  VolumeCreate:
+    'The driver `local`, with its options `type`, `o` and `device`. A volume belongs to the host of its first use.',
   SystemAuth: 'User name and password; identity tokens are not built.',
   SystemInfo: 'Sums over all hosts; a row per host in `DriverStatus`.',
   SystemEvents: 'Events of the last hour, at most 64 MiB of them.',

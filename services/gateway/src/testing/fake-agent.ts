@@ -141,6 +141,7 @@ export class FakeAgent {
       return { layer: this.written, status: held.status };
     },
     getUsage: async () => ({
+      volumes: [],
       layersBytes: 0n,
       containers: [...this.containers.keys()].map((containerId) => ({ containerId, sizeRw: 512n, logBytes: 0n })),
     }),

@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CONTAINER_STATUSES, CONTAINERS, Mirror, NODE_STATUSES, NODES } from '@atoll/bus';
+import { CONTAINER_STATUSES, CONTAINERS, Mirror, NODE_STATUSES, NODES, VOLUMES } from '@atoll/bus';
 import { createLogger } from '@atoll/logging';
 import { buildV1, containerV1, type eventV1, imageV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { type AllowTable, AsyncQueue, ChannelPool, GrpcHost } from '@atoll/rpc';
 import { testPki } from '@atoll/testing';
+import type { ClusterMirrors } from '../adapters/cluster-state.ts';
 import { Gateway } from '../gateway.ts';
 import { FakeAgent } from './fake-agent.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
@@ -99,11 +100,12 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   };
 }
 
-function makeMirrors() {
+function makeMirrors(): ClusterMirrors {
   return {
     containers: new Mirror(CONTAINERS),
     containerStatuses: new Mirror(CONTAINER_STATUSES),
     nodes: new Mirror(NODES),
+    volumes: new Mirror(VOLUMES),
     nodeStatuses: new Mirror(NODE_STATUSES),
   };
 }

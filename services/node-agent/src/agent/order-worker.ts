@@ -44,6 +44,7 @@ export class OrderWorker {
     if (order.epoch > this.#memory.epoch) {
       await this.#memory.obey(order.epoch, this.#memory.clusterId, this.#memory.containerSubnet);
     }
+    if (order.action === A.REMOVE_VOLUME) return;
     const record = order.record;
     if (!record) throw invalidArgument('the order names no container');
     if (record.nodeId !== this.#nodeId) {
@@ -52,6 +53,10 @@ export class OrderWorker {
   }
 
   async #carryOut(order: nodeV1.Order): Promise<Outcome> {
+    if (order.action === A.REMOVE_VOLUME) {
+      await this.#containers.removeVolume(order.volume);
+      return { unchanged: false };
+    }
     const record = order.record as containerV1.ContainerRecord;
     const containers = this.#containers;
     if (order.action === A.ENSURE) {

@@ -97,6 +97,15 @@ export class ContainerManager {
     return { ...orphan, seq: orphan.seq + 1n, state: S.REMOVED };
   }
 
+  /** Deletes a volume; one that is not there is fine. Errors: conflict while a container has it. */
+  async removeVolume(name: string): Promise<void> {
+    const { volumes, volumeMounts } = this.#options.launcher.options;
+    const folder = volumes.path(name);
+    if (this.#isUsed(name, '')) throw conflict(`remove ${name}: volume is in use`);
+    await volumeMounts.unmount(folder);
+    await volumes.remove(name);
+  }
+
   /** Calls back at each change of any container's status until the function it gives is called. */
   listen(listener: StatusListener): () => void {
     this.#listeners.add(listener);

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { volumeSource } from '@atoll/docker-api';
 import { cancelled, hasReason } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
@@ -17,6 +18,7 @@ import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
 import type { ShimTools } from '../runtime/shim-tools.ts';
 import type { MountResolver } from '../volumes/mount-resolver.ts';
+import type { VolumeMounts } from '../volumes/volume-mounts.ts';
 import type { VolumeStore } from '../volumes/volume-store.ts';
 import type { ContainerFiles } from './container-files.ts';
 import { acquireLayers, type ContainerLayers } from './container-layers.ts';
@@ -36,6 +38,7 @@ export interface LauncherOptions {
   readonly network: HostNetwork;
   readonly mounts: MountResolver;
   readonly volumes: VolumeStore;
+  readonly volumeMounts: VolumeMounts;
   readonly host: PlanHost;
   /** See `ensureInitLayer`. */
   readonly initLayer: string;
@@ -79,6 +82,7 @@ export class Launcher {
       return await this.#slots.run(() => this.#launch(record, spec, lease, endpoint, onState, signal));
     } catch (error) {
       lease.release();
+      await this.options.volumeMounts.release(record.id).catch(() => undefined);
       if (endpoint) network.release(record.id, endpoint.address);
       throw error;
     }
@@ -90,10 +94,13 @@ export class Launcher {
     onState: (state: ShimState) => void,
     signal: AbortSignal,
   ): Promise<{ readonly client: ShimClient; readonly endpoint: Endpoint | undefined }> {
-    const { files, network } = this.options;
+    const { files, network, volumes, volumeMounts } = this.options;
     const client = await ShimClient.connect(files.directory(record.id), onState, signal);
     const endpoint = await readEndpoint(files.directory(record.id));
     if (endpoint) network.claim(record.id, endpoint, this.#ports(record, endpoint.address));
+    for (const { type, source, volumeOptions } of record.spec?.mounts ?? []) {
+      if (type === 'volume' && volumeSource(volumeOptions)) volumeMounts.claim(volumes.path(source), record.id);
+    }
     return { client, endpoint };
   }
 
@@ -105,6 +112,7 @@ export class Launcher {
   /** Gives back what a run had of this host's network. Safe to repeat. */
   async settle(id: string, address: string): Promise<void> {
     await this.options.network.withdraw(id);
+    await this.options.volumeMounts.release(id);
     if (address !== '') this.options.network.release(id, address);
   }
 
@@ -149,7 +157,7 @@ export class Launcher {
       links: linkedHosts(spec, host.find),
     };
     const [resolved, own, devices, shared] = await Promise.all([
-      mounts.resolve(spec.mounts, lease, signal),
+      mounts.resolve(record.id, spec.mounts, lease, signal),
       networkFiles(directory, spec.network, identity),
       customDevices(spec.resources),
       sharedWithNeighbours(spec, host.find),

@@ -1,8 +1,10 @@
+import { volumeSource } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import { tmpfsMount } from '../containers/tmpfs-mount.ts';
 import type { MountPlan, Propagation } from '../runtime/plan.ts';
 import { bindSource } from './bind-source.ts';
+import type { VolumeMounts } from './volume-mounts.ts';
 import type { VolumeStore } from './volume-store.ts';
 
 /** Copies what the image has at a path into a new volume. */
@@ -22,17 +24,20 @@ const PROPAGATIONS: readonly Propagation[] = ['private', 'rprivate', 'slave', 'r
 /** Turns the mounts of a spec into binds of folders that exist. */
 export class MountResolver {
   readonly #volumes: VolumeStore;
+  readonly #volumeMounts: VolumeMounts;
   readonly #seeder: VolumeSeeder;
   readonly #dataRoot: string;
 
-  constructor(volumes: VolumeStore, seeder: VolumeSeeder, dataRoot: string) {
+  constructor(volumes: VolumeStore, volumeMounts: VolumeMounts, seeder: VolumeSeeder, dataRoot: string) {
     this.#volumes = volumes;
+    this.#volumeMounts = volumeMounts;
     this.#seeder = seeder;
     this.#dataRoot = dataRoot;
   }
 
   /** `lowers` are the container's own image, `images` those it mounts, by target; all top first. */
   async resolve(
+    container: string,
     mounts: readonly containerV1.Mount[],
     {
       directories,
@@ -49,6 +54,8 @@ export class MountResolver {
       if (mount.type === 'tmpfs') {
         plans.push(tmpfsMount(mount));
       } else if (mount.type === 'volume') {
+        const source = volumeSource(mount.volumeOptions);
+        if (source) await this.#volumeMounts.acquire(await this.#volumes.make(mount.source), source, container);
         const { path, fresh } = await this.#volumes.ensure(mount.source);
         const takesCopy = fresh && !mount.noCopy && mount.subpath === '';
         if (takesCopy) await this.#seeder.seed(directories, mount.target, path, signal);

@@ -1,6 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { invalidArgument } from '@atoll/errors';
+import { unlessMissing } from '../files/missing.ts';
+import { treeSize } from '../files/tree-size.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
 
@@ -22,12 +24,26 @@ export class VolumeStore {
     return join(this.#root, name, '_data');
   }
 
-  /** Makes the volume when it is missing; `fresh` says that nothing is in it yet. */
-  async ensure(name: string): Promise<{ readonly path: string; readonly fresh: boolean }> {
+  /** Makes the volume's folder when it is missing. */
+  async make(name: string): Promise<string> {
     const path = this.path(name);
     await mkdir(join(this.#root, name), { recursive: true, mode: 0o711 });
     await mkdir(path, { recursive: true, mode: 0o755 });
+    return path;
+  }
+
+  /** As `make`; `fresh` says that nothing is in it yet. */
+  async ensure(name: string): Promise<{ readonly path: string; readonly fresh: boolean }> {
+    const path = await this.make(name);
     return { path, fresh: (await readdir(path)).length === 0 };
+  }
+
+  /** Bytes on disk of every volume. */
+  async sizes(): Promise<ReadonlyMap<string, bigint>> {
+    const names = (await unlessMissing(readdir(this.#root))) ?? [];
+    return new Map(
+      await Promise.all(names.map(async (name) => [name, await treeSize(join(this.#root, name))] as const)),
+    );
   }
 
   /** Does nothing when it is gone. */

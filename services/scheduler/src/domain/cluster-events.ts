@@ -1,6 +1,6 @@
 import type { EventBus } from '@atoll/bus';
 import { networkIdOf, networkNameOf } from '@atoll/docker-api';
-import type { containerV1, eventV1, nodeV1 } from '@atoll/proto';
+import type { containerV1, eventV1, nodeV1, volumeV1 } from '@atoll/proto';
 
 /** Actions that the scheduler itself tells of; an agent's word on them is not taken. */
 export const OWN_ACTIONS: ReadonlySet<string> = new Set(
@@ -47,6 +47,20 @@ export class ClusterEvents {
       attributes: { container: id, name, type },
       nodeId,
     });
+  }
+
+  volume({ name, driver, nodeId }: volumeV1.VolumeRecord, action: 'create' | 'destroy'): void {
+    this.#publish({ type: 'volume', action, actorId: name, attributes: { driver }, nodeId });
+  }
+
+  /** What a container that starts mounts, and unmounts when it ends. */
+  volumes({ id, spec, nodeId }: containerV1.ContainerRecord, action: 'mount' | 'unmount'): void {
+    for (const { type, source, target, readOnly, propagation } of spec?.mounts ?? []) {
+      if (type !== 'volume') continue;
+      const seen = { destination: target, propagation, 'read/write': String(!readOnly) };
+      const attributes = { container: id, driver: 'local', ...(action === 'mount' ? seen : {}) };
+      this.#publish({ type: 'volume', action, actorId: source, attributes, nodeId });
+    }
   }
 
   node(record: nodeV1.NodeRecord, action: string, extra: Readonly<Record<string, string>> = {}): void {

@@ -1,5 +1,5 @@
 import type { Mirror, MirrorChange } from '@atoll/bus';
-import { containerV1, nodeV1 } from '@atoll/proto';
+import { containerV1, nodeV1, type volumeV1 } from '@atoll/proto';
 import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
@@ -19,16 +19,21 @@ export class ClusterState {
   readonly records: Mirror<containerV1.ContainerRecord>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
   readonly infos = new Map<string, NodeInfo>();
-  readonly volumes = new VolumeHosts();
+  readonly volumes: VolumeHosts;
   readonly #names = new Map<string, string>();
   readonly #holds = new Map<string, Hold>();
   readonly #ports = new Map<string, number>();
   readonly #onNode = new Map<string, Set<string>>();
   readonly #stop: (() => void)[];
 
-  constructor(records: Mirror<containerV1.ContainerRecord>, nodes: Mirror<nodeV1.NodeRecord>) {
+  constructor(
+    records: Mirror<containerV1.ContainerRecord>,
+    nodes: Mirror<nodeV1.NodeRecord>,
+    volumes: Mirror<volumeV1.VolumeRecord>,
+  ) {
     this.records = records;
     this.nodes = nodes;
+    this.volumes = new VolumeHosts(volumes);
     for (const node of nodes.values()) this.#nodeChanged(node.id, node);
     for (const record of records.values()) this.hold(record);
     this.#stop = [

@@ -11,6 +11,7 @@ import {
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { type Constraint, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
+import type { ClusterVolumes } from './cluster-volumes.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { failpoint } from './failpoint.ts';
@@ -27,10 +28,12 @@ const ID = /^[0-9a-f]{64}$/;
 /** Makes containers: name, host and ports in memory, one durable write, and the host told meanwhile. */
 export class ContainerCreation {
   readonly #parts: TermParts;
+  readonly #volumes: ClusterVolumes;
   readonly #ports = new PortAllocator();
 
-  constructor(parts: TermParts) {
+  constructor(parts: TermParts, volumes: ClusterVolumes) {
     this.#parts = parts;
+    this.#volumes = volumes;
   }
 
   /**
@@ -63,7 +66,7 @@ export class ContainerCreation {
     failpoint('create.2-asked');
     let stored: containerV1.ContainerRecord;
     try {
-      stored = await writes.putContainer(record);
+      [stored] = await Promise.all([writes.putContainer(record), this.#volumes.keep(record)]);
     } catch (error) {
       void orders.attempt(nodeV1.Action.REMOVE, record, { force: true });
       throw error;
@@ -101,10 +104,11 @@ export class ContainerCreation {
   /** The record to store. Everything in here is synchronous: no other request comes between check and hold. */
   #draft(id: string, given: containerV1.ContainerSpec): containerV1.ContainerRecord {
     const { state } = this.#parts;
+    const settled = this.#volumes.settle(given);
     const spec =
       given.name === ''
-        ? { ...given, name: generateContainerName((name) => state.idOfName(name) !== undefined) }
-        : given;
+        ? { ...settled, name: generateContainerName((name) => state.idOfName(name) !== undefined) }
+        : settled;
     checkContainerName(spec.name);
     assertNameFree(state.idOfName(spec.name), spec.name);
     const constraints = spec.constraints.map(parseConstraint);

@@ -1,5 +1,6 @@
 import { conflict, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
+import type { ClusterVolumes } from './cluster-volumes.ts';
 import { isActive, stateWord } from './container-state.ts';
 import { failpoint } from './failpoint.ts';
 import { isHostUp } from './host-up.ts';
@@ -10,10 +11,12 @@ const { ContainerState, DesiredState } = containerV1;
 /** Removes containers: the host first, then the record; one durable write. */
 export class ContainerRemoval {
   readonly #parts: TermParts;
+  readonly #volumes: ClusterVolumes;
   readonly #running = new Set<string>();
 
-  constructor(parts: TermParts) {
+  constructor(parts: TermParts, volumes: ClusterVolumes) {
     this.#parts = parts;
+    this.#volumes = volumes;
   }
 
   /**
@@ -54,6 +57,7 @@ export class ContainerRemoval {
       const refusal = await orders.attempt(nodeV1.Action.REMOVE, record, { force, volumes });
       if (refusal && !hasReason(refusal, 'not-found')) throw refusal;
       failpoint('remove.2-obeyed');
+      if (!volumes) await this.#volumes.leaveBehind(record);
       const revision = await writes.deleteContainer(id);
       failpoint('remove.3-deleted');
       observations.forget(id);

@@ -1,6 +1,6 @@
-import { CONTAINERS, type DesiredWriter, NODES, stateKey } from '@atoll/bus';
+import { CONTAINERS, type DesiredWriter, NODES, stateKey, VOLUMES } from '@atoll/bus';
 import { AtollError, notFound } from '@atoll/errors';
-import { containerV1, type nodeV1 } from '@atoll/proto';
+import { containerV1, type nodeV1, type volumeV1 } from '@atoll/proto';
 import type { ClusterState } from './cluster-state.ts';
 
 /** Changes of desired state: each is durable before it answers, and in the state's mirrors at once. */
@@ -50,6 +50,19 @@ export class DesiredWrites {
   async deleteNode(id: string): Promise<void> {
     const revision = await this.#writer.delete(stateKey(NODES.kind, id));
     this.#state.nodes.apply(id, undefined, revision);
+  }
+
+  async putVolume(record: volumeV1.VolumeRecord): Promise<volumeV1.VolumeRecord> {
+    const revision = await this.#writer.put(stateKey(VOLUMES.kind, record.name), VOLUMES.encode(record));
+    const stored = { ...record, revision };
+    this.#state.volumes.records.apply(record.name, stored, revision);
+    return stored;
+  }
+
+  async deleteVolume(name: string): Promise<bigint> {
+    const revision = await this.#writer.delete(stateKey(VOLUMES.kind, name));
+    this.#state.volumes.records.apply(name, undefined, revision);
+    return revision;
   }
 
   async putRaw(kind: string, id: string, value: Uint8Array): Promise<bigint> {

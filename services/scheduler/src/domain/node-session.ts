@@ -60,7 +60,8 @@ export class NodeSession {
         wait.signal?.addEventListener('abort', onAbort, { once: true });
         if (wait.timeoutMs !== undefined) timer = setTimeout(() => reject(this.#late(wait.timeoutMs)), wait.timeoutMs);
         const { action, record, signal = '', timeoutSeconds, force = false, volumes = false } = input;
-        const what = { action, record, signal, timeoutSeconds, force, volumes };
+        const { volume = '' } = input;
+        const what = { action, record, signal, timeoutSeconds, force, volumes, volume };
         this.send({ $case: 'order', value: { ...what, orderId, epoch: this.#epoch } });
       });
       if (result.code !== 0) throw refusalOf(result);

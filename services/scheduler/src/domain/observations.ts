@@ -37,9 +37,9 @@ export class Observations {
     failpoint('status.2-stored');
     if (previous === undefined && quiet) return true;
     for (const event of eventsBetween(comparable(previous, status), status)) {
-      if (event.action === 'start') this.#events.network(record, 'connect');
+      if (event.action === 'start') this.#started(record);
       this.#events.container(record, event.action, event.attributes);
-      if (event.action === 'die') this.#events.network(record, 'disconnect');
+      if (event.action === 'die') this.#ended(record);
       if (event.action === 'die' && this.#stopping.delete(record.id)) this.#events.container(record, 'stop');
     }
     failpoint('status.3-told');
@@ -96,6 +96,16 @@ export class Observations {
 
   forgetNode(id: string): void {
     this.#writer.delete(stateKey(NODE_STATUSES.kind, id));
+  }
+
+  #started(record: containerV1.ContainerRecord): void {
+    this.#events.network(record, 'connect');
+    this.#events.volumes(record, 'mount');
+  }
+
+  #ended(record: containerV1.ContainerRecord): void {
+    this.#events.network(record, 'disconnect');
+    this.#events.volumes(record, 'unmount');
   }
 
   #store(status: containerV1.ContainerStatus): void {

@@ -69,6 +69,12 @@ export class Orders {
     return this.#observations.status(record.id);
   }
 
+  /** Has a host delete a volume. One that it does not have is fine. */
+  async removeVolume(nodeId: string, volume: string): Promise<void> {
+    const order = { action: nodeV1.Action.REMOVE_VOLUME, record: undefined, volume };
+    await this.#sessions.order(nodeId, order, { timeoutMs: DEFAULT_WAIT_MS[nodeV1.Action.REMOVE] });
+  }
+
   /** As `send`, for orders nobody waits for: the error is an answer. */
   async attempt(
     action: nodeV1.Action,

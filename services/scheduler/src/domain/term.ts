@@ -1,9 +1,10 @@
 import type { DesiredWriter, EventBus, HeldLease, Mirror, ObservedWriter } from '@atoll/bus';
 import { failedPrecondition, unavailable } from '@atoll/errors';
-import type { containerV1, nodeV1 } from '@atoll/proto';
+import type { containerV1, nodeV1, volumeV1 } from '@atoll/proto';
 import type { Pipeline } from '@atoll/scheduling';
 import { ClusterEvents } from './cluster-events.ts';
 import { ClusterState } from './cluster-state.ts';
+import { ClusterVolumes } from './cluster-volumes.ts';
 import { ContainerChanges } from './container-changes.ts';
 import { ContainerCreation } from './container-creation.ts';
 import { ContainerRemoval } from './container-removal.ts';
@@ -25,6 +26,7 @@ import type { Log, TermParts } from './term-parts.ts';
 export interface Mirrors {
   readonly containers: Mirror<containerV1.ContainerRecord>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
+  readonly volumes: Mirror<volumeV1.VolumeRecord>;
   readonly tokens: Mirror<TokenRecord>;
   readonly cluster: Mirror<string>;
   readonly statuses: Mirror<containerV1.ContainerStatus>;
@@ -67,6 +69,7 @@ const CLUSTER_KEY = 'id';
 export class Term {
   readonly parts: TermParts;
   readonly creation: ContainerCreation;
+  readonly volumes: ClusterVolumes;
   readonly running: ContainerRunning;
   readonly removal: ContainerRemoval;
   readonly changes: ContainerChanges;
@@ -79,7 +82,7 @@ export class Term {
 
   constructor(mirrors: Mirrors, channels: TermChannels, settings: TermSettings, signal: AbortSignal) {
     const { log } = settings;
-    const state = new ClusterState(mirrors.containers, mirrors.nodes);
+    const state = new ClusterState(mirrors.containers, mirrors.nodes, mirrors.volumes);
     const hostname = (id: string): string => state.nodes.get(id)?.facts?.hostname ?? id;
     const events = new ClusterEvents(channels.events, hostname);
     const known = [...mirrors.statuses.values()].filter((status) => state.records.get(status.id) !== undefined);
@@ -105,8 +108,9 @@ export class Term {
       pipeline: settings.pipeline,
       log,
     };
-    this.creation = new ContainerCreation(this.parts);
-    this.removal = new ContainerRemoval(this.parts);
+    this.volumes = new ClusterVolumes(this.parts);
+    this.creation = new ContainerCreation(this.parts, this.volumes);
+    this.removal = new ContainerRemoval(this.parts, this.volumes);
     this.running = new ContainerRunning(this.parts, (id) => this.removal.autoRemove(id));
     this.changes = new ContainerChanges(this.parts);
     this.#failure = new NodeFailure(this.parts);

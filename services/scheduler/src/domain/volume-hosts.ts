@@ -1,4 +1,5 @@
-import type { containerV1 } from '@atoll/proto';
+import type { Mirror } from '@atoll/bus';
+import type { containerV1, volumeV1 } from '@atoll/proto';
 
 /** Named volumes of a spec; anonymous ones start empty wherever their container is. */
 export function namedVolumes(spec: containerV1.ContainerSpec): string[] {
@@ -7,9 +8,14 @@ export function namedVolumes(spec: containerV1.ContainerSpec): string[] {
     .map((mount) => mount.source);
 }
 
-/** On which host a named volume is: where containers use it. */
+/** On which host a named volume is: where containers use it, else where its record says it is. */
 export class VolumeHosts {
+  readonly records: Mirror<volumeV1.VolumeRecord>;
   readonly #users = new Map<string, Map<string, number>>();
+
+  constructor(records: Mirror<volumeV1.VolumeRecord>) {
+    this.records = records;
+  }
 
   add(volumes: readonly string[], nodeId: string): void {
     for (const volume of volumes) {
@@ -29,8 +35,13 @@ export class VolumeHosts {
     }
   }
 
-  /** Undefined when no container uses it. */
+  /** Whether a container has the named volume, or is about to. */
+  isUsed(volume: string): boolean {
+    return this.#users.has(volume);
+  }
+
+  /** Undefined before its first use. */
   hostOf(volume: string): string | undefined {
-    return this.#users.get(volume)?.keys().next().value;
+    return this.#users.get(volume)?.keys().next().value ?? (this.records.get(volume)?.nodeId || undefined);
   }
 }

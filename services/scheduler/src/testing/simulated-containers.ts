@@ -57,6 +57,10 @@ export class SimulatedContainers {
   }
 
   #carryOut(order: nodeV1.Order): SimulatedOutcome {
+    if (order.action === nodeV1.Action.REMOVE_VOLUME) {
+      this.journal.push(`REMOVE_VOLUME ${order.volume}`);
+      return { status: undefined, unchanged: false };
+    }
     const record = order.record;
     if (!record) throw conflict('an order without a record');
     const { id } = record;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectBus } from '@atoll/bus';
-import { containerV1, identityV1, nodeV1 } from '@atoll/proto';
+import { containerV1, identityV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { Channel, type Client, type TlsIdentity } from '@atoll/rpc';
 import { Pipeline } from '@atoll/scheduling';
 import { startNats, type TestNats, type TestPki, testPki } from '@atoll/testing';
@@ -23,6 +23,7 @@ export interface TestReplica {
   readonly address: string;
   readonly scheduler: Scheduler;
   readonly containers: Client<typeof containerV1.ContainerServiceService>;
+  readonly volumes: Client<typeof volumeV1.VolumeServiceService>;
   readonly nodes: Client<typeof nodeV1.NodeServiceService>;
   readonly identity: Client<typeof identityV1.IdentityServiceService>;
   stop(): Promise<void>;
@@ -77,6 +78,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       address,
       scheduler,
       containers: channel.client(containerV1.ContainerServiceService),
+      volumes: channel.client(volumeV1.VolumeServiceService),
       nodes: operator.client(nodeV1.NodeServiceService),
       identity: operator.client(identityV1.IdentityServiceService),
       stop: async () => {

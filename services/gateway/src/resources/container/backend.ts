@@ -16,6 +16,11 @@ export interface ContainerLookup {
   nodeCount(): number;
 }
 
+export interface VolumeHomes {
+  /** The node a named volume is on; undefined before its first use. */
+  volumeHome(name: string): string | undefined;
+}
+
 export interface StopOptions {
   /** Name or number; empty: the container's own. */
   readonly signal: string;
@@ -186,7 +191,7 @@ export interface ContainerNews {
 
 export interface PruneNews {
   /** `reclaimed` in bytes. */
-  tellPrune(type: 'container' | 'image', reclaimed: number): void;
+  tellPrune(type: 'container' | 'image' | 'volume', reclaimed: number): void;
 }
 
 export interface ContainerBackend
@@ -198,4 +203,5 @@ export interface ContainerBackend
     ContainerImages,
     ContainerCommits,
     ContainerNews,
-    PruneNews {}
+    PruneNews,
+    VolumeHomes {}

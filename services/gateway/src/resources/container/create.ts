@@ -6,7 +6,7 @@ import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
-import type { ContainerImages, ContainerLifecycle, ContainerLookup } from './backend.ts';
+import type { ContainerImages, ContainerLifecycle, ContainerLookup, VolumeHomes } from './backend.ts';
 import { placeBeside, referencesOf } from './create-references.ts';
 import { CREATE_REQUEST } from './create-request.ts';
 import { createSpec } from './create-spec.ts';
@@ -17,7 +17,7 @@ import { checkPlatform } from './platform.ts';
 const QUERY = z.object({ name: queryText(), platform: queryText() });
 const ATTEMPTS = 8;
 
-type Backend = ContainerLookup & ContainerLifecycle & ContainerImages;
+type Backend = ContainerLookup & ContainerLifecycle & ContainerImages & VolumeHomes;
 
 /** POST /containers/create */
 export function createContainer(backend: Backend): Handler {

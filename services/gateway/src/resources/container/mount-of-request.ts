@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { volumeSource } from '@atoll/docker-api';
 import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
@@ -64,6 +65,7 @@ function volumeOf(
     noCopy: options?.NoCopy ?? false,
     subpath: subpath('volume', options?.Subpath ?? ''),
     volumeLabels: { ...options?.Labels },
+    volumeOptions: driverOptions(options?.DriverConfig?.Options ?? {}),
   };
   if (source === '') {
     if (fields.subpath !== '') throw badOf('volume')('must not set Subpath when using anonymous volumes');
@@ -122,4 +124,10 @@ function subpath(type: string, path: string): string {
 
 function badOf(type: string): (why: string) => Error {
   return (why) => invalidArgument(`HostConfig.Mounts: invalid mount config for type "${type}": ${why}`);
+}
+
+/** Checked here, though the host goes by them. */
+function driverOptions(options: Readonly<Record<string, string>>): Record<string, string> {
+  volumeSource(options);
+  return { ...options };
 }

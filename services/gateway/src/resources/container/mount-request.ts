@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { absentable, flag, integer, knownFields, text, textMap, unbuilt } from './lenient-object.ts';
+import { absentable, flag, integer, knownFields, text, textMap } from './lenient-object.ts';
 
 const PROPAGATION = z.enum(['', 'private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave']);
 
@@ -25,7 +25,7 @@ export const MOUNT = knownFields({
       NoCopy: flag,
       Labels: textMap,
       Subpath: text,
-      DriverConfig: absentable(knownFields({ Name: absentable(z.enum(['', 'local'])), Options: unbuilt() })),
+      DriverConfig: absentable(knownFields({ Name: absentable(z.enum(['', 'local'])), Options: textMap })),
     }),
   ),
   ImageOptions: absentable(knownFields({ Subpath: text })),

@@ -67,6 +67,9 @@ export function mountObjects(view: ContainerView): readonly Record<string, unkno
       ...(mount.noCopy ? { NoCopy: true } : {}),
       ...(Object.keys(mount.volumeLabels).length > 0 ? { Labels: mount.volumeLabels } : {}),
       ...(mount.type === 'volume' && mount.subpath !== '' ? { Subpath: mount.subpath } : {}),
+      ...(Object.keys(mount.volumeOptions).length > 0
+        ? { DriverConfig: { Name: 'local', Options: mount.volumeOptions } }
+        : {}),
     }),
     ...present('ImageOptions', mount.type === 'image' && mount.subpath !== '' ? { Subpath: mount.subpath } : {}),
     ...present('TmpfsOptions', {

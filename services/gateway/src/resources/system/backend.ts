@@ -1,6 +1,7 @@
 import type { AuthConfig } from '@atoll/docker-api';
 import type { eventV1, imageV1, nodeV1 } from '@atoll/proto';
 import type { ContainerLookup, ContainerQuestions } from '../container/backend.ts';
+import type { VolumeLookup, VolumeQuestions } from '../volume/backend.ts';
 
 export interface NodeView {
   readonly record: nodeV1.NodeRecord;
@@ -22,7 +23,7 @@ export type AuthVerdict =
   | { readonly accepted: true; readonly identityToken: string }
   | { readonly accepted: false; readonly why: string };
 
-export interface SystemBackend extends ContainerLookup, ContainerQuestions {
+export interface SystemBackend extends ContainerLookup, ContainerQuestions, VolumeLookup, VolumeQuestions {
   /** Stable for the life of the cluster. */
   clusterId(): string;
   nodes(): readonly NodeView[];

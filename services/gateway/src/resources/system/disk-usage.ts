@@ -4,7 +4,7 @@ import type { Handler } from '../../routing/request-context.ts';
 import { summaryObject } from '../container/list-view.ts';
 import { imageSummary } from '../image/image-view.ts';
 import { sharedSizes } from '../image/shared-sizes.ts';
-import { usedVolumes } from '../volume/handlers.ts';
+import { knownVolumes, volumeObject } from '../volume/volume-view.ts';
 import type { SystemBackend } from './backend.ts';
 
 const TYPES: readonly string[] = ['container', 'image', 'volume', 'build-cache'];
@@ -17,9 +17,10 @@ export function diskUsage(backend: SystemBackend): Handler {
     if (unknown !== undefined) throw invalidArgument(`unknown object type: ${unknown}`);
     const wants = (type: string): boolean => asked.length === 0 || asked.includes(type);
     const views = backend.list();
-    const [usage, sizes] = await Promise.all([
+    const [usage, sizes, volumeSizes] = await Promise.all([
       wants('image') ? backend.storeUsage(signal) : undefined,
       wants('container') ? backend.sizes(views, signal) : undefined,
+      wants('volume') ? backend.volumeSizes(signal) : undefined,
     ]);
     const counts = new Map<string, number>();
     for (const { spec } of views) {
@@ -44,10 +45,18 @@ export function diskUsage(backend: SystemBackend): Handler {
               return summaryObject(view, now, { sizeRw, sizeRootFs: sizeRw + layers });
             }),
           }),
-      // Size -1 is docker's "unknown".
-      ...(wants('volume')
-        ? { Volumes: usedVolumes(backend).map((volume) => ({ ...volume, UsageData: { RefCount: 1, Size: -1 } })) }
-        : {}),
+      ...(volumeSizes === undefined
+        ? {}
+        : {
+            Volumes: [...knownVolumes(backend).values()].map((volume) => ({
+              ...volumeObject(backend, volume),
+              // -1 is docker's "unknown"; what was never used takes no room.
+              UsageData: {
+                RefCount: volume.users.length,
+                Size: volumeSizes.get(volume.record.name) ?? (volume.record.nodeId === '' ? 0 : -1),
+              },
+            })),
+          }),
       ...(wants('build-cache') ? { BuildCache: [] } : {}),
     });
   };

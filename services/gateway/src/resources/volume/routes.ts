@@ -1,8 +1,12 @@
 import type { RouteFactories } from '../../routing/route-factories.ts';
 import type { VolumeBackend } from './backend.ts';
-import { inspectVolume, listVolumes } from './handlers.ts';
+import { createVolume, inspectVolume, listVolumes, pruneVolumes, removeVolume, updateVolume } from './handlers.ts';
 
 export const VOLUME_ROUTES = {
   VolumeList: listVolumes,
   VolumeInspect: inspectVolume,
+  VolumeCreate: createVolume,
+  VolumeUpdate: updateVolume,
+  VolumeDelete: removeVolume,
+  VolumePrune: pruneVolumes,
 } as const satisfies RouteFactories<VolumeBackend>;

@@ -13,6 +13,7 @@ import type { CgroupReader } from '../../stats/cgroup-reader.ts';
 import { processList } from '../../stats/process-list.ts';
 import type { StatsSampler } from '../../stats/stats-sampler.ts';
 import type { LayerCommitter } from '../../steps/layer-committer.ts';
+import type { VolumeStore } from '../../volumes/volume-store.ts';
 import { getArchive, putArchive } from './archive.ts';
 import { attach } from './attach.ts';
 import { commitLayer } from './commit.ts';
@@ -32,6 +33,7 @@ export interface RuntimeServiceDependencies {
   readonly cgroupPath: (id: string) => string;
   readonly archive: ContainerArchive;
   readonly layers: LayerStore;
+  readonly volumes: VolumeStore;
   readonly committer: Pick<LayerCommitter, 'capture'>;
 }
 
@@ -58,7 +60,7 @@ export const RUNTIME_SERVICE_ROLES: AllowTable<Service> = {
 
 /** The data plane of this host's containers. */
 export function runtimeService(dependencies: RuntimeServiceDependencies): Handlers<Service> {
-  const { containers, registry, starter, health, stats, cgroups, cgroupPath, archive, layers, committer } =
+  const { containers, registry, starter, health, stats, cgroups, cgroupPath, archive, layers, volumes, committer } =
     dependencies;
   return {
     attach: (requests, context) => attach(containers, requests, context),
@@ -133,7 +135,7 @@ export function runtimeService(dependencies: RuntimeServiceDependencies): Handle
       changes: [...(await archive.changes(containers.get(containerId), signal))],
     }),
     commitLayer: (request, context) => commitLayer(containers, committer, request, context),
-    getUsage: async () => ({
+    getUsage: async ({ volumes: measured }) => ({
       layersBytes: BigInt(await layers.usage()),
       containers: await Promise.all(
         containers.list().map(async (container) => ({
@@ -141,6 +143,7 @@ export function runtimeService(dependencies: RuntimeServiceDependencies): Handle
           ...(await archive.usage(container)),
         })),
       ),
+      volumes: measured ? [...(await volumes.sizes())].map(([name, size]) => ({ name, size })) : [],
     }),
   };
 }

@@ -1,10 +1,11 @@
-import { containerV1, identityV1, nodeV1 } from '@atoll/proto';
+import { containerV1, identityV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { Channel, ROLES } from '@atoll/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../../testing/index.ts';
 import { CONTAINER_SERVICE_ROLES } from './container-service.ts';
 import { IDENTITY_SERVICE_ROLES } from './identity-service.ts';
 import { NODE_SERVICE_ROLES } from './node-service.ts';
+import { VOLUME_SERVICE_ROLES } from './volume-service.ts';
 
 /** Who may call what, once more and by hand: a change of a table has to be a change here. */
 const WANTED: Readonly<Record<string, readonly string[]>> = {
@@ -18,6 +19,8 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
   '/container.v1.ContainerService/UnpauseContainer': ['gateway', 'operator'],
   '/container.v1.ContainerService/RenameContainer': ['gateway', 'operator'],
   '/container.v1.ContainerService/UpdateContainer': ['gateway', 'operator'],
+  '/volume.v1.VolumeService/CreateVolume': ['gateway', 'operator'],
+  '/volume.v1.VolumeService/RemoveVolume': ['gateway', 'operator'],
   '/node.v1.NodeService/Session': ['node'],
   '/node.v1.NodeService/ListNodes': ['gateway', 'operator', 'image-builder', 'registry', 'scheduler'],
   '/node.v1.NodeService/UpdateNode': ['gateway', 'operator'],
@@ -31,6 +34,7 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
 
 const SERVICES = [
   [containerV1.ContainerServiceService, CONTAINER_SERVICE_ROLES],
+  [volumeV1.VolumeServiceService, VOLUME_SERVICE_ROLES],
   [nodeV1.NodeServiceService, NODE_SERVICE_ROLES],
   [identityV1.IdentityServiceService, IDENTITY_SERVICE_ROLES],
 ] as const;
@@ -82,6 +86,8 @@ const EMPTY: Readonly<Record<string, unknown>> = {
   restartContainer: { id: 'f00', signal: '' },
   removeContainer: { id: 'f00', force: false, volumes: false },
   renameContainer: { id: 'f00', name: 'x' },
+  createVolume: { volume: undefined },
+  removeVolume: { name: 'f00', force: false },
   updateNode: { id: 'f00', availability: 0 },
   removeNode: { id: 'f00', force: false },
   placeBuild: { constraints: [], avoid: [] },

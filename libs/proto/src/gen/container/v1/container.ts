@@ -313,9 +313,16 @@ export interface Mount {
   mustExist: boolean;
   /** bind: as asked for, for inspect; read-only mounts are recursive anyway. */
   readOnlyForceRecursive: boolean;
+  /** volume: options of its driver (type, o, device); of one that is there already the scheduler fills in what it has. */
+  volumeOptions: { [key: string]: string };
 }
 
 export interface Mount_VolumeLabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface Mount_VolumeOptionsEntry {
   key: string;
   value: string;
 }
@@ -2593,6 +2600,7 @@ function createBaseMount(): Mount {
     inherited: false,
     mustExist: false,
     readOnlyForceRecursive: false,
+    volumeOptions: {},
   };
 }
 
@@ -2658,6 +2666,9 @@ export const Mount: MessageFns<Mount> = {
     if (message.readOnlyForceRecursive !== false) {
       writer.uint32(152).bool(message.readOnlyForceRecursive);
     }
+    globalThis.Object.entries(message.volumeOptions).forEach(([key, value]: [string, string]) => {
+      Mount_VolumeOptionsEntry.encode({ key: key as any, value }, writer.uint32(162).fork()).join();
+    });
     return writer;
   },
 
@@ -2829,6 +2840,17 @@ export const Mount: MessageFns<Mount> = {
             message.readOnlyForceRecursive = reader.bool();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            const entry20 = Mount_VolumeOptionsEntry.decode(reader, reader.uint32());
+            if (entry20.value !== undefined) {
+              message.volumeOptions[entry20.key] = entry20.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2875,6 +2897,15 @@ export const Mount: MessageFns<Mount> = {
     message.inherited = object.inherited ?? false;
     message.mustExist = object.mustExist ?? false;
     message.readOnlyForceRecursive = object.readOnlyForceRecursive ?? false;
+    message.volumeOptions = (globalThis.Object.entries(object.volumeOptions ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
     return message;
   },
 };
@@ -2940,6 +2971,73 @@ export const Mount_VolumeLabelsEntry: MessageFns<Mount_VolumeLabelsEntry> = {
   },
   fromPartial(object: DeepPartial<Mount_VolumeLabelsEntry>): Mount_VolumeLabelsEntry {
     const message = createBaseMount_VolumeLabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseMount_VolumeOptionsEntry(): Mount_VolumeOptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const Mount_VolumeOptionsEntry: MessageFns<Mount_VolumeOptionsEntry> = {
+  encode(message: Mount_VolumeOptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mount_VolumeOptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMount_VolumeOptionsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Mount_VolumeOptionsEntry>): Mount_VolumeOptionsEntry {
+    return Mount_VolumeOptionsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Mount_VolumeOptionsEntry>): Mount_VolumeOptionsEntry {
+    const message = createBaseMount_VolumeOptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;

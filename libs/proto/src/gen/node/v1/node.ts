@@ -64,6 +64,8 @@ export const Action = {
   UPDATE: 9,
   /** CONNECT - bring the links of a running container to what the record's endpoints say */
   CONNECT: 10,
+  /** REMOVE_VOLUME - names a volume, no container */
+  REMOVE_VOLUME: 11,
 } as const;
 
 export type Action = typeof Action[keyof typeof Action];
@@ -80,6 +82,7 @@ export namespace Action {
   export type UNPAUSE = typeof Action.UNPAUSE;
   export type UPDATE = typeof Action.UPDATE;
   export type CONNECT = typeof Action.CONNECT;
+  export type REMOVE_VOLUME = typeof Action.REMOVE_VOLUME;
 }
 
 /** What a host is and has, as its agent found it. */
@@ -199,6 +202,8 @@ export interface Order {
   timeoutSeconds?: bigint | undefined;
   force: boolean;
   volumes: boolean;
+  /** Of ACTION_REMOVE_VOLUME. */
+  volume: string;
 }
 
 export interface Welcome {
@@ -1354,6 +1359,7 @@ function createBaseOrder(): Order {
     timeoutSeconds: undefined,
     force: false,
     volumes: false,
+    volume: "",
   };
 }
 
@@ -1391,6 +1397,9 @@ export const Order: MessageFns<Order> = {
     }
     if (message.volumes !== false) {
       writer.uint32(64).bool(message.volumes);
+    }
+    if (message.volume !== "") {
+      writer.uint32(74).string(message.volume);
     }
     return writer;
   },
@@ -1472,6 +1481,14 @@ export const Order: MessageFns<Order> = {
             message.volumes = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.volume = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1501,6 +1518,7 @@ export const Order: MessageFns<Order> = {
       : undefined;
     message.force = object.force ?? false;
     message.volumes = object.volumes ?? false;
+    message.volume = object.volume ?? "";
     return message;
   },
 };

@@ -412,11 +412,20 @@ export interface CommitLayerResponse {
 }
 
 export interface GetUsageRequest {
+  /** Also measure the volumes, which takes as long as they are large. */
+  volumes: boolean;
 }
 
 export interface GetUsageResponse {
   layersBytes: bigint;
   containers: ContainerUsage[];
+  volumes: VolumeUsage[];
+}
+
+export interface VolumeUsage {
+  name: string;
+  /** bytes on disk */
+  size: bigint;
 }
 
 export interface ContainerUsage {
@@ -4886,11 +4895,14 @@ export const CommitLayerResponse: MessageFns<CommitLayerResponse> = {
 };
 
 function createBaseGetUsageRequest(): GetUsageRequest {
-  return {};
+  return { volumes: false };
 }
 
 export const GetUsageRequest: MessageFns<GetUsageRequest> = {
-  encode(_: GetUsageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: GetUsageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volumes !== false) {
+      writer.uint32(8).bool(message.volumes);
+    }
     return writer;
   },
 
@@ -4907,6 +4919,14 @@ export const GetUsageRequest: MessageFns<GetUsageRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.volumes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4922,14 +4942,15 @@ export const GetUsageRequest: MessageFns<GetUsageRequest> = {
   create(base?: DeepPartial<GetUsageRequest>): GetUsageRequest {
     return GetUsageRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<GetUsageRequest>): GetUsageRequest {
+  fromPartial(object: DeepPartial<GetUsageRequest>): GetUsageRequest {
     const message = createBaseGetUsageRequest();
+    message.volumes = object.volumes ?? false;
     return message;
   },
 };
 
 function createBaseGetUsageResponse(): GetUsageResponse {
-  return { layersBytes: 0n, containers: [] };
+  return { layersBytes: 0n, containers: [], volumes: [] };
 }
 
 export const GetUsageResponse: MessageFns<GetUsageResponse> = {
@@ -4942,6 +4963,9 @@ export const GetUsageResponse: MessageFns<GetUsageResponse> = {
     }
     for (const v of message.containers) {
       ContainerUsage.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.volumes) {
+      VolumeUsage.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -4975,6 +4999,14 @@ export const GetUsageResponse: MessageFns<GetUsageResponse> = {
             message.containers.push(ContainerUsage.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.volumes.push(VolumeUsage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4996,6 +5028,77 @@ export const GetUsageResponse: MessageFns<GetUsageResponse> = {
       ? BigInt(object.layersBytes)
       : 0n;
     message.containers = object.containers?.map((e) => ContainerUsage.fromPartial(e)) || [];
+    message.volumes = object.volumes?.map((e) => VolumeUsage.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVolumeUsage(): VolumeUsage {
+  return { name: "", size: 0n };
+}
+
+export const VolumeUsage: MessageFns<VolumeUsage> = {
+  encode(message: VolumeUsage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.size !== 0n) {
+      if (BigInt.asIntN(64, message.size) !== message.size) {
+        throw new globalThis.Error("value provided for field message.size of type int64 too large");
+      }
+      writer.uint32(16).int64(message.size);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeUsage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeUsage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.size = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeUsage>): VolumeUsage {
+    return VolumeUsage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeUsage>): VolumeUsage {
+    const message = createBaseVolumeUsage();
+    message.name = object.name ?? "";
+    message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
     return message;
   },
 };

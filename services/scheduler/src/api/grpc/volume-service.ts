@@ -1,0 +1,21 @@
+import { invalidArgument } from '@atoll/errors';
+import type { volumeV1 } from '@atoll/proto';
+import type { AllowTable, Handlers } from '@atoll/rpc';
+import type { Leadership } from '../../domain/leadership.ts';
+
+type Definition = typeof volumeV1.VolumeServiceService;
+
+export const VOLUME_SERVICE_ROLES: AllowTable<Definition> = {
+  createVolume: ['gateway', 'operator'],
+  removeVolume: ['gateway', 'operator'],
+};
+
+export function volumeService(leadership: Leadership): Handlers<Definition> {
+  return {
+    createVolume: async ({ volume }) => {
+      if (!volume) throw invalidArgument('a volume needs a record');
+      return { volume: await leadership.require().volumes.create(volume) };
+    },
+    removeVolume: async ({ name, force }) => ({ revision: await leadership.require().volumes.remove(name, force) }),
+  };
+}
