@@ -79,6 +79,79 @@ describe('volumes', { timeout: 120_000 }, () => {
   });
 });
 
+describe('volumes with driver options', { timeout: 120_000 }, () => {
+  const mounted = async (folder: string): Promise<boolean> =>
+    (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${folder} `);
+  const removeVolume = async (volume: string): Promise<void> => {
+    const result = await host.scheduler.tryOrder({ action: nodeV1.Action.REMOVE_VOLUME, volume });
+    expect(result).toMatchObject({ code: 0, message: '' });
+  };
+  const memory = {
+    type: 'volume',
+    source: 'memory',
+    target: '/v',
+    volumeOptions: { type: 'tmpfs', device: 'tmpfs', o: 'size=1m' },
+  };
+
+  test('one mount for all containers that have it at the same time, gone after the last', async () => {
+    const writer = host.record(['sh', '-c', 'echo shared >/v/f; sleep 60'], { mounts: [memory] });
+    await host.start(writer);
+    const reader = host.record(['sh', '-c', 'until cat /v/f 2>/dev/null; do sleep 0.1; done; df -k /v | tail -1'], {
+      mounts: [memory],
+    });
+    const { output, status } = await host.run(reader);
+    expect(output).toMatch(/^shared\n.* 1024 /);
+    const folder = status.volumePaths['memory'] ?? '';
+    await host.remove(reader);
+    expect(await mounted(folder)).toBe(true);
+    await host.killAgent();
+    await host.startAgent();
+    await host.remove(writer);
+    expect(await mounted(folder)).toBe(false);
+    const later = host.record(['ls', '/v'], { mounts: [memory] });
+    expect((await host.run(later)).output).toBe('');
+    await host.remove(later);
+    await removeVolume('memory');
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  test('a folder of the host', async () => {
+    await writeFile(join(folder, 'f'), 'host\n');
+    const options = { type: 'none', o: 'bind', device: folder };
+    const mount = { type: 'volume', source: 'bound', target: '/v', volumeOptions: options };
+    const record = host.record(['sh', '-c', 'cat /v/f; echo in >/v/out'], { mounts: [mount] });
+    expect((await host.run(record)).output).toBe('host\n');
+    expect(await readFile(join(folder, 'out'), 'utf8')).toBe('in\n');
+    await host.remove(record);
+    await removeVolume('bound');
+    expect(existsSync(join(folder, 'out'))).toBe(true);
+  });
+
+  test.each([
+    ["A20: the agent's own data", { type: 'none', o: 'bind', device: '' }, "data of this host's agent"],
+    ['A20: what holds it', { type: 'none', o: 'bind', device: '/' }, "data of this host's agent"],
+    ['what mount refuses', { type: 'tmpfs', device: 'x', o: 'no-such-option=1' }, 'failed to mount local volume'],
+    ['a file system of the kernel', { type: 'proc', device: 'proc' }, 'type=proc is not allowed'],
+  ])('refused: %s', async (_name, options, words) => {
+    const volumeOptions = { ...options, device: options.device || host.dataRoot };
+    const record = host.record(['true'], { mounts: [{ type: 'volume', source: 'no', target: '/v', volumeOptions }] });
+    await host.ensure(record);
+    const result = await host.scheduler.tryOrder({ action: nodeV1.Action.START, record });
+    expect(result.message).toContain(words);
+    await host.remove(record);
+  });
+
+  test('a volume in use is not removed; one that is not there is fine', async () => {
+    const record = host.record(['true'], { mounts: [{ type: 'volume', source: 'busy', target: '/v' }] });
+    await host.run(record);
+    const order = { action: nodeV1.Action.REMOVE_VOLUME, volume: 'busy' };
+    expect((await host.scheduler.tryOrder(order)).message).toBe('remove busy: volume is in use');
+    await host.remove(record);
+    expect((await host.scheduler.tryOrder(order)).code).toBe(0);
+    expect((await host.scheduler.tryOrder(order)).code).toBe(0);
+  });
+});
+
 describe('images as mounts', { timeout: 120_000 }, () => {
   test('are read only, also in part', async () => {
     const image = { reference: 'x', layers: [host.layer] };
