@@ -6,6 +6,7 @@ import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
 import { sendEmpty, sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
+import { knownFields, text, textMap, unbuilt } from '../container/lenient-object.ts';
 import type { VolumeBackend } from './backend.ts';
 import { type KnownVolume, knownVolumes, volumeLabels, volumeObject } from './volume-view.ts';
 
@@ -37,20 +38,18 @@ export function inspectVolume(backend: VolumeBackend): Handler {
   };
 }
 
-const TEXTS = z.record(z.string(), z.string()).nullish();
-const CREATE = z.object({
-  Name: z.string().nullish(),
-  Driver: z.string().nullish(),
-  DriverOpts: TEXTS,
-  Labels: TEXTS,
-  ClusterVolumeSpec: z.unknown(),
+const CREATE = knownFields({
+  Name: text,
+  Driver: text,
+  DriverOpts: textMap,
+  Labels: textMap,
+  ClusterVolumeSpec: unbuilt(),
 });
 
 /** POST /volumes/create */
 export function createVolume(backend: VolumeBackend): Handler {
   return async (context) => {
-    const { Name, Driver, DriverOpts, Labels, ClusterVolumeSpec } = await readJson(context, CREATE, { optional: true });
-    if (ClusterVolumeSpec != null) throw unimplemented('ClusterVolumeSpec: volumes of CSI plugins are not built');
+    const { Name, Driver, DriverOpts, Labels } = await readJson(context, CREATE, { optional: true });
     if (Driver && Driver !== 'local') {
       throw notFound(
         `error looking up volume plugin ${Driver}: plugin "${Driver}" not found: there is the driver local`,
