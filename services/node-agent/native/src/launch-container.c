@@ -169,6 +169,19 @@ static int prepare_oci(struct err *err)
 	return shim.listener < 0 ? -1 : 0;
 }
 
+/* A child that has failed meanwhile is why nothing else could be done with it. */
+static void take_failure(struct err *err)
+{
+	struct pollfd wait = { .fd = shim.sync, .events = POLLIN };
+	struct sync_message message;
+	int master = -1;
+
+	if (poll(&wait, 1, 0) == 1 && sync_receive(shim.sync, &message, &master) == 1 && message.kind == SYNC_FAILED)
+		*err = message.err;
+	if (master >= 0)
+		close(master);
+}
+
 static int prepare(int client, struct warnings *warnings, struct err *err)
 {
 	if (oci_is(&shim))
@@ -183,8 +196,10 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	if (clone_init(err) < 0)
 		return -1;
 	failpoint("run.4-cloned");
-	if (connect_network(err) < 0)
+	if (connect_network(err) < 0) {
+		take_failure(err);
 		return -1;
+	}
 	failpoint("run.5-linked");
 	if (sync_send(shim.sync, SYNC_JOINED, NULL, -1) < 0)
 		return wait_ready(client, err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");
