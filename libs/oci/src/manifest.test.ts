@@ -116,6 +116,53 @@ describe('image configs', () => {
     expect(parsed.config.Cmd).toBeUndefined();
   });
 
+  test('I17: a config that is changed anywhere is refused or understood, and nothing else', () => {
+    const config = JSON.stringify({
+      architecture: 'amd64',
+      os: 'linux',
+      config: { Env: ['A=b'], Volumes: { '/data': {} }, Labels: { k: 'v' } },
+      rootfs: { type: 'layers', diff_ids: [digest('c')] },
+    });
+    const marks = [
+      '"',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '\\',
+      '0',
+      '-',
+      'e',
+      '\u0000',
+      'null',
+      '__proto__',
+      '\ud800',
+      '1e999',
+    ];
+    for (let at = 0; at <= config.length; at++) {
+      for (const mark of marks) {
+        for (const text of [
+          config.slice(0, at) + mark + config.slice(at),
+          config.slice(0, at) + mark + config.slice(at + 1),
+          config.slice(0, at),
+        ]) {
+          const outcome = reason(() => parseImageConfig(bytes(text)));
+          if (!/^(none|invalid-argument):?/.test(outcome)) throw new Error(`${outcome}: ${text}`);
+        }
+      }
+    }
+    expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
+  });
+
+  test.each([
+    ['I17: 100 levels', `${'{"a":'.repeat(100)}1${'}'.repeat(100)}`],
+    ['I17: 50 MB', ' '.repeat(50_000_000)],
+  ])('refused: %s', (_name, text) => {
+    expect(reason(() => parseImageConfig(bytes(text)))).toMatch(/^(invalid-argument|resource-exhausted)/);
+  });
+
   test.each([
     ['no rootfs', { os: 'linux' }],
     ['another kind of rootfs', { rootfs: { type: 'windows', diff_ids: [] } }],

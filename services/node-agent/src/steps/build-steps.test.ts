@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { buildV1, type containerV1 } from '@atoll/proto';
 import type { Client } from '@atoll/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestHost } from '../testing/test-host.ts';
+import { testLayer } from '../testing/test-image.ts';
 
 let host: TestHost;
 let steps: Client<buildV1.BuildStepServiceService>;
@@ -104,6 +107,34 @@ describe('RUN', { timeout: 120_000 }, () => {
       extraHosts: ['gone:1.2.3.4'],
     });
     expect(output).toBe('b /home/ann 1000 builder\n1\n');
+  });
+
+  test.each([
+    ['1', '1 0'],
+    ['ann', '1000 1001'],
+    ['1000', '1000 1001'],
+    ['1000:', '1000 1001'],
+    ['4242:44', '4242 44'],
+    ['2147483647', '2147483647 0'],
+  ])('E17: the user "%s"', async (user, ids) => {
+    const { output } = await run(['sh', '-c', 'echo $(id -u) $(id -g)'], [host.layer], { user });
+    expect(output).toBe(`${ids}\n`);
+  });
+
+  test.each(['-1', '4294967296', '2147483648', '01', ' 1', '+1', '1.0', '0x0', 'root:-1', 'ann:nobody'])(
+    'E17: the user "%s" is refused',
+    async (user) => {
+      await expect(run(['id'], [host.layer], { user })).rejects.toMatchObject({ reason: 'invalid-argument' });
+    },
+  );
+
+  test('E17: a name of digits is nobody of passwd', async () => {
+    const layer = await testLayer(host.registry, async (folder) => {
+      await mkdir(join(folder, 'etc'));
+      await writeFile(join(folder, 'etc/passwd'), '1000:x:0:0::/:/bin/sh\n');
+    });
+    const { output } = await run(['id', '-u'], [host.layer, layer], { user: '1000' });
+    expect(output).toBe('1000\n');
   });
 
   test('a link to the bridge, when asked for', async () => {

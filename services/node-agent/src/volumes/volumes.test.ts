@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { nodeV1 } from '@atoll/proto';
+import { containerV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestHost } from '../testing/test-host.ts';
+import { testLayer } from '../testing/test-image.ts';
 import { VolumeStore } from './volume-store.ts';
 
 let host: TestHost;
@@ -28,6 +29,29 @@ describe('volumes', { timeout: 120_000 }, () => {
     expect(await readFile(join(path, 'more'), 'utf8')).toBe('more\n');
     await host.remove(record, { volumes: true });
     expect(existsSync(path)).toBe(false);
+  });
+
+  test.each([
+    ['a link to a folder of the host', (canary: string) => canary],
+    ['a link that climbs', (canary: string) => `../../../../../../../..${canary}`],
+  ])('I17: is not filled from the host by %s in the image', async (_name, target) => {
+    const canary = join(folder, 'canary');
+    await mkdir(canary, { recursive: true });
+    await writeFile(join(canary, 'secret'), 'secret');
+    const layer = await testLayer(host.registry, (root) => symlink(target(canary), join(root, 'volume')));
+    const mounts = [{ type: 'volume', source: 'anon', target: '/volume', anonymous: true }];
+    const record = host.record(['sh', '-c', 'find / -name secret; ls -A /volume'], {
+      image: { layers: [host.layer, layer] },
+      mounts,
+    });
+    await host.ensure(record);
+    const outcome: unknown = await host.start(record).catch((error: unknown) => error);
+    if (!(outcome instanceof Error)) {
+      await host.scheduler.state(record.id, containerV1.ContainerState.EXITED);
+      expect(await host.logs(record.id)).toBe('');
+    }
+    expect(await readdir(canary)).toEqual(['secret']);
+    await host.remove(record, { volumes: true });
   });
 
   test('a named one outlives its containers, and is not filled again', async () => {

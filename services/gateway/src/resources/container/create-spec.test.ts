@@ -73,6 +73,20 @@ test('a MAC address has one spelling', () => {
   expect(spec({ MacAddress: '02-AA-bb-CC-dd-EE' }).network?.macAddress).toBe('02:aa:bb:cc:dd:ee');
 });
 
+test.each(['../../etc', '/../../etc', '/data/../../..', 'etc', '/', '//', ''])(
+  'I17: the volume %j of an image is inside the container, or refused',
+  (path) => {
+    try {
+      for (const { target } of spec({}, { Cmd: ['x'], Volumes: { [path]: {} } }).mounts) {
+        expect(target).toMatch(/^\/[^/]/);
+        expect(target.split('/')).not.toContain('..');
+      }
+    } catch (error) {
+      expect(reasonOf(error)).toBe('invalid-argument');
+    }
+  },
+);
+
 describe('what a request asks for', () => {
   test.each<[string, object, object]>([
     [

@@ -66,7 +66,7 @@ describe('malformed input', () => {
     ['100 levels', `${'['.repeat(100)}${']'.repeat(100)}`, OCI, 400, 'MANIFEST_INVALID'],
     ['more than 4 MiB', Buffer.alloc(4 * 1024 * 1024 + 1, ' '), OCI, 413, 'SIZE_INVALID'],
     ['4 MiB of blanks', Buffer.alloc(4 * 1024 * 1024, ' '), OCI, 400, 'MANIFEST_INVALID'],
-  ])('manifest: %s', async (_name, body, type, status, code) => {
+  ])('I17: manifest: %s', async (_name, body, type, status, code) => {
     const init = { body: typeof body === 'string' ? body : new Uint8Array(body), headers: { 'Content-Type': type } };
     const got = await ask('PUT', '/v2/bad/manifests/v1', init);
     expect([got.status, got.code]).toEqual([status, code]);

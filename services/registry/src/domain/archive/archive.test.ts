@@ -39,7 +39,7 @@ describe('save and load', () => {
     expect(said).toEqual(['Loaded image: multi:latest\n', 'Loaded image: multi:two\n', `Loaded image ID: ${id}\n`]);
   });
 
-  test('the old form of docker save, with a link for a layer and an id that lies', async () => {
+  test('I20: the old form of docker save, with a link for a layer and an id that lies', async () => {
     const tar = await makeTar({ f: 'legacy' });
     const config = {
       architecture: 'amd64',
@@ -79,12 +79,38 @@ describe('save and load', () => {
       { 'c.json': CONFIG_OF('x'), 'l.tar': 'x', 'manifest.json': MANIFEST(['l.tar'], '../../x:1') },
       /invalid reference format/,
     ],
+    [
+      'a config outside',
+      { 'l.tar': 'x', 'manifest.json': '[{"Config":"/etc/passwd","RepoTags":[],"Layers":["l.tar"]}]' },
+      /no file/,
+    ],
+    [
+      'hostile repositories and nothing else',
+      { repositories: '{"../../x":{"latest":"../../../etc"}}' },
+      /neither manifest.json .* nor index.json/,
+    ],
+    [
+      'a config of 50 MB',
+      { 'c.json': ' '.repeat(50_000_000), 'l.tar': 'x', 'manifest.json': MANIFEST(['l.tar']) },
+      /large|bytes|limit|MiB/,
+    ],
     ['a key twice', { 'manifest.json': '[{"Config":"a","Config":"b"}]' }, /appears twice/],
-  ])('refused: %s', async (_name, files, message) => {
+  ])('I20: refused: %s', async (_name, files, message) => {
     expect(await failureOf(calls.load(await makeTar(files)))).toMatch(message);
   });
 
-  test('an archive that ends early is refused', async () => {
+  test.each(['/etc/passwd', '../../../../../../etc/passwd', 'l.tar', 'missing'])(
+    'I20: a layer that is a link to %s is none',
+    async (linkname) => {
+      const archive = pack();
+      archive.entry({ name: 'c.json' }, CONFIG_OF('x'));
+      archive.entry({ name: 'l.tar', type: 'symlink', linkname });
+      archive.entry({ name: 'manifest.json' }, MANIFEST(['l.tar']));
+      expect(await failureOf(calls.load(await bytesOf(archive)))).toMatch(/no file|link/);
+    },
+  );
+
+  test('I20: an archive that ends early is refused', async () => {
     const tar = await makeTar({ 'a.txt': 'x'.repeat(10_000) });
     expect(await failureOf(calls.load(tar.subarray(0, 5_000)))).toMatch(/no tar|Unexpected/);
     expect(await failureOf(calls.load(gzipSync(tar).subarray(0, 60)))).toMatch(/damaged|no tar/);
