@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { type Pair, withEngines } from './engines.ts';
 import { measureList } from './list.ts';
 import { measureMemory } from './memory.ts';
+import { measureNeighbours } from './neighbours.ts';
 import { measureParallel } from './parallel.ts';
 import { measurePlacement } from './placement.ts';
 import { measureStart } from './start.ts';
@@ -23,6 +24,7 @@ const ALONE: Readonly<Record<string, (rounds: number) => Promise<void>>> = {
   unpack: measureUnpack,
   memory: measureMemory,
   placement: measurePlacement,
+  neighbours: measureNeighbours,
 };
 
 const { positionals, values } = parseArgs({
