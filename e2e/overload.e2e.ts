@@ -78,7 +78,7 @@ describe('F22: no memory left', () => {
   });
 });
 
-describe('F40: readers that do not read', { timeout: 180_000 }, () => {
+describe('F40: readers that do not read', { timeout: 300_000 }, () => {
   const path = inject('dockerHost').replace('unix://', '');
 
   /** A request whose answer is never read. */
@@ -124,7 +124,7 @@ describe('F40: readers that do not read', { timeout: 180_000 }, () => {
         else if (i < 130) sockets.push(await stuck('GET', `/v1.51/containers/${name}/logs?follow=1&stdout=1&stderr=1`));
         else sockets.push(await stuck('GET', '/v1.51/events?since=1'));
       }
-      await dockerOk(['attach', name], { input: 'go\n', timeoutMs: 120_000 });
+      await dockerOk(['attach', name], { input: 'go\n', timeoutMs: 170_000 });
       await until('the container to end', async () => !(await container.inspect<boolean>('.State.Running')), 90_000);
       const after = services.map((service) => memoryOf(pidOf(service)));
       for (const [i, service] of services.entries()) {

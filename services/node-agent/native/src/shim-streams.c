@@ -6,6 +6,9 @@
 #include "io.h"
 #include "shim.h"
 
+/* A stream that was free for so long has not been held up; who took nothing for so long is stuck. */
+enum { HELD_PAUSE_MILLISECONDS = 1000 };
+
 static uint8_t buffer[READ_BYTES];
 
 static int wants(const struct client *client, uint8_t stream)
@@ -16,18 +19,26 @@ static int wants(const struct client *client, uint8_t stream)
 int shim_output_blocked(struct shim *shim, uint8_t stream)
 {
 	uint64_t now = now_monotonic_ms();
+	uint64_t *since = &shim->held_since_ms[stream - 1], *last = &shim->held_last_ms[stream - 1];
 	int blocked = 0;
+
+	/* One after the other, many stuck readers would hold the container up for many times the limit: they share it. */
+	if (now - *last > HELD_PAUSE_MILLISECONDS)
+		*since = now;
 
 	for (int index = 0; index < SHIM_CLIENTS; index++) {
 		struct client *client = &shim->clients[index];
 
 		if (!wants(client, stream) || client_pending(client) <= CLIENT_OUT_LIMIT)
 			continue;
-		if (now - client->progress_ms >= client->stall_ms)
+		uint64_t idle = now - client->progress_ms;
+		if (idle >= client->stall_ms || (idle >= HELD_PAUSE_MILLISECONDS && now - *since >= client->stall_ms))
 			shim_drop(shim, client);
 		else
 			blocked = 1;
 	}
+	if (blocked)
+		*last = now;
 	return blocked;
 }
 

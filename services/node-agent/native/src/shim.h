@@ -30,6 +30,7 @@ struct shim {
 	int exit_file;            /* not yet on disk; -1 */
 	int lock;                 /* shim.pid, locked while the bundle is ours */
 	struct client clients[SHIM_CLIENTS];
+	uint64_t held_since_ms[2], held_last_ms[2]; /* since when slow readers have held up a stream, and when they last did */
 	struct client *launcher;  /* who had it prepared; a container that has not been started ends with its connection */
 	pid_t pid;
 	int pidfd;

@@ -250,6 +250,25 @@ describe('a shim', () => {
     await expect(collect(slow)).rejects.toMatchObject({ reason: 'unavailable' });
   });
 
+  it('F40: is held up once by many readers that stop reading one after the other', async () => {
+    // Each alone would hold it up for three seconds, all of them in turn for longer than this test may take.
+    const { bundle, client } = await prepare(['sh', '-c', 'head -c 20000000 /dev/zero; echo done >&2']);
+    const options = { stdin: false, stdout: true, stderr: false, stallMilliseconds: 3_000 };
+    const stuck = await Promise.all(Array.from({ length: 12 }, () => attachShim(bundle, options, host.signal)));
+    const reading = stuck.map(async (session, index) => {
+      let bytes = 0;
+      for await (const { data } of session.output()) {
+        bytes += data.length;
+        if (bytes > index * 1_500_000) await new Promise((resolve) => host.signal.addEventListener('abort', resolve));
+      }
+    });
+    for (const one of reading) one.catch(() => undefined);
+    await client.start(host.signal);
+    await client.closed;
+    expect((await logText(bundle)).length).toBe(20_000_005);
+    for (const session of stuck) session.close();
+  }, 25_000);
+
   it('waits for a reader that is only slow', async () => {
     const { bundle, client } = await prepare(['sh', '-c', 'head -c 3000000 /dev/zero']);
     const session = await attachShim(bundle, { stdin: false, stdout: true, stderr: false }, host.signal);
