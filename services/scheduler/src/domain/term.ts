@@ -87,6 +87,8 @@ export class Term {
     const events = new ClusterEvents(channels.events, hostname);
     const known = [...mirrors.statuses.values()].filter((status) => state.records.get(status.id) !== undefined);
     const observations = new Observations(channels.observed, events, known);
+    // A leader that died between the two has deleted the record only.
+    for (const { id } of mirrors.statuses.values()) if (state.records.get(id) === undefined) observations.forget(id);
     const sessions = new NodeSessions(channels.writer.epoch, hostname);
     const health = new NodeHealth({
       timeoutMs: settings.nodeTimeoutMs,
