@@ -25,7 +25,8 @@ pid_t child_clone(uint64_t flags, int group, int *pidfd, struct err *err)
 		.flags = flags | CLONE_PIDFD | (group >= 0 ? CLONE_INTO_CGROUP : 0),
 		.cgroup = group >= 0 ? (uint64_t)group : 0,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
-		.exit_signal = SIGCHLD,
+		/* A sibling ends as its maker would. */
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
 	};
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
@@ -84,20 +85,35 @@ static void wait_for_start(int sync)
 		_exit(125);
 }
 
-void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, struct err *err)
+static int check_mapped(const struct user *user, uint32_t size, struct err *err)
+{
+	uint32_t largest = user->uid;
+
+	for (size_t index = 0; index < user->group_count; index++)
+		if (user->groups[index] > largest)
+			largest = user->groups[index];
+	return largest < size ? 0 : err_set(err, EINVAL, "set user",
+					    "user or group %u is not one of the %u ids of the container's user namespace", largest, size);
+}
+
+void child_finish(struct shim *shim, int master, int sync, struct err *err)
 {
 	static struct user user;
-	struct process_plan *process = &plan->process;
+	struct process_plan *process = &shim->plan.process;
 	CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (root < 0) {
 		err_sys(err, "enter root", "open /");
 		return;
 	}
-	if (user_resolve(root, process, &user, err) < 0 || stdio_install(stdio, user.uid, err) < 0)
+	if (user_resolve(root, process, &user, err) < 0 || (shim->userns >= 0 && check_mapped(&user, shim->ids.size, err) < 0) ||
+	    stdio_install(&shim->stdio, user.uid, err) < 0)
+		return;
+	/* In a user namespace the shim sets them, later. */
+	if (shim->userns < 0 && creds_rlimits(0, process, err) < 0)
 		return;
 	/* As in Docker: that of a container is made, an exec has to find its own. */
-	if (creds_rlimits(process, err) < 0 || program_enter_cwd(root, process->cwd, !plan->has_target, err) < 0)
+	if (program_enter_cwd(root, process->cwd, !shim->plan.has_target, err) < 0)
 		return;
 	umask(process->umask);
 	if (creds_become(process, &user, err) < 0)

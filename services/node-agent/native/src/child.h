@@ -16,7 +16,7 @@ int child_begin(struct err *err);
  * limits, working directory, credentials; tells READY (with the terminal's master), waits for START,
  * execs. Returns only on failure.
  */
-void child_finish(struct plan *plan, struct stdio *stdio, int master, int sync, struct err *err);
+void child_finish(struct shim *shim, int master, int sync, struct err *err);
 
 /* Reports the error to the shim and ends the process. */
 _Noreturn void child_fail(int sync, const struct err *err);

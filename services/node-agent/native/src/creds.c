@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,15 +17,15 @@ static const char *const RLIMIT_NAMES[] = {
 	"memlock", "as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime",
 };
 
-int creds_rlimits(const struct process_plan *process, struct err *err)
+int creds_rlimits(pid_t pid, const struct process_plan *process, struct err *err)
 {
 	for (size_t index = 0; index < process->rlimit_count; index++) {
 		const struct rlimit_plan *limit = &process->rlimits[index];
 		struct rlimit value = { limit->soft, limit->hard }, current;
 
-		if (setrlimit((__rlimit_resource_t)limit->resource, &value) == 0)
+		if (prlimit(pid, (__rlimit_resource_t)limit->resource, &value, NULL) == 0)
 			continue;
-		if (errno == EPERM && getrlimit((__rlimit_resource_t)limit->resource, &current) == 0)
+		if (errno == EPERM && prlimit(pid, (__rlimit_resource_t)limit->resource, NULL, &current) == 0)
 			return err_set(err, EPERM, "set resource limit",
 				       "%s: a hard limit of %llu is above this host's %llu and the node agent lacks CAP_SYS_RESOURCE",
 				       RLIMIT_NAMES[limit->resource], (unsigned long long)limit->hard,
@@ -54,6 +55,18 @@ static uint64_t held_caps(void)
 	if (syscall(SYS_capget, &header, data) < 0)
 		return 0;
 	return (uint64_t)data[1].permitted << 32 | data[0].permitted;
+}
+
+int creds_make_files_as(uid_t uid, gid_t gid, struct err *err)
+{
+	uint64_t held = held_caps();
+
+	setfsgid(gid);
+	setfsuid(uid);
+	/* Both only tell what was there before. A change from root takes capabilities out of the effective set. */
+	if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid || set_caps(held, held, 0) < 0)
+		return err_sys(err, "set user", "make files as user %u", uid);
+	return 0;
 }
 
 static int install_seccomp(const struct process_plan *process, struct err *err)

@@ -5,7 +5,11 @@
 #include "plan.h"
 #include "user.h"
 
-int creds_rlimits(const struct process_plan *process, struct err *err);
+/* Of a process, 0 for this one. To raise a limit is for who has CAP_SYS_RESOURCE on the host: not for a process in a user namespace. */
+int creds_rlimits(pid_t pid, const struct process_plan *process, struct err *err);
+
+/* Files are made as this user from now on, with all that this process may; 0 and 0 undo it. */
+int creds_make_files_as(uid_t uid, gid_t gid, struct err *err);
 
 /*
  * Becomes the user with the plan's capabilities, no_new_privs and seccomp program. The program

@@ -16,6 +16,7 @@
 #include "mounts.h"
 #include "path.h"
 #include "rootfs.h"
+#include "userns.h"
 
 static int join_namespaces(const struct shim *shim, struct err *err)
 {
@@ -91,13 +92,15 @@ static int build_root(struct shim *shim, int scratch, int root, int proc, const 
 	int dev, devpts;
 	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	if (mounts_apply(plan, root, sources, &shim->cgroup, &dev, &devpts, err) < 0 || devices_create(plan, root, dev, err) < 0)
+	if (mounts_apply(plan, root, sources, &shim->cgroup, &dev, &devpts, err) < 0)
+		return -1;
+	if (shim->userns < 0 ? devices_create(plan, root, dev, err) < 0 : devices_bind(plan, root, dev, shim->made.nodes, err) < 0)
 		return -1;
 	if (plan->process.tty && make_terminal(plan, dev, devpts, &shim->stdio, master, err) < 0)
 		return -1;
 	/* Settings of interfaces need the interfaces: until here the shim made the network beside us. */
 	if (wait_joined(sync, err) < 0 || sysctls_write(plan, proc, err) < 0 || paths_make_readonly(plan, root, err) < 0 ||
-	    paths_mask(plan, root, scratch, err) < 0)
+	    paths_mask(plan, root, scratch, shim->made.nodes, err) < 0)
 		return -1;
 	if (plan->root_readonly && mount_setattr(root, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
 		return err_sys(err, "mount root", "make it read-only");
@@ -107,25 +110,31 @@ static int build_root(struct shim *shim, int scratch, int root, int proc, const 
 static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 {
 	struct plan *plan = &shim->plan;
+	int mapped = shim->userns >= 0;
 
 	/* The cgroup comes first: all that is made from here on counts for, and is limited as, the container. */
-	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || set_oom_score(&plan->process, err) < 0 || join_namespaces(shim, err) < 0)
+	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || (!mapped && set_oom_score(&plan->process, err) < 0) ||
+	    join_namespaces(shim, err) < 0)
 		return -1;
 	failpoint("init.1-begun");
-	int *sources = mounts_open_sources(plan, shim->joined[NS_IPC], err);
+	int *sources = mapped ? shim->made.sources : mounts_open_sources(plan, shim->joined[NS_IPC], &(struct ids_shown){ -1, -1 }, err);
 	if (!sources)
 		return -1;
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_sys(err, "private mounts", "make the host's mounts slaves");
-	CLEANUP_CLOSE int root = rootfs_mount(plan, err);
+	CLEANUP_CLOSE int root = mapped ? shim->made.root : rootfs_mount(plan, -1, err);
 	if (root < 0)
 		return -1;
 	/* Descriptors from before the clone belong to the host's mount namespace; the current folder moved with us. */
 	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP_CLOSE int scratch = open(plan->log_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (here < 0 || scratch < 0 || mount_attach(root, here) < 0)
+	CLEANUP_CLOSE int scratch = mapped ? -1 : open(plan->log_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (here < 0 || (!mapped && scratch < 0) || (mapped && mount_attach(shim->made.nodes, here) < 0) || mount_attach(root, here) < 0)
 		return err_sys(err, "mount root", "attach");
 	failpoint("init.2-rooted");
+	if (mapped && (userns_become_root(err) < 0 || child_begin(err) < 0))
+		return -1;
+	if (mapped && plan->namespaces[NS_IPC].mode == NS_PRIVATE && unshare(CLONE_NEWIPC) < 0)
+		return err_sys(err, "user namespace", "make an ipc namespace");
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	if (mount_setattr(root, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0)
 		return err_sys(err, "mount root", "make it private");
@@ -145,6 +154,6 @@ _Noreturn void init_main(struct shim *shim, int sync)
 	int master = -1;
 
 	if (prepare(shim, sync, &master, &err) == 0)
-		child_finish(&shim->plan, &shim->stdio, master, sync, &err);
+		child_finish(shim, master, sync, &err);
 	child_fail(sync, &err);
 }

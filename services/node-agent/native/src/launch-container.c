@@ -12,16 +12,20 @@
 
 #include "bundle.h"
 #include "child.h"
+#include "creds.h"
 #include "cursor.h"
 #include "failpoint.h"
 #include "init.h"
 #include "io.h"
 #include "launch.h"
+#include "mounts.h"
 #include "network.h"
 #include "oci-container.h"
+#include "rootfs.h"
 #include "self.h"
 #include "shim.h"
 #include "socket.h"
+#include "userns.h"
 
 enum { LOCK_MILLISECONDS = 15000, PREPARE_MILLISECONDS = 60000 };
 
@@ -71,7 +75,8 @@ static uint64_t clone_flags(const struct plan *plan)
 		flags |= CLONE_NEWPID;
 	if (plan->namespaces[NS_NET].mode == NS_PRIVATE)
 		flags |= CLONE_NEWNET;
-	if (plan->namespaces[NS_IPC].mode == NS_PRIVATE)
+	/* With a user namespace made by its root, for the root of its message queues is whose namespace it is. */
+	if (plan->namespaces[NS_IPC].mode == NS_PRIVATE && plan->namespaces[NS_USER].mode == NS_HOST)
 		flags |= CLONE_NEWIPC;
 	if (plan->namespaces[NS_UTS].mode == NS_PRIVATE)
 		flags |= CLONE_NEWUTS;
@@ -80,7 +85,7 @@ static uint64_t clone_flags(const struct plan *plan)
 
 static int open_joined(struct err *err)
 {
-	for (int kind = NS_PID; kind < NS_KINDS; kind++) {
+	for (int kind = NS_PID; kind < NS_USER; kind++) {
 		const struct ns_plan *namespace = &shim.plan.namespaces[kind];
 
 		shim.joined[kind] = -1;
@@ -93,27 +98,90 @@ static int open_joined(struct err *err)
 	return 0;
 }
 
+static int open_userns(struct err *err)
+{
+	const struct ns_plan *user = &shim.plan.namespaces[NS_USER];
+	const struct id_map *ids = &shim.plan.ids;
+
+	if (user->mode == NS_PRIVATE)
+		shim.userns = userns_make(ids, 0, err);
+	else
+		shim.userns = userns_of(&user->process, &shim.ids, err);
+	if (user->mode == NS_JOIN && shim.userns >= -1 && memcmp(&shim.ids, ids, sizeof(*ids)) != 0)
+		return err_set(err, EINVAL, "join namespace", "the user namespace of process %d has other ids than the plan", user->process.pid);
+	shim.ids = *ids;
+	return shim.userns < 0 ? -1 : 0;
+}
+
+/* What only the host's root can mount and give, before a process goes where it cannot. */
+static int prepare_userns(struct err *err)
+{
+	const struct plan *plan = &shim.plan;
+
+	if (plan->namespaces[NS_USER].mode == NS_HOST)
+		return 0;
+	if (open_userns(err) < 0 || stdio_give(&shim.stdio, &shim.ids, err) < 0 || (shim.made.nodes = nodes_make(plan, err)) < 0)
+		return -1;
+	shim.made.sources = mounts_open_for(plan, shim.joined[NS_IPC], shim.userns, err);
+	/* The overlay acts as who mounts it, and only the namespace's ids can own files in its layers. */
+	if (!shim.made.sources || creds_make_files_as(shim.ids.uid, shim.ids.gid, err) < 0)
+		return -1;
+	shim.made.root = rootfs_mount(plan, shim.userns, err);
+	return shim.made.root < 0 ? -1 : creds_make_files_as(0, 0, err);
+}
+
+static void close_premounts(void)
+{
+	if (shim.userns < 0)
+		return;
+	for (size_t index = 0; index < shim.plan.mount_count; index++)
+		if (shim.made.sources[index] >= 0)
+			close(shim.made.sources[index]);
+	close(shim.made.root);
+	close(shim.made.nodes);
+}
+
+static pid_t clone_process(struct err *err)
+{
+	int pid_namespace = shim.joined[NS_PID], group = cgroup_v2_group(&shim.cgroup);
+
+	if (shim.userns >= 0)
+		return userns_clone(shim.userns, pid_namespace, clone_flags(&shim.plan), group, &shim.pidfd, err);
+	/* Changes only where our children go. */
+	if (pid_namespace >= 0 && setns(pid_namespace, CLONE_NEWPID) < 0)
+		return err_sys(err, "join namespace", "pid");
+	return child_clone(clone_flags(&shim.plan), group, &shim.pidfd, err);
+}
+
+/* Below the score it was born with a process of a user namespace cannot set its own. */
+static int set_oom_score(struct err *err)
+{
+	char path[48], text[16];
+
+	if (shim.userns < 0 || !shim.plan.process.has_oom_score_adj)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)shim.pid);
+	snprintf(text, sizeof(text), "%d", shim.plan.process.oom_score_adj);
+	return write_file_at(AT_FDCWD, path, text) < 0 ? err_sys(err, "set oom score", "%s", text) : 0;
+}
+
 static int clone_init(struct err *err)
 {
 	int inner;
 
-	if (open_joined(err) < 0)
+	if (open_joined(err) < 0 || prepare_userns(err) < 0 || sync_pair(&shim.sync, &inner, err) < 0)
 		return -1;
-	/* Changes only where our children go. */
-	if (shim.joined[NS_PID] >= 0 && setns(shim.joined[NS_PID], CLONE_NEWPID) < 0)
-		return err_sys(err, "join namespace", "pid");
-	if (sync_pair(&shim.sync, &inner, err) < 0)
-		return -1;
-	shim.pid = child_clone(clone_flags(&shim.plan), cgroup_v2_group(&shim.cgroup), &shim.pidfd, err);
+	shim.pid = clone_process(err);
 	if (shim.pid == 0) {
 		close(shim.sync);
 		stdio_close_shim(&shim.stdio);
 		init_main(&shim, inner);
 	}
 	close(inner);
-	for (int kind = NS_PID; kind < NS_KINDS; kind++)
+	for (int kind = NS_PID; kind < NS_USER; kind++)
 		if (shim.joined[kind] >= 0)
 			close(shim.joined[kind]);
+	close_premounts();
 	stdio_close_child(&shim.stdio);
 	return shim.pid < 0 ? -1 : 0;
 }
@@ -196,7 +264,7 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	if (clone_init(err) < 0)
 		return -1;
 	failpoint("run.4-cloned");
-	if (connect_network(err) < 0) {
+	if (set_oom_score(err) < 0 || connect_network(err) < 0) {
 		take_failure(err);
 		return -1;
 	}
@@ -205,7 +273,7 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 		return wait_ready(client, err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");
 	/* Asked for only now, so that the container does not inherit it; refused without CAP_SYS_RESOURCE. */
 	write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "-500");
-	if (wait_ready(client, err) < 0)
+	if (wait_ready(client, err) < 0 || (shim.userns >= 0 && creds_rlimits(shim.pid, &shim.plan.process, err) < 0))
 		return -1;
 	failpoint("run.6-ready");
 	shim.listener = socket_listen("control.sock", err);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "creds.h"
 #include "failpoint.h"
 #include "io.h"
 #include "launch.h"
@@ -22,6 +23,7 @@
 #include "path.h"
 #include "self.h"
 #include "shim.h"
+#include "userns.h"
 
 static struct shim shim;
 
@@ -67,10 +69,14 @@ static int join(int target, int *master, struct err *err)
 	/* The cgroup comes first: from here on all that is opened counts for, and is limited as, the container. */
 	if (cgroup_join(&shim.cgroup, err) < 0)
 		return -1;
-	if (setns(target, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+	/* The kernel enters the user namespace first, whatever the order of flags. */
+	int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | (shim.userns >= 0 ? CLONE_NEWUSER : 0);
+	if (setns(target, flags) < 0)
 		return err_sys(err, "join namespaces", "setns");
 	if (chdir("/") < 0)
 		return err_sys(err, "join namespaces", "chdir");
+	if (shim.userns >= 0 && (userns_become_root(err) < 0 || child_begin(err) < 0))
+		return -1;
 	return shim.plan.process.tty ? open_terminal(self_fds, master, err) : 0;
 }
 
@@ -90,7 +96,7 @@ static int clone_process(int target, struct err *err)
 		close(shim.sync);
 		stdio_close_shim(&shim.stdio);
 		if (join(target, &master, &failure) == 0)
-			child_finish(&shim.plan, &shim.stdio, master, inner, &failure);
+			child_finish(&shim, master, inner, &failure);
 		child_fail(inner, &failure);
 	}
 	close(inner);
@@ -119,11 +125,12 @@ static int start(struct err *err)
 
 	if (shim.plan.runtime)
 		return target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ? -1 : oci_exec(&shim, err);
-	if (target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ||
+	if (target < 0 || (shim.userns = userns_of(&shim.plan.target, &shim.ids, err)) < -1 ||
+	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || (shim.userns >= 0 && stdio_give(&shim.stdio, &shim.ids, err) < 0) ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || clone_process(target, err) < 0)
 		return -1;
 	failpoint("exec.2-cloned");
-	if (expect(SYNC_READY, &master, err) < 0)
+	if (expect(SYNC_READY, &master, err) < 0 || (shim.userns >= 0 && creds_rlimits(shim.pid, &shim.plan.process, err) < 0))
 		return -1;
 	if (shim.stdio.tty) {
 		if (master < 0 || fcntl(master, F_SETFL, O_NONBLOCK) < 0)

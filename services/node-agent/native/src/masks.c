@@ -39,38 +39,53 @@ int paths_make_readonly(const struct plan *plan, int root, struct err *err)
 }
 
 /* A tmpfs of our own with an empty folder and a null device: what the masks show. */
-static int make_source(int scratch, int *folder, int *null, struct err *err)
+int masks_make(struct err *err)
 {
-	static const char *const options[][2] = { { "mode", "755" }, { "size", "4096" }, { "nr_inodes", "8" } };
-	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
-	struct stat info;
-	CLEANUP_CLOSE int source = fs_mount("tmpfs", "tmpfs", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+	static const char *const options[][2] = { { "mode", "755" }, { "size", "65536" }, { "nr_inodes", "4096" } };
+	int source = fs_mount("tmpfs", "tmpfs", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 
 	if (source < 0)
 		return -1;
 	mode_t before = umask(0);
 	int made = mkdirat(source, "folder", 0555) | mknodat(source, "null", S_IFCHR | 0666, makedev(1, 3));
 	umask(before);
-	if (made != 0 || fstatat(source, "null", &info, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_sys(err, "mask path", "make the mask");
+	if (made == 0)
+		return source;
+	err_sys(err, "mask path", "make the mask");
+	close(source);
+	return -1;
+}
+
+/* Attached, because before Linux 6.15 nothing can be cloned from a detached mount. Goes away with the old root. */
+static int open_source(int source, int *folder, int *null, struct err *err)
+{
+	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+	struct stat info;
+
+	if (fstatat(source, "null", &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, "mask path", "look at the mask");
 	if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
 		return err_set(err, ENXIO, "mask path", "the mask is not the null device");
 	if (mount_setattr(source, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
 		return err_sys(err, "mask path", "make the mask read-only");
-	/* Attached, because before Linux 6.15 nothing can be cloned from a detached mount. Goes away with the old root. */
-	if (mount_attach(source, scratch) < 0)
-		return err_sys(err, "mask path", "attach the mask");
 	*folder = openat(source, "folder", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	*null = openat(source, "null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return *folder < 0 || *null < 0 ? err_sys(err, "mask path", "open the mask") : 0;
 }
 
-int paths_mask(const struct plan *plan, int root, int scratch, struct err *err)
+int paths_mask(const struct plan *plan, int root, int scratch, int nodes, struct err *err)
 {
 	CLEANUP_CLOSE int folder = -1;
 	CLEANUP_CLOSE int null = -1;
 
-	if (plan->masks.count > 0 && make_source(scratch, &folder, &null, err) < 0)
+	if (plan->masks.count == 0)
+		return 0;
+	CLEANUP_CLOSE int made = nodes >= 0 ? -1 : masks_make(err);
+	if (nodes < 0 && made < 0)
+		return -1;
+	if (made >= 0 && mount_attach(made, scratch) < 0)
+		return err_sys(err, "mask path", "attach the mask");
+	if (open_source(made >= 0 ? made : nodes, &folder, &null, err) < 0)
 		return -1;
 	for (size_t index = 0; index < plan->masks.count; index++) {
 		const char *path = plan->masks.items[index];

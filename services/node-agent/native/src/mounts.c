@@ -16,6 +16,7 @@
 #include "io.h"
 #include "path.h"
 #include "rootfs.h"
+#include "userns.h"
 
 static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup", "image", "shm" };
 
@@ -63,10 +64,10 @@ static int open_shm(const struct mount_plan *mount, int process, struct err *err
 }
 
 /* The folder of a host or the layers of an image, as one whole; a clone only where nothing below it is asked for. */
-static int open_whole(const struct mount_plan *mount, struct err *err)
+static int open_whole(const struct mount_plan *mount, int own, struct err *err)
 {
 	if (mount->kind == MOUNT_IMAGE)
-		return overlay_mount(&mount->lowers, NULL, NULL, err);
+		return overlay_mount(&mount->lowers, NULL, NULL, own, err);
 	unsigned deep = mount->reach == REACH_ONE ? 0u : AT_RECURSIVE;
 	int fd = mount->subpath ? open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC)
 				: open_tree(AT_FDCWD, mount->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
@@ -74,9 +75,9 @@ static int open_whole(const struct mount_plan *mount, struct err *err)
 	return fd < 0 ? err_sys(err, "mount bind", "source %s", mount->source) : fd;
 }
 
-static int open_source(const struct mount_plan *mount, struct err *err)
+static int open_bind(const struct mount_plan *mount, int own, struct err *err)
 {
-	int whole = open_whole(mount, err);
+	int whole = open_whole(mount, own, err);
 
 	if (whole < 0 || !mount->subpath)
 		return whole;
@@ -88,7 +89,18 @@ static int open_source(const struct mount_plan *mount, struct err *err)
 	return source < 0 ? fail(err, mount, mount->subpath) : source;
 }
 
-int *mounts_open_sources(const struct plan *plan, int ipc, struct err *err)
+static int open_source(const struct mount_plan *mount, const struct ids_shown *shown, struct err *err)
+{
+	int source = open_bind(mount, shown->own, err), ids = mount->idmapped ? shown->own : shown->host;
+
+	if (source < 0 || mount->kind == MOUNT_IMAGE || ids < 0 || userns_idmap(source, ids) == 0)
+		return source;
+	err_sys(err, "mount bind", "the file system of %s cannot be shown with the ids of a user namespace", mount->source);
+	close(source);
+	return -1;
+}
+
+int *mounts_open_sources(const struct plan *plan, int ipc, const struct ids_shown *shown, struct err *err)
 {
 	int *sources = malloc((plan->mount_count + 1) * sizeof(*sources));
 
@@ -102,7 +114,29 @@ int *mounts_open_sources(const struct plan *plan, int ipc, struct err *err)
 		sources[index] = -1;
 		if (!mount_has_source(mount) || (mount->kind == MOUNT_SHM && ipc < 0))
 			continue;
-		sources[index] = mount->kind == MOUNT_SHM ? open_shm(mount, ipc, err) : open_source(mount, err);
+		sources[index] = mount->kind == MOUNT_SHM ? open_shm(mount, ipc, err) : open_source(mount, shown, err);
+		if (sources[index] < 0) {
+			free(sources);
+			return NULL;
+		}
+	}
+	return sources;
+}
+
+int *mounts_open_for(const struct plan *plan, int ipc, int userns, struct err *err)
+{
+	struct mount_attr slave = { .propagation = MS_SLAVE };
+	int *sources = mounts_open_sources(plan, ipc, &(struct ids_shown){ .own = userns, .host = -1 }, err);
+
+	for (size_t index = 0; sources && index < plan->mount_count; index++) {
+		const struct mount_plan *mount = &plan->mounts[index];
+
+		if (mount->kind == MOUNT_MQUEUE && plan->namespaces[NS_IPC].mode == NS_HOST)
+			sources[index] = fs_mount("mqueue", "mqueue", mount->options, mount->option_count, mount->attributes, err);
+		else if (sources[index] < 0 || mount->kind == MOUNT_IMAGE)
+			continue;
+		else if (mount_setattr(sources[index], "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof(slave)) < 0)
+			sources[index] = fail(err, mount, "cut it off from the host");
 		if (sources[index] < 0) {
 			free(sources);
 			return NULL;
@@ -163,13 +197,30 @@ int mount_bind(const struct mount_plan *mount, int root, int source, struct err 
 }
 
 /* The container's own groups, laid out as on the host, seen through its cgroup namespace. */
-static int apply_cgroup(const struct mount_plan *mount, int target, struct cgroup *cgroup, struct err *err)
+static int cgroup_tree(const struct mount_plan *mount, const struct hierarchy *hierarchy, const char *const (*pairs)[2], unsigned count,
+		       int bound, struct err *err)
+{
+	struct mount_attr attributes = { .attr_set = mount->attributes };
+
+	if (!bound)
+		return fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup", pairs, count, mount->attributes, err);
+	int tree = open_tree(AT_FDCWD, hierarchy->mount_point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0)
+		return tree;
+	fail(err, mount, hierarchy->mount_point);
+	if (tree >= 0)
+		close(tree);
+	return -1;
+}
+
+/* `bound`: the host's own mounts, for who cannot mount with the host's cgroup namespace from a user namespace. */
+static int apply_cgroup(const struct mount_plan *mount, int target, struct cgroup *cgroup, int bound, struct err *err)
 {
 	static const char *const options[][2] = { { "mode", "755" }, { "size", "65536" } };
 	int is_v2_only = strcmp(cgroup_mode(cgroup), "v2") == 0;
 
 	if (is_v2_only) {
-		CLEANUP_CLOSE int tree = fs_mount("cgroup2", "cgroup", NULL, 0, mount->attributes, err);
+		CLEANUP_CLOSE int tree = cgroup_tree(mount, &cgroup->hierarchies[0], NULL, 0, bound, err);
 
 		return tree < 0 ? -1 : mount_attach(tree, target) < 0 ? fail(err, mount, "attach") : 0;
 	}
@@ -200,8 +251,7 @@ static int apply_cgroup(const struct mount_plan *mount, int target, struct cgrou
 				pairs[count++][1] = named ? item + 5 : "";
 			}
 		}
-		CLEANUP_CLOSE int tree = fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup",
-						  (const char *const(*)[2])pairs, count, mount->attributes, err);
+		CLEANUP_CLOSE int tree = cgroup_tree(mount, hierarchy, (const char *const(*)[2])pairs, count, bound, err);
 		CLEANUP_CLOSE int at = openat(base, leaf + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (tree < 0)
 			return -1;
@@ -214,7 +264,8 @@ static int apply_cgroup(const struct mount_plan *mount, int target, struct cgrou
 	return 0;
 }
 
-static int apply_new(const struct mount_plan *mount, int root, struct cgroup *cgroup, int *dev, int *devpts, struct err *err)
+static int apply_new(const struct plan *plan, const struct mount_plan *mount, int root, int premade, struct cgroup *cgroup, int *dev, int *devpts,
+		     struct err *err)
 {
 	static const char *const types[] = { "", "", "proc", "sysfs", "tmpfs", "tmpfs", "devpts", "mqueue", "", "", "" };
 	/* An image's link in place of /proc, /sys or /dev would lead our mounts elsewhere: refuse it. A tmpfs target is the user's own affair. */
@@ -228,8 +279,8 @@ static int apply_new(const struct mount_plan *mount, int root, struct cgroup *cg
 	if (mount->kind == MOUNT_TMPFS && check_not_proc(mount, target, err) < 0)
 		return -1;
 	if (mount->kind == MOUNT_CGROUP)
-		return apply_cgroup(mount, target, cgroup, err);
-	int tree = fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes, err);
+		return apply_cgroup(mount, target, cgroup, plan->ids.size && plan->namespaces[NS_CGROUP].mode == NS_HOST, err);
+	int tree = premade >= 0 ? premade : fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes, err);
 	if (tree < 0)
 		return -1;
 	if (mount_attach(tree, target) < 0) {
@@ -254,7 +305,7 @@ int mounts_apply(const struct plan *plan, int root, const int *sources, struct c
 	for (size_t index = 0; index < plan->mount_count; index++) {
 		const struct mount_plan *mount = &plan->mounts[index];
 		int result = mount_has_source(mount) ? mount_bind(mount, root, sources[index], err)
-						       : apply_new(mount, root, cgroup, dev, devpts, err);
+						       : apply_new(plan, mount, root, sources[index], cgroup, dev, devpts, err);
 
 		if (result < 0)
 			return -1;

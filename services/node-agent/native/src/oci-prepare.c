@@ -79,7 +79,7 @@ static int keep_namespaces(struct shim *shim, struct err *err)
 {
 	static const char *const names[] = { "", "pid", "net", "ipc", "uts", "cgroup" };
 
-	for (int kind = NS_PID; kind < NS_KINDS; kind++) {
+	for (int kind = NS_PID; kind < NS_USER; kind++) {
 		const struct ns_plan *namespace = &shim->plan.namespaces[kind];
 		char path[64];
 
@@ -106,7 +106,7 @@ static int keep_namespaces(struct shim *shim, struct err *err)
 static int mount_root(const struct plan *plan, struct err *err)
 {
 	struct mount_attr private = { .propagation = MS_PRIVATE };
-	CLEANUP_CLOSE int root = rootfs_mount(plan, err);
+	CLEANUP_CLOSE int root = rootfs_mount(plan, -1, err);
 	CLEANUP_CLOSE int place = root < 0 ? -1 : open(OCI_ROOTFS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (root < 0)
@@ -133,7 +133,7 @@ int oci_prepare(struct shim *shim, struct err *err)
 		return -1;
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, "private mounts", "unshare");
-	CLEANUP_FREE int *sources = mounts_open_sources(plan, ipc, err);
+	CLEANUP_FREE int *sources = mounts_open_sources(plan, ipc, &(struct ids_shown){ -1, -1 }, err);
 	if (!sources)
 		return -1;
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)

@@ -33,6 +33,10 @@ int plan_mount_detail(struct plan *plan, unsigned tag, struct cursor *record, st
 
 	if (mount->kind != MOUNT_IMAGE && (tag == TAG_MOUNT_LOWER || mount->kind != MOUNT_BIND))
 		return plan_bad(err, "a layer or path of a mount that has none");
+	if (tag == TAG_MOUNT_IDMAPPED) {
+		mount->idmapped = cursor_number(record, 1) != 0;
+		return mount->kind == MOUNT_BIND ? 0 : plan_bad(err, "ids of a mount that is no bind");
+	}
 	if (tag == TAG_MOUNT_LOWER)
 		return plan_append(&mount->lowers, cursor_text(record), err);
 	if (mount->subpath)

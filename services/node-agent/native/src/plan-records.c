@@ -217,6 +217,11 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		return once(&plan->id, record, err);
 	case TAG_NAMESPACE:
 		return namespace_record(plan, record, err);
+	case TAG_ID_MAP:
+		plan->ids.uid = (uint32_t)cursor_number(record, 4);
+		plan->ids.gid = (uint32_t)cursor_number(record, 4);
+		plan->ids.size = (uint32_t)cursor_number(record, 4);
+		return 0;
 	case TAG_HOSTNAME:
 		return once(&plan->hostname, record, err);
 	case TAG_DOMAINNAME:
@@ -236,6 +241,7 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		return plan_mount(plan, record, err);
 	case TAG_MOUNT_LOWER:
 	case TAG_MOUNT_SUBPATH:
+	case TAG_MOUNT_IDMAPPED:
 		return plan_mount_detail(plan, tag, record, err);
 	case TAG_DEVICE:
 		return device_record(plan, record, err);

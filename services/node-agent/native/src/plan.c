@@ -54,8 +54,33 @@ int plan_append(struct text_list *list, const char *text, struct err *err)
 	return 0;
 }
 
+/*
+ * What a namespace's processes may do with pids, the network and the rest depends on which user namespace those belong to: they are
+ * made after it, or belong to one that is joined with them.
+ */
+static int check_user_namespace(const struct plan *plan, struct err *err)
+{
+	const struct ns_plan *kinds = plan->namespaces;
+	const struct id_map *ids = &plan->ids;
+
+	if (kinds[NS_USER].mode == NS_HOST)
+		return ids->size == 0 ? 0 : plan_bad(err, "ids without a user namespace");
+	if (kinds[NS_USER].mode == NS_PATH || plan->runtime)
+		return plan_bad(err, "a user namespace by path or for another runtime");
+	if (ids->size == 0 || ids->size > INT32_MAX || ids->uid > INT32_MAX - ids->size || ids->gid > INT32_MAX - ids->size)
+		return plan_bad(err, "a user namespace without ids, or with ids beyond 2147483647");
+	if (kinds[NS_PID].mode == NS_HOST || kinds[NS_NET].mode == NS_HOST)
+		return plan_bad(err, "a user namespace with the host's processes or network");
+	for (int kind = NS_PID; kind < NS_USER; kind++)
+		if (kinds[kind].mode == NS_PATH || (kinds[kind].mode == NS_JOIN && kinds[NS_USER].mode != NS_JOIN))
+			return plan_bad(err, "a joined namespace without its user namespace");
+	return 0;
+}
+
 static int check_container(const struct plan *plan, struct err *err)
 {
+	if (check_user_namespace(plan, err) < 0)
+		return -1;
 	if (plan->has_target || plan->runtime_bundle)
 		return plan_bad(err, "a target record in a container plan");
 	if (plan->lowers.count > PLAN_MAX_LOWERS)
@@ -85,7 +110,7 @@ static int check_exec(const struct plan *plan, struct err *err)
 		return plan_bad(err, "an exec of another runtime needs the runtime and its bundle");
 	if (plan->mount_count || plan->device_count || plan->link_count || plan->masks.count ||
 	    plan->readonly_paths.count || plan->sysctl_count || plan->has_network || plan->lowers.count ||
-	    plan->root_directory || plan->log_directory || plan->device_rule_count || plan->limits.set)
+	    plan->root_directory || plan->log_directory || plan->ids.size || plan->device_rule_count || plan->limits.set)
 		return plan_bad(err, "container records in an exec plan");
 	return 0;
 }

@@ -24,10 +24,10 @@ enum plan_tag {
 	TAG_NAMESPACE, TAG_HOSTNAME, TAG_DOMAINNAME, TAG_LOWER, TAG_UPPER, TAG_WORK, TAG_ROOT_DIRECTORY,
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
-	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_END,
+	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED, TAG_END,
 };
 
-enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_KINDS };
+enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_USER, NS_KINDS };
 enum ns_mode { NS_HOST, NS_PRIVATE, NS_JOIN, NS_PATH };
 enum mount_kind {
 	MOUNT_BIND = 1, MOUNT_PROC, MOUNT_SYSFS, MOUNT_TMPFS, MOUNT_DEV, MOUNT_DEVPTS, MOUNT_MQUEUE, MOUNT_CGROUP,
@@ -62,6 +62,9 @@ struct ns_plan {
 	const char *path;
 };
 
+/* Host ids of a user namespace's 0, and how many there are. */
+struct id_map { uint32_t uid, gid, size; };
+
 struct rlimit_plan { uint32_t resource; uint64_t soft, hard; };
 struct mount_plan {
 	enum mount_kind kind;
@@ -70,6 +73,7 @@ struct mount_plan {
 	uint64_t attributes;
 	const char *source, *target;
 	const char *subpath;     /* below the source, or NULL */
+	int idmapped;            /* of a bind: Atoll's own files, shown with the ids of the user namespace */
 	struct text_list lowers; /* of an image: its layers, top first */
 	uint16_t option_count;
 	const char *options[PLAN_MAX_OPTIONS][2];
@@ -121,6 +125,7 @@ struct plan {
 	const char *id;
 	struct process_plan process;
 	struct ns_plan namespaces[NS_KINDS];
+	struct id_map ids; /* of a user namespace that is not the host's */
 	const char *hostname, *domainname;
 	struct text_list lowers;
 	const char *upper, *work, *root_directory;

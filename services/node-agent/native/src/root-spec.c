@@ -17,6 +17,7 @@
 #include "oci-runtime.h"
 #include "plan-records.h"
 #include "rootfs.h"
+#include "userns.h"
 
 static const char STEP[] = "enter root";
 
@@ -50,9 +51,14 @@ static int enter_pid(struct root_spec *spec, struct err *err)
 	CLEANUP_CLOSE int pidfd = process_open(&process, err);
 	if (pidfd < 0)
 		return -1;
-	if (setns(pidfd, CLONE_NEWNS) < 0)
+	struct id_map ids;
+	CLEANUP_CLOSE int userns = userns_of(&process, &ids, err);
+	if (userns < -1)
+		return -1;
+	/* In its user namespace the files have the ids that the container sees. */
+	if (setns(pidfd, CLONE_NEWNS | (userns >= 0 ? CLONE_NEWUSER : 0)) < 0)
 		return err_sys(err, STEP, "join the mount namespace of process %d", process.pid);
-	return 0;
+	return userns >= 0 ? userns_become_root(err) : 0;
 }
 
 static int private_mounts(struct err *err)
@@ -133,8 +139,12 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 		return -1;
 	if (read_plan(spec->bundle, &plan, err) < 0)
 		return -1;
-	int *sources = mounts_open_sources(&plan, -1, err);
-	int root = sources ? rootfs_mount(&plan, err) : -1;
+	/* On disk its own files have the ids that the container sees already; the host's are shown as it would see them. */
+	CLEANUP_CLOSE int reversed = plan.ids.size ? userns_make(&plan.ids, 1, err) : -1;
+	if (plan.ids.size && reversed < 0)
+		return -1;
+	int *sources = mounts_open_sources(&plan, -1, &(struct ids_shown){ .own = -1, .host = reversed }, err);
+	int root = sources ? rootfs_mount(&plan, -1, err) : -1;
 	return root < 0 ? -1 : assemble(&plan, root, sources, err);
 }
 
@@ -163,7 +173,7 @@ int root_spec_open(struct root_spec *spec, struct err *err)
 	if (spec->lowers.count > 0) {
 		if (private_mounts(err) < 0)
 			return -1;
-		spec->root = overlay_mount(&spec->lowers, spec->upper, spec->work, err);
+		spec->root = overlay_mount(&spec->lowers, spec->upper, spec->work, -1, err);
 		return spec->root < 0 ? -1 : 0;
 	}
 	spec->root = open(spec->pid ? "/" : spec->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -8,10 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "idmapped-layers.h"
 #include "io.h"
+#include "userns.h"
 
-/* The kernel explains a refused fsconfig through the context itself. */
-static int fail(int context, struct err *err, const char *step, const char *what, const char *value)
+enum { NO_LOWERDIR_PLUS = 1 };
+
+int fs_fail(int context, struct err *err, const char *step, const char *what, const char *value)
 {
 	char log[200];
 	int code = errno;
@@ -37,20 +40,20 @@ int fs_mount(const char *type, const char *source, const char *const (*options)[
 	if (context < 0)
 		return err_sys(err, step, "fsopen");
 	if (fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
-		return fail(context, err, step, "source", source);
+		return fs_fail(context, err, step, "source", source);
 	for (unsigned index = 0; index < option_count; index++) {
 		const char *value = options[index][1];
 		int result = *value ? fsconfig(context, FSCONFIG_SET_STRING, options[index][0], value, 0)
 				    : fsconfig(context, FSCONFIG_SET_FLAG, options[index][0], NULL, 0);
 
 		if (result < 0)
-			return fail(context, err, step, options[index][0], value);
+			return fs_fail(context, err, step, options[index][0], value);
 	}
 	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fail(context, err, step, "create", NULL);
+		return fs_fail(context, err, step, "create", NULL);
 	int mount = fsmount(context, FSMOUNT_CLOEXEC, (unsigned)attributes);
 	if (mount < 0)
-		return fail(context, err, step, "fsmount", NULL);
+		return fs_fail(context, err, step, "fsmount", NULL);
 	return mount;
 }
 
@@ -95,9 +98,14 @@ out:
 }
 
 /* Without an upper folder: a read-only view. Overlay itself wants two layers for that. */
-static int view_single(const char *lower, struct err *err)
+static int view_single(const char *lower, int userns, struct err *err)
 {
 	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if (userns >= 0) {
+		readonly.attr_set |= MOUNT_ATTR_IDMAP;
+		readonly.userns_fd = (uint64_t)userns;
+	}
 	int view = open_tree(AT_FDCWD, lower, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (view >= 0 && mount_setattr(view, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) == 0)
@@ -108,45 +116,67 @@ static int view_single(const char *lower, struct err *err)
 	return -1;
 }
 
-int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, struct err *err)
+static int set_layers(int context, const struct text_list *lowers, const char *upper, const char *work, struct err *err)
 {
-	/* What layer-diff reads must be plain: no redirected folders, no files of metadata only. */
-	static const char *const options[][2] = { { "redirect_dir", "off" }, { "metacopy", "off" } };
-
-	if (!upper && lowers->count == 1)
-		return view_single(lowers->items[0], err);
-	CLEANUP_CLOSE int context = fsopen("overlay", FSOPEN_CLOEXEC);
-
-	if (context < 0)
-		return err_sys(err, "mount overlay", "fsopen");
 	for (size_t index = 0; index < lowers->count; index++) {
 		if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", lowers->items[index], 0) == 0)
 			continue;
 		if (index == 0 && errno == EINVAL && access(lowers->items[0], F_OK) == 0)
-			return overlay_mount_joined(lowers, upper, work, err);
-		return fail(context, err, "mount overlay", "layer", lowers->items[index]);
+			return NO_LOWERDIR_PLUS;
+		return fs_fail(context, err, "mount overlay", "layer", lowers->items[index]);
 	}
 	if (upper && fsconfig(context, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0)
-		return fail(context, err, "mount overlay", "upper", upper);
+		return fs_fail(context, err, "mount overlay", "upper", upper);
 	if (upper && fsconfig(context, FSCONFIG_SET_STRING, "workdir", work, 0) < 0)
-		return fail(context, err, "mount overlay", "work", work);
-	for (size_t index = 0; index < sizeof(options) / sizeof(*options); index++)
-		if (fsconfig(context, FSCONFIG_SET_STRING, options[index][0], options[index][1], 0) < 0)
-			return fail(context, err, "mount overlay", options[index][0], options[index][1]);
-	if (fsconfig(context, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0)
-		return fail(context, err, "mount overlay", "source", "overlay");
-	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fail(context, err, "mount overlay", "create", NULL);
-	int mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	return mount < 0 ? fail(context, err, "mount overlay", "fsmount", NULL) : mount;
+		return fs_fail(context, err, "mount overlay", "work", work);
+	return 0;
 }
 
-int rootfs_mount(const struct plan *plan, struct err *err)
+/* The overlay of a context that has its layers. */
+static int overlay_create(int context, struct err *err)
+{
+	/* What layer-diff reads must be plain: no redirected folders, no files of metadata only. */
+	static const char *const options[][2] = { { "redirect_dir", "off" }, { "metacopy", "off" }, { "source", "overlay" } };
+
+	for (size_t index = 0; index < sizeof(options) / sizeof(*options); index++)
+		if (fsconfig(context, FSCONFIG_SET_STRING, options[index][0], options[index][1], 0) < 0)
+			return fs_fail(context, err, "mount overlay", options[index][0], options[index][1]);
+	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fs_fail(context, err, "mount overlay", "create", NULL);
+	int mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	return mount < 0 ? fs_fail(context, err, "mount overlay", "fsmount", NULL) : mount;
+}
+
+int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err)
+{
+	if (!upper && lowers->count == 1)
+		return view_single(lowers->items[0], userns, err);
+	CLEANUP_CLOSE int context = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	if (context < 0)
+		return err_sys(err, "mount overlay", "fsopen");
+	if (userns >= 0) {
+		struct clones clones = { .count = 0 };
+		int mount = idmapped_layers(context, lowers, upper, work, userns, &clones, err) < 0 ? -1 : overlay_create(context, err);
+
+		clones_close(&clones);
+		return mount;
+	}
+	int result = set_layers(context, lowers, upper, work, err);
+	return result == NO_LOWERDIR_PLUS ? overlay_mount_joined(lowers, upper, work, err) : result < 0 ? -1 : overlay_create(context, err);
+}
+
+int rootfs_mount(const struct plan *plan, int userns, struct err *err)
 {
 	if (!plan->root_directory)
-		return overlay_mount(&plan->lowers, plan->upper, plan->work, err);
+		return overlay_mount(&plan->lowers, plan->upper, plan->work, userns, err);
 	int root = open_tree(AT_FDCWD, plan->root_directory, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	return root < 0 ? err_sys(err, "mount root", "%s", plan->root_directory) : root;
+	if (root >= 0 && (userns < 0 || userns_idmap(root, userns) == 0))
+		return root;
+	err_sys(err, "mount root", "%s", plan->root_directory);
+	if (root >= 0)
+		close(root);
+	return -1;
 }
 
 int mount_attach(int mount, int target)

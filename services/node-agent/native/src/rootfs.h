@@ -4,15 +4,21 @@
 #include "err.h"
 #include "plan.h"
 
-/* A detached overlay mount (never in any mount table). Lower folders are top first; no upper folder: read-only. */
-int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, struct err *err);
+/*
+ * A detached overlay mount (never in any mount table). Lower folders are top first; no upper folder: read-only. Its files have the ids
+ * of `userns`, as if the folders' ids were ids in there; -1: as they are.
+ */
+int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err);
 
 /* New file system by fsopen with the options; a detached mount with the attributes. */
 int fs_mount(const char *type, const char *source, const char *const (*options)[2], unsigned option_count,
 	     uint64_t attributes, struct err *err);
 
-/* Detached mount of the plan's root: the overlay, or a clone of the folder. */
-int rootfs_mount(const struct plan *plan, struct err *err);
+/* Detached mount of the plan's root: the overlay, or a clone of the folder. `userns` as above. */
+int rootfs_mount(const struct plan *plan, int userns, struct err *err);
+
+/* The failure of an fsconfig or fsmount, errno set: the kernel explains it through the context itself. */
+int fs_fail(int context, struct err *err, const char *step, const char *what, const char *value);
 
 /* Attaches a detached mount onto an O_PATH descriptor. */
 int mount_attach(int mount, int target);

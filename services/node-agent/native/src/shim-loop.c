@@ -15,6 +15,7 @@ enum { AT_LISTENER, AT_PROCESS, AT_SYNC, AT_OUT, AT_ERROR, AT_STDIN };
 void shim_init(struct shim *shim)
 {
 	memset(shim, 0, sizeof(*shim));
+	shim->userns = shim->made.root = shim->made.nodes = -1;
 	shim->listener = shim->bundle = shim->lock = shim->exit_file = shim->sync = shim->pidfd = -1;
 	shim->log.file = shim->log.directory = -1;
 	for (int index = 0; index < SHIM_CLIENTS; index++)

@@ -16,11 +16,21 @@
 enum { SHIM_CLIENTS = 64, STDIN_LIMIT = 64 * 1024, READ_BYTES = 32 * 1024, STATE_BYTES = 30 };
 enum status { STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_EXITED };
 
+/* What the shim mounts for a container in a user namespace, whose own processes could not. Detached; -1 or NULL without one. */
+struct premounts {
+	int root;
+	int *sources; /* of the plan's mounts, see mounts_open_sources */
+	int nodes;    /* see nodes_make */
+};
+
 /* The parent of one process, container or exec. */
 struct shim {
 	int is_exec;
 	struct plan plan;
 	int joined[NS_KINDS];     /* descriptors for setns, -1 where nothing is joined */
+	int userns;               /* of the process; -1: the host's */
+	struct id_map ids;
+	struct premounts made;
 	struct cgroup cgroup;
 	unsigned link;            /* outer end of the veth pair; 0 without one */
 	struct stdio stdio;

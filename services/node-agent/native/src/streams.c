@@ -42,6 +42,16 @@ int stdio_make(const struct process_plan *process, struct stdio *streams, struct
 	return 0;
 }
 
+int stdio_give(const struct stdio *streams, const struct id_map *ids, struct err *err)
+{
+	int pipes[] = { streams->in >= 0 ? streams->child_in : -1, streams->child_out, streams->child_error };
+
+	for (int index = 0; index < 3; index++)
+		if (pipes[index] >= 0 && fchown(pipes[index], ids->uid, ids->gid) < 0)
+			return err_sys(err, STEP, "give the stream to the container's root");
+	return 0;
+}
+
 static void drop(int *fd)
 {
 	if (*fd >= 0)

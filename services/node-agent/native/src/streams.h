@@ -18,6 +18,8 @@ struct stdio {
 };
 
 int stdio_make(const struct process_plan *process, struct stdio *streams, struct err *err);
+/* Gives the pipes to the root of a user namespace, so that its processes can open them anew and hand them on to their users. */
+int stdio_give(const struct stdio *streams, const struct id_map *ids, struct err *err);
 void stdio_close_child(struct stdio *streams);
 void stdio_close_shim(struct stdio *streams);
 

@@ -10,6 +10,7 @@ import type {
   ProcessPlan,
   ResourceLimits,
   RootPlan,
+  UserNamespacePlan,
 } from './plan.ts';
 import {
   BLKIO_KIND,
@@ -35,6 +36,7 @@ export function encodeContainerPlan(plan: ContainerPlan): Buffer {
     text(writer, PLAN_TAG.id, plan.id);
     writeProcess(writer, plan.process);
     writeNamespaces(writer, plan.namespaces);
+    if (plan.userNamespace !== undefined) writeUserNamespace(writer, plan.userNamespace);
     if (plan.hostname !== undefined) text(writer, PLAN_TAG.hostname, plan.hostname);
     if (plan.domainname !== undefined) text(writer, PLAN_TAG.domainname, plan.domainname);
     writeRoot(writer, plan.root);
@@ -160,16 +162,24 @@ function writeProcess(writer: PlanWriter, process: ProcessPlan): void {
 }
 
 function writeNamespaces(writer: PlanWriter, namespaces: ContainerPlan['namespaces']): void {
-  for (const kind of ['pid', 'net', 'ipc', 'uts', 'cgroup'] as const) {
-    const choice: NamespaceMode = namespaces[kind];
-    writer.record(PLAN_TAG.namespace, (w) => {
-      w.u8(NAMESPACE_KIND[kind]);
-      w.u8(NAMESPACE_MODE[choice.mode]);
-      w.u32(choice.mode === 'join' ? choice.process.pid : 0);
-      w.u64(choice.mode === 'join' ? choice.process.startTicks : 0n);
-      w.text(choice.mode === 'path' ? choice.path : '');
-    });
-  }
+  for (const kind of ['pid', 'net', 'ipc', 'uts', 'cgroup'] as const) writeNamespace(writer, kind, namespaces[kind]);
+}
+
+function writeNamespace(writer: PlanWriter, kind: keyof typeof NAMESPACE_KIND, choice: NamespaceMode): void {
+  writer.record(PLAN_TAG.namespace, (w) => {
+    w.u8(NAMESPACE_KIND[kind]);
+    w.u8(NAMESPACE_MODE[choice.mode]);
+    w.u32(choice.mode === 'join' ? choice.process.pid : 0);
+    w.u64(choice.mode === 'join' ? choice.process.startTicks : 0n);
+    w.text(choice.mode === 'path' ? choice.path : '');
+  });
+}
+
+function writeUserNamespace(writer: PlanWriter, { mode, ids }: UserNamespacePlan): void {
+  writeNamespace(writer, 'user', mode);
+  writer.record(PLAN_TAG.idMap, (w) => {
+    for (const value of [ids.uid, ids.gid, ids.size]) w.u32(value);
+  });
 }
 
 function writeRoot(writer: PlanWriter, root: RootPlan): void {
@@ -199,6 +209,7 @@ function writeMount(writer: PlanWriter, mount: MountPlan): void {
       w.text(value);
     }
   });
+  if (bind?.idmapped) writer.record(PLAN_TAG.mountIdmapped, (w) => w.u8(1));
   if (mount.kind === 'image') for (const lower of mount.lowers) text(writer, PLAN_TAG.mountLower, lower);
   if (mount.kind !== 'bind' && mount.kind !== 'image') return;
   if (mount.subpath !== undefined) text(writer, PLAN_TAG.mountSubpath, mount.subpath);

@@ -43,12 +43,14 @@ export const PLAN_TAG = {
   runtime: 41,
   runtimeExec: 42,
   runtimeResources: 43,
+  idMap: 44,
+  mountIdmapped: 45,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;
 export const PLAN_VERSION = 1;
 
-export const NAMESPACE_KIND = { pid: 1, net: 2, ipc: 3, uts: 4, cgroup: 5 } as const;
+export const NAMESPACE_KIND = { pid: 1, net: 2, ipc: 3, uts: 4, cgroup: 5, user: 6 } as const;
 export const NAMESPACE_MODE = { host: 0, private: 1, join: 2, path: 3 } as const;
 export const MOUNT_KIND = {
   bind: 1,

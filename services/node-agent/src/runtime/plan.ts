@@ -7,6 +7,8 @@ export interface ContainerPlan {
   readonly id: string;
   readonly process: ProcessPlan;
   readonly namespaces: NamespacesPlan;
+  /** Absent: the host's own. */
+  readonly userNamespace?: UserNamespacePlan | undefined;
   readonly hostname?: string | undefined;
   readonly domainname?: string | undefined;
   readonly root: RootPlan;
@@ -140,6 +142,22 @@ export interface NamespacesPlan {
   readonly cgroup: NamespaceMode;
 }
 
+/** Host ids that the ids from 0 of a user namespace are; at most 2³¹-1. */
+export interface IdMap {
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+}
+
+/**
+ * The owner of all private namespaces. With it pid and net are private or joined; what is joined belongs to the joined
+ * user namespace, whose ids are `ids`. Layers and `idmapped` binds are shown with its ids, other binds with the host's.
+ */
+export interface UserNamespacePlan {
+  readonly mode: { readonly mode: 'private' } | { readonly mode: 'join'; readonly process: ProcessIdentity };
+  readonly ids: IdMap;
+}
+
 export type NamespaceMode =
   | { readonly mode: 'private' }
   | { readonly mode: 'host' }
@@ -186,6 +204,8 @@ export type MountPlan =
       readonly recursive: boolean;
       readonly flagsOnTop?: boolean | undefined;
       readonly propagation: Propagation;
+      /** The files are Atoll's own: on disk they have the ids of the container, whatever user namespace it has. */
+      readonly idmapped?: boolean | undefined;
     }
   | {
       /** A read-only view of an image. */

@@ -10,7 +10,7 @@ import { DEFAULT_DEV_LINKS, DEFAULT_DEVICE_RULES, DEFAULT_DEVICES, defaultMounts
 import { execShim } from '../exec-shim.ts';
 import { launchShim, type PreparedContainer } from '../launch-shim.ts';
 import { maskedPaths, READONLY_PATHS } from '../masked-paths.ts';
-import type { ContainerPlan, ExecPlan, ProcessPlan } from '../plan.ts';
+import type { ContainerPlan, ExecPlan, IdMap, ProcessPlan } from '../plan.ts';
 import { DEFAULT_LOG_LIMITS } from '../plan.ts';
 import type { ProcessSession } from '../process-session.ts';
 import { dockerSeccompProgram } from '../seccomp/docker-seccomp.ts';
@@ -25,6 +25,14 @@ export interface Finished {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/** Where containers of a test run: with the host's ids, or with those of user namespaces of their own. */
+export const USER_NAMESPACE_MODES = ['without', 'with'] as const;
+
+export type UserNamespaceMode = (typeof USER_NAMESPACE_MODES)[number];
+
+/** Ids that nobody else on a host of tests has. */
+export const TEST_IDS: IdMap = { uid: 1_000_000, gid: 2_000_000, size: 65_536 };
 
 export interface PlanChanges {
   readonly process?: Partial<ProcessPlan>;
@@ -43,18 +51,21 @@ export class TestHost implements AsyncDisposable {
   /** Containers that are never started live as long as these. */
   readonly #launchers: ShimClient[] = [];
 
-  private constructor(folder: string, shim: string, spawner: ShimSpawner) {
+  readonly userNamespaces: UserNamespaceMode;
+
+  private constructor(folder: string, shim: string, spawner: ShimSpawner, userNamespaces: UserNamespaceMode) {
+    this.userNamespaces = userNamespaces;
     this.folder = folder;
     this.shim = shim;
     this.spawner = spawner;
     this.layer = join(folder, 'layer');
   }
 
-  static async create(): Promise<TestHost> {
+  static async create(userNamespaces: UserNamespaceMode = 'without'): Promise<TestHost> {
     requireRoot();
     const folder = await mkdtemp(join(tmpdir(), 'atoll-shim-'));
     const shim = buildShim();
-    const host = new TestHost(folder, shim, await ShimSpawner.start(shim, join(folder, 'spawner')));
+    const host = new TestHost(folder, shim, await ShimSpawner.start(shim, join(folder, 'spawner')), userNamespaces);
     await makeBusyboxRoot(host.layer);
     return host;
   }
@@ -83,6 +94,7 @@ export class TestHost implements AsyncDisposable {
         uts: { mode: 'private' },
         cgroup: { mode: 'private' },
       },
+      ...(this.userNamespaces === 'with' && { userNamespace: { mode: { mode: 'private' }, ids: TEST_IDS } }),
       hostname: 'box',
       root: {
         kind: 'overlay',
