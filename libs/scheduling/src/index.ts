@@ -5,6 +5,8 @@ export { CONSTRAINTS } from './filters/constraints.ts';
 export { HOST_PORTS } from './filters/host-ports.ts';
 export { READY } from './filters/ready.ts';
 export { RESOURCES } from './filters/resources.ts';
+export { USER_NAMESPACES } from './filters/user-namespaces.ts';
+export { needsHostUsers, type UserNamespaceWishes } from './host-users.ts';
 export { type Availability, type Claim, type HostPort, type NodeFacts, NodeInfo } from './node-info.ts';
 export { FILTERS, type Hosts, Pipeline, type Placement } from './pipeline.ts';
 export { PortClaims } from './port-claims.ts';

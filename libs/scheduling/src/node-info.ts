@@ -15,6 +15,8 @@ export interface NodeFacts {
   /** Bytes of memory and 1e-9 CPUs of the host. */
   readonly memory: number;
   readonly nanoCpus: number;
+  /** Containers run in user namespaces unless they ask for the host's. */
+  readonly usernsRemap?: boolean;
 }
 
 /** A published port on its host. An empty address stands for all of them. */

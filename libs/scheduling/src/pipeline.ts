@@ -5,6 +5,7 @@ import { HOST_PORTS } from './filters/host-ports.ts';
 import { READY } from './filters/ready.ts';
 import { RESOURCES } from './filters/resources.ts';
 import { RUNTIME } from './filters/runtime.ts';
+import { USER_NAMESPACES } from './filters/user-namespaces.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PlacementRequest } from './request.ts';
 import type { Scorer } from './scorer.ts';
@@ -19,7 +20,7 @@ export interface Hosts {
 }
 
 /** Cheap and telling filters first: the first refusal of a host is the one that is counted. */
-export const FILTERS: readonly Filter[] = [READY, RUNTIME, CONSTRAINTS, RESOURCES, HOST_PORTS];
+export const FILTERS: readonly Filter[] = [READY, RUNTIME, CONSTRAINTS, USER_NAMESPACES, RESOURCES, HOST_PORTS];
 
 /** Chooses a host. One pass over all hosts, nothing is allocated while some fit; only a refusal looks at them again. */
 export class Pipeline {

@@ -7,6 +7,8 @@ export interface PlacementRequest {
   readonly constraints: readonly Constraint[];
   /** The runtime that has to be there; empty or absent: the one every host has. */
   readonly runtime?: string;
+  /** Why it cannot run in a user namespace, see `needsHostUsers`. */
+  readonly hostUsers?: string | undefined;
   /** Nodes to use only when no other fits. */
   readonly avoid?: ReadonlySet<string>;
 }

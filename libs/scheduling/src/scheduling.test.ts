@@ -5,6 +5,7 @@ import {
   formatBytes,
   formatCpus,
   NodeInfo,
+  needsHostUsers,
   Pipeline,
   type PlacementRequest,
   parseConstraint,
@@ -21,6 +22,7 @@ interface Shape {
   readonly labels?: Record<string, string>;
   readonly arch?: string;
   readonly runtimes?: readonly string[];
+  readonly usernsRemap?: boolean;
 }
 
 function node(id: string, shape: Shape = {}): NodeInfo {
@@ -34,6 +36,7 @@ function node(id: string, shape: Shape = {}): NodeInfo {
       labels: shape.labels ?? {},
       memory: (shape.memory ?? 1024) * MIB,
       nanoCpus: (shape.cpus ?? 2) * 1e9,
+      usernsRemap: shape.usernsRemap ?? false,
     },
     { ready: shape.ready ?? true, availability: shape.availability ?? 'active' },
   );
@@ -81,8 +84,40 @@ describe('filters', () => {
       wants({}, ['node.hostname==h9']),
       'no suitable node: 1 host: 1 does not match node.hostname==h9',
     ],
+    [
+      "a host with user namespaces for what needs the host's",
+      node('h1', { usernsRemap: true }),
+      { ...wants(), hostUsers: 'privileged mode' },
+      'no suitable node: 1 host: 1 runs containers in user namespaces (privileged mode)',
+    ],
   ])('%s is refused and the refusal says why', (_name, one, request, reason) => {
     expect(new Pipeline().place([one], request)).toEqual({ node: undefined, reason });
+  });
+
+  test('what needs the users of the host goes where containers have them', () => {
+    const hosts = [node('h1', { usernsRemap: true }), node('h2')];
+    expect(chosen(hosts, { ...wants(), hostUsers: 'privileged mode' })).toBe('h2');
+    expect(chosen(hosts, wants())).toBe('h1');
+  });
+
+  const own = { usernsMode: '', pidMode: '', runtime: '', network: { mode: 'default' } };
+  const security = { privileged: false, writableCgroups: false };
+  test.each([
+    ['nothing special', own, undefined],
+    ['a privileged one', { ...own, security: { ...security, privileged: true } }, /^privileged mode is incompatible/],
+    ["the host's network", { ...own, network: { mode: 'host' } }, /^cannot share the host's network namespace/],
+    ["the host's processes", { ...own, pidMode: 'host' }, /^cannot share the host PID namespace/],
+    ['the native runtime by its name', { ...own, runtime: 'native' }, undefined],
+    ['another runtime', { ...own, runtime: 'runc' }, /^runtime runc cannot be had when user namespaces are enabled/],
+    ['a writable cgroup', { ...own, security: { ...security, writableCgroups: true } }, /writable-cgroups/],
+    [
+      'all of it with the users of the host',
+      { ...own, usernsMode: 'host', pidMode: 'host', network: { mode: 'host' } },
+      undefined,
+    ],
+  ])('users of the host are needed: %s', (_name, spec, reason) => {
+    if (reason) expect(needsHostUsers(spec)).toMatch(reason);
+    else expect(needsHostUsers(spec)).toBeUndefined();
   });
 
   test('what fits exactly is taken', () => {

@@ -25,6 +25,7 @@ import { Launcher } from './containers/launcher.ts';
 import { ownCapabilities } from './containers/own-capabilities.ts';
 import { checkedRuntimes } from './containers/runtimes.ts';
 import { hasSwapAccounting } from './containers/swap-accounting.ts';
+import { usableRemap } from './containers/userns-remap.ts';
 import { ExecRegistry } from './execs/exec-registry.ts';
 import { ExecStarter } from './execs/exec-starter.ts';
 import { diskRoom } from './files/disk-room.ts';
@@ -56,12 +57,13 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   await mkdir(root, { recursive: true, mode: 0o711 });
   const initLayer = await ensureInitLayer(join(root, 'init'));
   const runtimes = await checkedRuntimes(config.ATOLL_RUNTIMES);
-  const facts = await detectNodeFacts(config, runtimes);
   const memory = await NodeMemory.open(root);
   const channels = new ChannelPool(tls);
   const blobs = new RegistryBlobs(() => channels.get(config.ATOLL_REGISTRY, 'registry'));
   const spawner = await ShimSpawner.start(shim, join(root, 'spawner'));
   const tools = new ShimTools(shim);
+  const remap = await usableRemap(config.ATOLL_USERNS_REMAP, tools, join(root, 'userns-check'));
+  const facts = await detectNodeFacts(config, runtimes, remap);
   const filesystem = new ShimFilesystem(tools, () => diskRoom(root));
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
@@ -79,6 +81,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     swapAccounting: await hasSwapAccounting(),
     unifiedCgroups,
     hostname: config.ATOLL_HOSTNAME,
+    remap,
     init: join(dirname(shim), 'atoll-init'),
     runtimes,
     find: (id) => containers.find(id),

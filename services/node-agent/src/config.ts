@@ -27,6 +27,11 @@ export const configSchema = z.object({
     .regex(/^[A-Za-z0-9_-]{1,15}$/, 'must be an interface name')
     .optional(),
   ATOLL_MTU: z.coerce.number().int().min(576).max(65535).default(1500),
+  /**
+   * User namespaces for containers, as dockerd's `userns-remap`: `user`, `user:group` (their first 65536 ids of /etc/subuid and
+   * /etc/subgid) or `first id:size`. Unset or empty: off.
+   */
+  ATOLL_USERNS_REMAP: z.string().default(''),
   ATOLL_NODE_LABELS: pairs.default({}),
   /** The gateway's machine is this one and no other node exists: bind mounts are the user's own paths. */
   ATOLL_LOCAL: flag.default(false),

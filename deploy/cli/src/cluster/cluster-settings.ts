@@ -14,6 +14,8 @@ export interface ClusterSettings {
   readonly strategy: SchedulerStrategy;
   /** Name -> path of the OCI runtimes that hosts have beside the native one. */
   readonly runtimes?: Readonly<Record<string, string>>;
+  /** Ids of the user namespaces that containers of all hosts get, as `ATOLL_USERNS_REMAP`; none: absent or empty. */
+  readonly usernsRemap?: string;
   /** Address other machines reach the control plane at (`atoll init`). */
   readonly advertise?: string;
   /** Block of the hosts' addresses. */

@@ -23,6 +23,7 @@ export interface StartOptions {
   readonly registryMirrors?: Readonly<Record<string, string>>;
   readonly strategy?: SchedulerStrategy;
   readonly runtimes?: Readonly<Record<string, string>>;
+  readonly usernsRemap?: string;
   readonly advertise?: string;
 }
 
@@ -63,6 +64,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
   const block = bridged && stale ? parseBlock(stale.block) : await claimBlock(paths, known?.block);
   const advertise = options.advertise ?? known?.advertise;
   const tcp = options.tcp ?? known?.tcp;
+  const usernsRemap = options.usernsRemap ?? known?.usernsRemap;
   const settings: ClusterSettings = {
     clusterId: known?.clusterId ?? newClusterId(),
     hosts: options.hosts ?? known?.hosts ?? 1,
@@ -76,6 +78,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
     }),
     ...(advertise !== undefined && { advertise }),
     ...(tcp !== undefined && { tcp }),
+    ...(usernsRemap !== undefined && { usernsRemap }),
   };
   await saveSettings(paths, settings);
   const authority = await ensureAuthority(paths, settings.clusterId);

@@ -3,6 +3,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ClusterPaths, DEFAULT_NAME } from '../cluster/cluster-paths.ts';
 import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 
+export const USERNS_REMAP_HELP =
+  'run containers in user namespaces with these ids: a user or user:group of /etc/subuid, or 100000:65536; "" for none';
+
 export interface ClusterFlags {
   readonly name: string;
   readonly dataRoot?: string;

@@ -19,6 +19,7 @@ import {
   pathsOf,
   RUNTIME_HELP,
   requireRoot,
+  USERNS_REMAP_HELP,
   withCluster,
 } from './command-context.ts';
 
@@ -28,6 +29,7 @@ interface JoinFlags extends ClusterFlags {
   readonly label?: Record<string, string>;
   readonly advertise?: string;
   readonly runtime?: Record<string, string>;
+  readonly usernsRemap?: string;
 }
 
 /** Cluster names of joined machines: their data and groups never meet those of a control plane on the same machine. */
@@ -40,6 +42,7 @@ export function addJoin(program: Command): void {
     .option('--scheduler <host:port>', 'from the same line')
     .option('--label <key=value>', 'label of this node, for constraints; repeatable', collectPairs)
     .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
+    .option('--userns-remap <ids>', USERNS_REMAP_HELP)
     .option(
       '--advertise <address>',
       'IPv4 address other machines reach this one at (default: the one used to reach the scheduler)',
@@ -69,6 +72,7 @@ async function becomeMember(paths: ClusterPaths, flags: JoinFlags): Promise<Memb
       ...known,
       labels: flags.label ?? known.labels,
       runtimes: flags.runtime ?? known.runtimes ?? {},
+      usernsRemap: flags.usernsRemap ?? known.usernsRemap ?? '',
       address: flags.advertise ?? known.address,
     };
     await renewCertificate(known.schedulers[0] ?? '', tlsDir);
@@ -94,6 +98,7 @@ async function becomeMember(paths: ClusterPaths, flags: JoinFlags): Promise<Memb
     address,
     labels: flags.label ?? {},
     runtimes: flags.runtime ?? {},
+    usernsRemap: flags.usernsRemap ?? '',
   };
   await saveMember(paths, settings);
   return settings;

@@ -15,6 +15,7 @@ import {
   pathsOf,
   RUNTIME_HELP,
   requireRoot,
+  USERNS_REMAP_HELP,
   wholeNumber,
   withCluster,
 } from './command-context.ts';
@@ -30,6 +31,7 @@ interface UpFlags extends ClusterFlags {
   readonly registryMirror?: Record<string, string>;
   readonly runtime?: Record<string, string>;
   readonly schedulerStrategy?: SchedulerStrategy;
+  readonly usernsRemap?: string;
 }
 
 export function addUp(program: Command): void {
@@ -43,6 +45,7 @@ export function addUp(program: Command): void {
     )
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
     .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
+    .option('--userns-remap <ids>', USERNS_REMAP_HELP)
     .addOption(new Option('--scheduler-strategy <name>', 'how hosts are chosen').choices(['spread', 'binpack']))
     .action(async (flags: UpFlags) => {
       requireRoot('starting a cluster');
@@ -58,6 +61,7 @@ export function addUp(program: Command): void {
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
         ...(flags.runtime !== undefined && { runtimes: flags.runtime }),
         ...(flags.schedulerStrategy !== undefined && { strategy: flags.schedulerStrategy }),
+        ...(flags.usernsRemap !== undefined && { usernsRemap: flags.usernsRemap }),
       });
       sayReady(state, flags);
       if (!flags.detach) await stayUntilInterrupted(paths, state);

@@ -22,6 +22,7 @@ export async function memberAgent(paths: ClusterPaths, settings: MemberSettings)
     extra: {
       ATOLL_LISTEN: `0.0.0.0:${AGENT_PORT}`,
       ATOLL_BRIDGE: memberBridge(paths.names()),
+      ATOLL_USERNS_REMAP: settings.usernsRemap ?? '',
       ...(labels !== '' && { ATOLL_NODE_LABELS: labels }),
     },
   });

@@ -13,6 +13,8 @@ export interface MemberSettings {
   readonly labels: Readonly<Record<string, string>>;
   /** Name -> path of OCI runtimes beside the native one. */
   readonly runtimes?: Readonly<Record<string, string>>;
+  /** As `ATOLL_USERNS_REMAP`. */
+  readonly usernsRemap?: string;
 }
 
 const file = (paths: ClusterPaths): string => join(paths.dataRoot, 'member.json');

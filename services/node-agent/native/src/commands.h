@@ -16,6 +16,7 @@ int command_archive_stat(int argc, char **argv);
 int command_mount_overlay(int argc, char **argv);
 int command_umount(int argc, char **argv);
 int command_resolve_user(int argc, char **argv);
+int command_check_userns(int argc, char **argv);
 int command_features(int argc, char **argv);
 int command_watch_tables(int argc, char **argv);
 

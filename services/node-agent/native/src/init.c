@@ -28,8 +28,11 @@ static int join_namespaces(const struct shim *shim, struct err *err)
 	for (size_t index = 0; index < sizeof(kinds) / sizeof(*kinds); index++) {
 		int fd = shim->joined[kinds[index].kind];
 
-		if (fd >= 0 && setns(fd, kinds[index].flag) < 0)
-			return err_sys(err, "join namespace", "%s", kinds[index].name);
+		if (fd < 0 || setns(fd, kinds[index].flag) == 0)
+			continue;
+		if (errno == EPERM && shim->userns >= 0)
+			return err_set(err, EPERM, "join namespace", "%s: it belongs to another user namespace than the others", kinds[index].name);
+		return err_sys(err, "join namespace", "%s", kinds[index].name);
 	}
 	return 0;
 }

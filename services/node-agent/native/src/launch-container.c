@@ -108,7 +108,9 @@ static int open_userns(struct err *err)
 	else
 		shim.userns = userns_of(&user->process, &shim.ids, err);
 	if (user->mode == NS_JOIN && shim.userns >= -1 && memcmp(&shim.ids, ids, sizeof(*ids)) != 0)
-		return err_set(err, EINVAL, "join namespace", "the user namespace of process %d has other ids than the plan", user->process.pid);
+		return err_set(err, EINVAL, "join namespace",
+			       "the container whose namespaces are to be joined has %s: run this one with the host's user namespace",
+			       shim.userns < 0 ? "the host's user namespace" : "a user namespace with other ids");
 	shim.ids = *ids;
 	return shim.userns < 0 ? -1 : 0;
 }

@@ -20,6 +20,7 @@ static const struct command {
 	{ "mount-overlay", command_mount_overlay, 0 },
 	{ "umount", command_umount, 0 },
 	{ "resolve-user", command_resolve_user, 0 },
+	{ "check-userns", command_check_userns, 0 },
 	{ "features", command_features, 0 },
 	{ "watch-tables", command_watch_tables, 0 },
 };

@@ -4,6 +4,7 @@ import { nodeV1 } from '@atoll/proto';
 import type { AgentConfig } from '../config.ts';
 import { NATIVE_RUNTIME, type Runtimes } from '../containers/runtimes.ts';
 import { unlessMissing } from '../files/missing.ts';
+import type { IdMap } from '../runtime/plan.ts';
 import { detectCgroupMode } from './cgroup-mode.ts';
 
 /** Go's names for architectures, as Docker and OCI use them. */
@@ -12,7 +13,11 @@ const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', a
 export const AGENT_VERSION = '0.1.0';
 
 /** What this host is and has. */
-export async function detectNodeFacts(config: AgentConfig, runtimes: Runtimes): Promise<nodeV1.NodeFacts> {
+export async function detectNodeFacts(
+  config: AgentConfig,
+  runtimes: Runtimes,
+  remap: IdMap | undefined,
+): Promise<nodeV1.NodeFacts> {
   const processors = cpus().length;
   return nodeV1.NodeFacts.fromPartial({
     hostname: config.ATOLL_HOSTNAME,
@@ -33,6 +38,7 @@ export async function detectNodeFacts(config: AgentConfig, runtimes: Runtimes): 
     ],
     dataRoot: config.ATOLL_DATA_ROOT,
     local: config.ATOLL_LOCAL,
+    usernsRemap: remap !== undefined,
   });
 }
 

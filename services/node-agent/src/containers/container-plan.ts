@@ -13,6 +13,7 @@ import { maskedPaths, READONLY_PATHS } from '../runtime/masked-paths.ts';
 import type {
   ContainerPlan,
   DeviceNode,
+  IdMap,
   MountPlan,
   NamespaceMode,
   NamespacesPlan,
@@ -26,6 +27,7 @@ import { containerPlanProcess } from './process-plan.ts';
 import { resourceLimits } from './resource-limits.ts';
 import { type Runtimes, runtimePath } from './runtimes.ts';
 import { checkedSysctls } from './sysctls.ts';
+import { userNamespaceOf } from './user-namespace.ts';
 
 /** What the host knows and a spec does not say. */
 export interface PlanHost {
@@ -36,6 +38,8 @@ export interface PlanHost {
   /** Cgroup v2 alone: a container's own group cannot be told to give it more devices. */
   readonly unifiedCgroups: boolean;
   readonly hostname: string;
+  /** Ids of containers in user namespaces; undefined: all have the host's. */
+  readonly remap: IdMap | undefined;
   /** The program that `--init` makes pid 1, see `native/init`. */
   readonly init: string;
   /** Other OCI runtimes. */
@@ -81,11 +85,13 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
   }
   const names = hostnames(record, host);
   const namespaces = namespacesOf(spec, parts.shared);
+  const userNamespace = userNamespaceOf(spec, parts.shared, host.remap);
   const own = containerPlanProcess(spec, names.hostname, host);
   return {
     id: record.id,
     process: spec.init ? { ...own, argv: [INIT_TARGET, '--', ...own.argv] } : own,
     namespaces,
+    userNamespace,
     ...(namespaces.uts.mode === 'private' ? names : {}),
     root: parts.root,
     mounts: allMounts(spec, privileged, parts, host),
@@ -96,6 +102,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     sysctls: checkedSysctls(spec.sysctls, {
       network: namespaces.net.mode === 'private',
       ipc: namespaces.ipc.mode === 'private',
+      groups: userNamespace?.ids.size,
     }),
     cgroup: {
       path: cgroupPathOf(record, host),
@@ -171,7 +178,15 @@ function allMounts(
 
 function initMount(source: string): MountPlan {
   const flags = ['ro', 'nosuid', 'nodev'] as const;
-  return { kind: 'bind', source, target: INIT_TARGET, flags, recursive: false, propagation: 'rprivate' };
+  return {
+    kind: 'bind',
+    source,
+    target: INIT_TARGET,
+    flags,
+    recursive: false,
+    propagation: 'rprivate',
+    idmapped: true,
+  };
 }
 
 /** One node at a path: the user's own choice first, then ours, then the host's. */

@@ -71,6 +71,7 @@ export function identityMounts(files: {
     flags: [],
     recursive: false,
     propagation: 'rprivate',
+    idmapped: true,
   });
   return [
     bind(files.resolvConf, '/etc/resolv.conf'),

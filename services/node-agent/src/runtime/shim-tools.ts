@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { ProcessIdentity } from './plan.ts';
+import type { IdMap, ProcessIdentity } from './plan.ts';
 import { runShim } from './shim-process.ts';
 import { streamShim } from './stream-shim.ts';
 
@@ -175,6 +175,14 @@ export class ShimTools {
    */
   async cleanup(bundle: string, signal: AbortSignal): Promise<void> {
     await runShim(this.#shim, ['cleanup', bundle], signal);
+  }
+
+  /**
+   * Has everything tried that containers with these ids need of the kernel and of the folder's file system; `folder` is empty and
+   * keeps what was made. Throws the first failure.
+   */
+  async checkUserNamespaces(folder: string, { uid, gid, size }: IdMap, signal: AbortSignal): Promise<void> {
+    await runShim(this.#shim, ['check-userns', folder, ...[uid, gid, size].map(String)], signal);
   }
 
   async features(signal: AbortSignal): Promise<HostFeatures> {

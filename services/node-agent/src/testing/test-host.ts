@@ -13,6 +13,7 @@ import { NATIVE_RUNTIME } from '../containers/runtimes.ts';
 import type { Failpoint } from '../processes/failpoint.ts';
 import { findRunc } from '../runtime/testing/find-runc.ts';
 import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
+import { TEST_IDS, type UserNamespaceMode } from '../runtime/testing/user-namespace-modes.ts';
 import { cgroupFolders, childFolders, shimsOf } from './host-traces.ts';
 import { busyboxLayer } from './test-image.ts';
 import { makeNamespace } from './test-namespace.ts';
@@ -35,6 +36,7 @@ export function useRunc(): void {
 export class TestHost {
   readonly name: string;
   readonly nodeId = 'node-1';
+  readonly userNamespaces: UserNamespaceMode;
   readonly scheduler: TestScheduler;
   readonly registry: TestRegistry;
   readonly folder: string;
@@ -64,8 +66,10 @@ export class TestHost {
     schedulerAddress: string;
     registryAddress: string;
     name: string;
+    userNamespaces: UserNamespaceMode;
   }) {
     this.name = parts.name;
+    this.userNamespaces = parts.userNamespaces;
     this.folder = parts.folder;
     this.hostIp = parts.hostIp;
     this.pki = parts.pki;
@@ -77,8 +81,17 @@ export class TestHost {
     this.#registryAddress = parts.registryAddress;
   }
 
-  /** `runtime`: what carries out the containers of `record` when they do not say otherwise. */
-  static async create({ runtime = suiteRuntime }: { readonly runtime?: string } = {}): Promise<TestHost> {
+  /**
+   * `runtime`: what carries out the containers of `record` when they do not say otherwise. With user namespaces, which the native
+   * one makes, its containers are in some of their own unless they ask for the host's.
+   */
+  static async create({
+    userNamespaces = 'without',
+    runtime = userNamespaces === 'with' ? NATIVE_RUNTIME : suiteRuntime,
+  }: {
+    readonly runtime?: string;
+    readonly userNamespaces?: UserNamespaceMode;
+  } = {}): Promise<TestHost> {
     requireRoot();
     buildShim();
     const name = `atoll-test-${randomBytes(4).toString('hex')}`;
@@ -113,6 +126,7 @@ export class TestHost {
       schedulerAddress,
       registryAddress,
       name,
+      userNamespaces,
     };
     const host = new TestHost(parts);
     host.#runtime = runtime;
@@ -163,6 +177,7 @@ export class TestHost {
       ATOLL_HOST_IP: this.hostIp,
       ATOLL_LOG_LEVEL: 'debug',
       ...(this.#runtime !== NATIVE_RUNTIME && { ATOLL_RUNTIMES: `${this.#runtime}=${findRunc()}` }),
+      ATOLL_USERNS_REMAP: this.userNamespaces === 'with' ? `${TEST_IDS.uid}:${TEST_IDS.size}` : '',
       ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
     };
     const node = [process.execPath, '--conditions=source', MAIN];

@@ -60,7 +60,7 @@ export class MountResolver {
         const takesCopy = fresh && !mount.noCopy && mount.subpath === '';
         if (takesCopy) await this.#seeder.seed(directories, mount.target, path, signal);
         volumePaths[mount.source] = path;
-        plans.push(bind(mount, path));
+        plans.push({ ...bind(mount, path), idmapped: true });
       } else if (mount.type === 'bind') {
         plans.push(bind(mount, await bindSource(mount.source, this.#dataRoot, { make: !mount.mustExist })));
       } else if (mount.type === 'image') {
@@ -73,7 +73,7 @@ export class MountResolver {
   }
 }
 
-function bind(mount: containerV1.Mount, source: string): MountPlan {
+function bind(mount: containerV1.Mount, source: string): MountPlan & { readonly kind: 'bind' } {
   const propagation = PROPAGATIONS.find((known) => known === mount.propagation);
   if (mount.propagation !== '' && !propagation) {
     throw invalidArgument(`invalid mount propagation "${mount.propagation}"`);

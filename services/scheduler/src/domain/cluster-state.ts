@@ -103,6 +103,7 @@ export class ClusterState {
       labels: facts.labels,
       memory: Number(facts.memoryBytes),
       nanoCpus: Number(facts.nanoCpus),
+      usernsRemap: facts.usernsRemap,
     };
     if (known) {
       known.facts = described;

@@ -9,7 +9,7 @@ import {
   invalidArgument,
 } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
-import { type Constraint, parseConstraint } from '@atoll/scheduling';
+import { type Constraint, needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import type { ClusterVolumes } from './cluster-volumes.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
@@ -137,6 +137,7 @@ export class ContainerCreation {
     this.#requireRuntime(spec.runtime);
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
+      hostUsers: needsHostUsers(spec),
       constraints: [...constraints, ...this.#nearVolumes(spec)],
       runtime: spec.runtime,
     });

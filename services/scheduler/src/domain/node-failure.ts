@@ -1,6 +1,6 @@
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { planNodeLoss } from '@atoll/reconcile';
-import { parseConstraint } from '@atoll/scheduling';
+import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
@@ -67,6 +67,7 @@ export class NodeFailure {
     if (!record?.spec || !this.#hasToMove(record)) return;
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
+      hostUsers: needsHostUsers(record.spec),
       constraints: record.spec.constraints.map(parseConstraint),
       runtime: record.spec.runtime,
       avoid: new Set([record.nodeId]),

@@ -43,7 +43,9 @@ export function namespacesOf(host: HostConfigRequest, joined: JoinedContainers):
   }
   if (!isJoin(pid) && !['', 'host'].includes(pid)) throw invalidArgument(`Invalid PID mode: ${pid}`);
   if (!isJoin(uts) && !['', 'host'].includes(uts)) throw invalidArgument(`Invalid UTS mode: ${uts}`);
-  if (!['', 'host'].includes(user)) throw invalidArgument(`invalid user namespace mode: ${user}`);
+  if (!['', 'host'].includes(user)) {
+    throw invalidArgument(`HostConfig.UsernsMode: invalid user namespace mode: ${user}: must be "host" or empty`);
+  }
   if (isJoin(ipc) && (host.ShmSize ?? 0) > 0) {
     throw invalidArgument('conflicting options: shm size and an IPC mode of another container');
   }

@@ -100,7 +100,11 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: '' },
     InitCommit: { ID: '' },
-    SecurityOptions: ['name=seccomp,profile=builtin', 'name=cgroupns'],
+    SecurityOptions: [
+      'name=seccomp,profile=builtin',
+      'name=cgroupns',
+      ...(facts.some((fact) => fact.usernsRemap) ? ['name=userns'] : []),
+    ],
     ProductLicense: 'Apache-2.0',
     DefaultAddressPools: nodes
       .filter(({ record }) => record.containerSubnet !== '')

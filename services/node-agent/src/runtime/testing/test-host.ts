@@ -10,7 +10,7 @@ import { DEFAULT_DEV_LINKS, DEFAULT_DEVICE_RULES, DEFAULT_DEVICES, defaultMounts
 import { execShim } from '../exec-shim.ts';
 import { launchShim, type PreparedContainer } from '../launch-shim.ts';
 import { maskedPaths, READONLY_PATHS } from '../masked-paths.ts';
-import type { ContainerPlan, ExecPlan, IdMap, ProcessPlan } from '../plan.ts';
+import type { ContainerPlan, ExecPlan, ProcessPlan } from '../plan.ts';
 import { DEFAULT_LOG_LIMITS } from '../plan.ts';
 import type { ProcessSession } from '../process-session.ts';
 import { dockerSeccompProgram } from '../seccomp/docker-seccomp.ts';
@@ -19,20 +19,13 @@ import { runShim } from '../shim-process.ts';
 import { ShimSpawner } from '../shim-spawner.ts';
 import type { ShimState } from '../shim-state.ts';
 import { buildProbe, buildShim, busyboxPath, requireRoot } from './shim-binary.ts';
+import { TEST_IDS, type UserNamespaceMode } from './user-namespace-modes.ts';
 
 export interface Finished {
   readonly exit: ShimState;
   readonly stdout: string;
   readonly stderr: string;
 }
-
-/** Where containers of a test run: with the host's ids, or with those of user namespaces of their own. */
-export const USER_NAMESPACE_MODES = ['without', 'with'] as const;
-
-export type UserNamespaceMode = (typeof USER_NAMESPACE_MODES)[number];
-
-/** Ids that nobody else on a host of tests has. */
-export const TEST_IDS: IdMap = { uid: 1_000_000, gid: 2_000_000, size: 65_536 };
 
 export interface PlanChanges {
   readonly process?: Partial<ProcessPlan>;

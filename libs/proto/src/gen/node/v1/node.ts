@@ -109,6 +109,8 @@ export interface NodeFacts {
   local: boolean;
   /** What can carry containers out, the native one included. */
   runtimes: Runtime[];
+  /** Containers run in user namespaces unless they ask for the host's. */
+  usernsRemap: boolean;
 }
 
 export interface NodeFacts_LabelsEntry {
@@ -279,6 +281,7 @@ function createBaseNodeFacts(): NodeFacts {
     dataRoot: "",
     local: false,
     runtimes: [],
+    usernsRemap: false,
   };
 }
 
@@ -334,6 +337,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     for (const v of message.runtimes) {
       Runtime.encode(v!, writer.uint32(130).fork()).join();
+    }
+    if (message.usernsRemap !== false) {
+      writer.uint32(136).bool(message.usernsRemap);
     }
     return writer;
   },
@@ -474,6 +480,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.runtimes.push(Runtime.decode(reader, reader.uint32()));
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.usernsRemap = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -516,6 +530,7 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     message.dataRoot = object.dataRoot ?? "";
     message.local = object.local ?? false;
     message.runtimes = object.runtimes?.map((e) => Runtime.fromPartial(e)) || [];
+    message.usernsRemap = object.usernsRemap ?? false;
     return message;
   },
 };
