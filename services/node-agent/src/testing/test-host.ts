@@ -36,7 +36,8 @@ export function useRunc(): void {
 export class TestHost {
   readonly name: string;
   readonly nodeId = 'node-1';
-  readonly userNamespaces: UserNamespaceMode;
+  /** Of the next agent. */
+  userNamespaces: UserNamespaceMode;
   readonly scheduler: TestScheduler;
   readonly registry: TestRegistry;
   readonly folder: string;
