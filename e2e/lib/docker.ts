@@ -4,8 +4,17 @@ import { inject } from 'vitest';
 import { type RunOptions, type RunResult, run } from './run.ts';
 import { until } from './until.ts';
 
+let chosen: string | undefined;
+
+/** From here on this file's calls go to another cluster; undefined: to the one of the whole run. */
+export function useDockerHost(host: string | undefined): void {
+  chosen = host;
+}
+
+export const dockerHost = (): string => chosen ?? inject('dockerHost');
+
 const environment = (): Record<string, string> => ({
-  DOCKER_HOST: inject('dockerHost'),
+  DOCKER_HOST: dockerHost(),
   DOCKER_BUILDKIT: '0',
   DOCKER_CLI_HINTS: '0',
 });
