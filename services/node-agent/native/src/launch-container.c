@@ -17,11 +17,10 @@
 #include "failpoint.h"
 #include "init.h"
 #include "io.h"
+#include "launch-userns.h"
 #include "launch.h"
-#include "mounts.h"
 #include "network.h"
 #include "oci-container.h"
-#include "rootfs.h"
 #include "self.h"
 #include "shim.h"
 #include "socket.h"
@@ -98,51 +97,6 @@ static int open_joined(struct err *err)
 	return 0;
 }
 
-static int open_userns(struct err *err)
-{
-	const struct ns_plan *user = &shim.plan.namespaces[NS_USER];
-	const struct id_map *ids = &shim.plan.ids;
-
-	if (user->mode == NS_PRIVATE)
-		shim.userns = userns_make(ids, 0, err);
-	else
-		shim.userns = userns_of(&user->process, &shim.ids, err);
-	if (user->mode == NS_JOIN && shim.userns >= -1 && memcmp(&shim.ids, ids, sizeof(*ids)) != 0)
-		return err_set(err, EINVAL, "join namespace",
-			       "the container whose namespaces are to be joined has %s: run this one with the host's user namespace",
-			       shim.userns < 0 ? "the host's user namespace" : "a user namespace with other ids");
-	shim.ids = *ids;
-	return shim.userns < 0 ? -1 : 0;
-}
-
-/* What only the host's root can mount and give, before a process goes where it cannot. */
-static int prepare_userns(struct err *err)
-{
-	const struct plan *plan = &shim.plan;
-
-	if (plan->namespaces[NS_USER].mode == NS_HOST)
-		return 0;
-	if (open_userns(err) < 0 || stdio_give(&shim.stdio, &shim.ids, err) < 0 || (shim.made.nodes = nodes_make(plan, err)) < 0)
-		return -1;
-	shim.made.sources = mounts_open_for(plan, shim.joined[NS_IPC], shim.userns, err);
-	/* The overlay acts as who mounts it, and only the namespace's ids can own files in its layers. */
-	if (!shim.made.sources || creds_make_files_as(shim.ids.uid, shim.ids.gid, err) < 0)
-		return -1;
-	shim.made.root = rootfs_mount(plan, shim.userns, err);
-	return shim.made.root < 0 ? -1 : creds_make_files_as(0, 0, err);
-}
-
-static void close_premounts(void)
-{
-	if (shim.userns < 0)
-		return;
-	for (size_t index = 0; index < shim.plan.mount_count; index++)
-		if (shim.made.sources[index] >= 0)
-			close(shim.made.sources[index]);
-	close(shim.made.root);
-	close(shim.made.nodes);
-}
-
 static pid_t clone_process(struct err *err)
 {
 	int pid_namespace = shim.joined[NS_PID], group = cgroup_v2_group(&shim.cgroup);
@@ -155,23 +109,11 @@ static pid_t clone_process(struct err *err)
 	return child_clone(clone_flags(&shim.plan), group, &shim.pidfd, err);
 }
 
-/* Below the score it was born with a process of a user namespace cannot set its own. */
-static int set_oom_score(struct err *err)
-{
-	char path[48], text[16];
-
-	if (shim.userns < 0 || !shim.plan.process.has_oom_score_adj)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)shim.pid);
-	snprintf(text, sizeof(text), "%d", shim.plan.process.oom_score_adj);
-	return write_file_at(AT_FDCWD, path, text) < 0 ? err_sys(err, "set oom score", "%s", text) : 0;
-}
-
 static int clone_init(struct err *err)
 {
 	int inner;
 
-	if (open_joined(err) < 0 || prepare_userns(err) < 0 || sync_pair(&shim.sync, &inner, err) < 0)
+	if (open_joined(err) < 0 || userns_prepare(&shim, err) < 0 || sync_pair(&shim.sync, &inner, err) < 0)
 		return -1;
 	shim.pid = clone_process(err);
 	if (shim.pid == 0) {
@@ -183,7 +125,7 @@ static int clone_init(struct err *err)
 	for (int kind = NS_PID; kind < NS_USER; kind++)
 		if (shim.joined[kind] >= 0)
 			close(shim.joined[kind]);
-	close_premounts();
+	userns_close_premounts(&shim);
 	stdio_close_child(&shim.stdio);
 	return shim.pid < 0 ? -1 : 0;
 }
@@ -266,7 +208,7 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	if (clone_init(err) < 0)
 		return -1;
 	failpoint("run.4-cloned");
-	if (set_oom_score(err) < 0 || connect_network(err) < 0) {
+	if (userns_set_oom_score(&shim, err) < 0 || connect_network(err) < 0) {
 		take_failure(err);
 		return -1;
 	}

@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "mount-cgroups.h"
 #include "path.h"
 #include "rootfs.h"
 #include "userns.h"
 
 static const char *const KIND_NAMES[] = { "", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "cgroup", "image", "shm" };
 
-static int fail(struct err *err, const struct mount_plan *mount, const char *what)
+int mount_fail(struct err *err, const struct mount_plan *mount, const char *what)
 {
 	char step[48];
 
@@ -40,11 +41,11 @@ static int clone_shm(const struct mount_plan *mount, struct err *err)
 	CLEANUP_CLOSE int shm = root < 0 ? -1 : root_open(root, "/dev/shm", O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
 
 	if (shm < 0 || fstatfs(shm, &info) < 0)
-		return fail(err, mount, "find the other container's /dev/shm");
+		return mount_fail(err, mount, "find the other container's /dev/shm");
 	if ((long)info.f_type != TMPFS_MAGIC)
 		return err_set(err, EINVAL, "mount shm", "/dev/shm of the other container is no tmpfs");
 	int tree = open_tree(shm, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	return tree < 0 ? fail(err, mount, "clone the other container's /dev/shm") : tree;
+	return tree < 0 ? mount_fail(err, mount, "clone the other container's /dev/shm") : tree;
 }
 
 /* What can be cloned is what is in the own mount namespace: there and back again. The root is where it was, the folder is not. */
@@ -54,13 +55,13 @@ static int open_shm(const struct mount_plan *mount, int process, struct err *err
 	CLEANUP_CLOSE int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 
 	if (here < 0 || own < 0 || setns(process, CLONE_NEWNS) < 0)
-		return fail(err, mount, "join the other container's mount namespace");
+		return mount_fail(err, mount, "join the other container's mount namespace");
 	int tree = clone_shm(mount, err);
 	if (setns(own, CLONE_NEWNS) == 0 && fchdir(here) == 0)
 		return tree;
 	if (tree >= 0)
 		close(tree);
-	return fail(err, mount, "return to the own mount namespace");
+	return mount_fail(err, mount, "return to the own mount namespace");
 }
 
 /* The folder of a host or the layers of an image, as one whole; a clone only where nothing below it is asked for. */
@@ -86,7 +87,7 @@ static int open_bind(const struct mount_plan *mount, int own, struct err *err)
 	CLEANUP_CLOSE int below = root_open(root, mount->subpath, O_PATH, 0, 0);
 	int source = below < 0 ? -1 : open_tree(below, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-	return source < 0 ? fail(err, mount, mount->subpath) : source;
+	return source < 0 ? mount_fail(err, mount, mount->subpath) : source;
 }
 
 static int open_source(const struct mount_plan *mount, const struct ids_shown *shown, struct err *err)
@@ -136,7 +137,7 @@ int *mounts_open_for(const struct plan *plan, int ipc, int userns, struct err *e
 		else if (sources[index] < 0 || mount->kind == MOUNT_IMAGE)
 			continue;
 		else if (mount_setattr(sources[index], "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof(slave)) < 0)
-			sources[index] = fail(err, mount, "cut it off from the host");
+			sources[index] = mount_fail(err, mount, "cut it off from the host");
 		if (sources[index] < 0) {
 			free(sources);
 			return NULL;
@@ -165,7 +166,7 @@ static int check_not_proc(const struct mount_plan *mount, int target, struct err
 	struct statfs info;
 
 	if (fstatfs(target, &info) < 0)
-		return fail(err, mount, "fstatfs");
+		return mount_fail(err, mount, "fstatfs");
 	if ((long)info.f_type == PROC_SUPER_MAGIC && !is_allowed_in_proc(mount->target))
 		return err_set(err, EPERM, "mount bind", "%s is inside /proc, which cannot be mounted over", mount->target);
 	return 0;
@@ -180,87 +181,19 @@ int mount_bind(const struct mount_plan *mount, int root, int source, struct err 
 	struct stat info;
 
 	if (fstat(source, &info) < 0)
-		return fail(err, mount, "stat the source");
+		return mount_fail(err, mount, "stat the source");
 	CLEANUP_CLOSE int target = root_mount_target(root, mount->target, S_ISDIR(info.st_mode));
 	if (target < 0)
-		return fail(err, mount, "open the target");
+		return mount_fail(err, mount, "open the target");
 	if (check_not_proc(mount, target, err) < 0)
 		return -1;
 	if (mount_setattr(source, "", AT_EMPTY_PATH | (deep ? AT_RECURSIVE : 0u), &propagation, sizeof(propagation)) < 0)
-		return fail(err, mount, "set propagation");
+		return mount_fail(err, mount, "set propagation");
 	if (attributes.attr_set &&
 	    mount_setattr(source, "", AT_EMPTY_PATH | (mount->reach == REACH_RECURSIVE ? AT_RECURSIVE : 0u), &attributes, sizeof(attributes)) < 0)
-		return fail(err, mount, "set flags");
+		return mount_fail(err, mount, "set flags");
 	if (mount_attach(source, target) < 0)
-		return fail(err, mount, "attach");
-	return 0;
-}
-
-/* The container's own groups, laid out as on the host, seen through its cgroup namespace. */
-static int cgroup_tree(const struct mount_plan *mount, const struct hierarchy *hierarchy, const char *const (*pairs)[2], unsigned count,
-		       int bound, struct err *err)
-{
-	struct mount_attr attributes = { .attr_set = mount->attributes };
-
-	if (!bound)
-		return fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup", pairs, count, mount->attributes, err);
-	int tree = open_tree(AT_FDCWD, hierarchy->mount_point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0)
-		return tree;
-	fail(err, mount, hierarchy->mount_point);
-	if (tree >= 0)
-		close(tree);
-	return -1;
-}
-
-/* `bound`: the host's own mounts, for who cannot mount with the host's cgroup namespace from a user namespace. */
-static int apply_cgroup(const struct mount_plan *mount, int target, struct cgroup *cgroup, int bound, struct err *err)
-{
-	static const char *const options[][2] = { { "mode", "755" }, { "size", "65536" } };
-	int is_v2_only = strcmp(cgroup_mode(cgroup), "v2") == 0;
-
-	if (is_v2_only) {
-		CLEANUP_CLOSE int tree = cgroup_tree(mount, &cgroup->hierarchies[0], NULL, 0, bound, err);
-
-		return tree < 0 ? -1 : mount_attach(tree, target) < 0 ? fail(err, mount, "attach") : 0;
-	}
-	CLEANUP_CLOSE int base = fs_mount("tmpfs", "tmpfs", options, 2, mount->attributes & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
-	if (base < 0)
-		return -1;
-	if (mount_attach(base, target) < 0)
-		return fail(err, mount, "attach");
-	for (int index = 0; index < cgroup->count; index++) {
-		struct hierarchy *hierarchy = &cgroup->hierarchies[index];
-		const char *leaf = strrchr(hierarchy->mount_point, '/');
-		const char *pairs[8][2];
-		char list[96], *save = NULL;
-		unsigned count = 0;
-
-		if (!leaf || mkdirat(base, leaf + 1, 0755) < 0)
-			continue;
-		snprintf(list, sizeof(list), "%s", hierarchy->controllers);
-		if (!hierarchy->is_v2) {
-			if (strstr(list, ",name=")) {
-				pairs[count][0] = "none";
-				pairs[count++][1] = "";
-			}
-			for (char *item = strtok_r(list, ",", &save); item && count < 8; item = strtok_r(NULL, ",", &save)) {
-				int named = strncmp(item, "name=", 5) == 0;
-
-				pairs[count][0] = named ? "name" : item;
-				pairs[count++][1] = named ? item + 5 : "";
-			}
-		}
-		CLEANUP_CLOSE int tree = cgroup_tree(mount, hierarchy, (const char *const(*)[2])pairs, count, bound, err);
-		CLEANUP_CLOSE int at = openat(base, leaf + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (tree < 0)
-			return -1;
-		if (at < 0 || mount_attach(tree, at) < 0)
-			return fail(err, mount, leaf + 1);
-	}
-	struct mount_attr readonly = { .attr_set = mount->attributes };
-	if (mount_setattr(base, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
-		return fail(err, mount, "make read-only");
+		return mount_fail(err, mount, "attach");
 	return 0;
 }
 
@@ -272,19 +205,19 @@ static int apply_new(const struct plan *plan, const struct mount_plan *mount, in
 	uint64_t links = mount->kind == MOUNT_TMPFS ? 0 : RESOLVE_NO_SYMLINKS;
 	CLEANUP_CLOSE int made = root_mkdirs(root, mount->target, 0755);
 	if (made < 0)
-		return fail(err, mount, "make the target");
+		return mount_fail(err, mount, "make the target");
 	CLEANUP_CLOSE int target = root_open(root, mount->target, O_PATH | O_DIRECTORY, 0, links);
 	if (target < 0)
-		return fail(err, mount, errno == ELOOP ? "the target is a symbolic link, refused" : "open the target");
+		return mount_fail(err, mount, errno == ELOOP ? "the target is a symbolic link, refused" : "open the target");
 	if (mount->kind == MOUNT_TMPFS && check_not_proc(mount, target, err) < 0)
 		return -1;
 	if (mount->kind == MOUNT_CGROUP)
-		return apply_cgroup(mount, target, cgroup, plan->ids.size && plan->namespaces[NS_CGROUP].mode == NS_HOST, err);
+		return mount_cgroups(mount, target, cgroup, plan->ids.size && plan->namespaces[NS_CGROUP].mode == NS_HOST, err);
 	int tree = premade >= 0 ? premade : fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes, err);
 	if (tree < 0)
 		return -1;
 	if (mount_attach(tree, target) < 0) {
-		fail(err, mount, "attach");
+		mount_fail(err, mount, "attach");
 		close(tree);
 		return -1;
 	}

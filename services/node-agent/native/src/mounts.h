@@ -30,6 +30,9 @@ int *mounts_open_for(const struct plan *plan, int ipc, int userns, struct err *e
 int mounts_apply(const struct plan *plan, int root, const int *sources, struct cgroup *cgroup, int *dev, int *devpts,
 		 struct err *err);
 
+/* The failure of a system call on behalf of a mount. */
+int mount_fail(struct err *err, const struct mount_plan *mount, const char *what);
+
 /* A bind or an image: something that is there already and is cloned. */
 int mount_has_source(const struct mount_plan *mount);
 
