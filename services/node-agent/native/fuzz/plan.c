@@ -4,26 +4,37 @@
 #include "fuzz.h"
 #include "plan.h"
 
+static size_t put_mount(uint8_t *out, size_t at, enum mount_kind kind)
+{
+	size_t mount = put(out, at, TAG_MOUNT, 2), fields = put(out, mount, 0, 4);
+
+	at = put(out, put(out, put(out, put(out, fields, kind, 1), 0, 1), 0, 1), 1, 8);
+	at = put(out, put_text(out, put_text(out, at, ""), "/i"), 0, 2);
+	put(out, mount, at - fields, 4);
+	return at;
+}
+
+static size_t put_namespace(uint8_t *out, size_t at, enum ns_kind kind)
+{
+	at = put(out, put(out, at, TAG_NAMESPACE, 2), 19, 4);
+	return put_text(out, put(out, put(out, put(out, put(out, at, kind, 1), 1, 1), 5, 4), 9, 8), "");
+}
+
 /* One record of each tag with fields that are right, so that mutations get past the first checks. */
 static size_t make_plan(uint8_t *out)
 {
 	size_t at = put(out, put(out, put(out, 0, PLAN_MAGIC, 4), PLAN_VERSION, 4), 0, 4);
 
 	for (unsigned tag = TAG_ID; tag < TAG_END; tag++) {
-		if (tag == TAG_MOUNT_LOWER) {
-			size_t mount = put(out, at, TAG_MOUNT, 2), fields = put(out, mount, 0, 4);
-
-			at = put(out, put(out, put(out, put(out, fields, MOUNT_IMAGE, 1), 0, 1), 0, 1), 1, 8);
-			at = put(out, put_text(out, put_text(out, at, ""), "/i"), 0, 2);
-			put(out, mount, at - fields, 4);
-		}
+		if (tag == TAG_MOUNT_LOWER)
+			at = put_mount(out, at, MOUNT_IMAGE);
+		if (tag == TAG_MOUNT_IDMAPPED)
+			at = put_mount(out, at, MOUNT_BIND);
 		if (tag == TAG_ROOT_DIRECTORY || tag == TAG_RUNTIME_RESOURCES ||
 		    ((tag == TAG_TARGET || tag == TAG_RUNTIME || tag == TAG_RUNTIME_EXEC) && next_random() % 2))
 			continue;
-		if (tag == TAG_NAMESPACE) {
-			at = put(out, put(out, at, tag, 2), 19, 4);
-			at = put_text(out, put(out, put(out, put(out, put(out, at, NS_UTS, 1), 1, 1), 5, 4), 9, 8), "");
-		}
+		if (tag == TAG_NAMESPACE)
+			at = put_namespace(out, put_namespace(out, put_namespace(out, at, NS_UTS), NS_PID), NS_USER);
 		size_t start = put(out, at, tag, 2);
 		size_t body = put(out, start, 0, 4);
 		at = body;
@@ -32,11 +43,14 @@ static size_t make_plan(uint8_t *out)
 			at = put(out, put(out, put(out, at, 1, 4), 2, 4), 3, 4);
 			at = tag == TAG_IDS ? body + 8 : tag == TAG_RLIMIT ? put(out, at, 0, 8) : put(out, put(out, put(out, put(out, at, 1, 8), 1, 8), 1, 8), 1, 4);
 			break;
-		case TAG_STDIN: case TAG_NO_NEW_PRIVS: case TAG_ROOT_READONLY:
+		case TAG_STDIN: case TAG_NO_NEW_PRIVS: case TAG_ROOT_READONLY: case TAG_MOUNT_IDMAPPED:
 			at = put(out, at, 1, 1);
 			break;
 		case TAG_GROUP: case TAG_OOM_SCORE_ADJ: case TAG_UMASK: case TAG_TTY:
 			at = put(out, at, 7, 4);
+			break;
+		case TAG_ID_MAP:
+			at = put(out, put(out, put(out, at, 100000, 4), 200000, 4), 65536, 4);
 			break;
 		case TAG_SECCOMP:
 			at = put(out, at, 6, 8);
