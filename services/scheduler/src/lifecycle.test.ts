@@ -140,6 +140,20 @@ describe('create', () => {
     await cluster.leader.nodes.removeNode({ id: 'sandboxed', force: true });
   });
 
+  test('what needs the users of the host is not placed where containers have none of them', async () => {
+    const agent = await cluster.addAgent('remapping', { facts: { usernsRemap: true } });
+    const on = { constraints: ['node.hostname==remapping'], security: { privileged: true } };
+    await expect(create(on)).rejects.toMatchObject({
+      reason: 'failed-precondition',
+      message: expect.stringMatching(/1 runs containers in user namespaces \(privileged mode is incompatible/),
+    });
+    const record = await create({ ...on, usernsMode: 'host' });
+    expect(record.nodeId).toBe('remapping');
+    await api().removeContainer({ id: record.id, force: true, volumes: false });
+    await agent.close();
+    await cluster.leader.nodes.removeNode({ id: 'remapping', force: true });
+  });
+
   test('a record its host can never run is refused and leaves nothing', async () => {
     const agent = await cluster.addAgent('picky', {
       onOrder: (order) => {

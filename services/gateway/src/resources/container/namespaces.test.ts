@@ -53,6 +53,8 @@ describe("other containers' namespaces", () => {
     ['by the beginning of an id', { PidMode: 'container:d0d0' }, { pidMode: `container:${DB}` }],
     ['of host names', { UTSMode: 'container:db' }, { utsMode: `container:${DB}` }],
     ['to be shared', { IpcMode: 'shareable' }, { ipcMode: 'shareable' }],
+    ["the host's users", { UsernsMode: 'host' }, { usernsMode: 'host' }],
+    ["the users of the node's choice", { UsernsMode: '' }, { usernsMode: '' }],
     [
       'a network, with its name and without ports of its own',
       { NetworkMode: 'container:db' },
@@ -85,6 +87,12 @@ describe("other containers' namespaces", () => {
 
   test.each<[string, object, object, string]>([
     ['nobody', { PidMode: 'container:ghost' }, {}, 'HostConfig.PidMode: No such container: ghost'],
+    [
+      'users of another',
+      { UsernsMode: 'container:db' },
+      {},
+      'HostConfig.UsernsMode: invalid user namespace mode: container:db: must be "host" or empty',
+    ],
     ['no name', { IpcMode: 'container:' }, {}, 'HostConfig.IpcMode: invalid container format'],
     ['a size of memory that is shared', { IpcMode: 'container:db', ShmSize: 1024 }, {}, 'shm size and an IPC mode'],
     [
