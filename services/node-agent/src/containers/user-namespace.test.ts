@@ -73,6 +73,17 @@ describe('containers of a node that remaps ids', { timeout: 120_000 }, () => {
     expect(await output('cat /proc/sys/net/ipv4/ping_group_range', spec)).toMatch(/^0\s+65535$/);
   });
 
+  test('its processes are listed, whoever they are on the host', async () => {
+    for (const user of ['', '33']) {
+      const record = host.record(['sleep', '600'], { process: { user } });
+      await host.ensure(record);
+      await host.start(record);
+      const { processes } = await host.runtime.top({ containerId: record.id, psArgs: '-o pid,comm' });
+      expect(processes.map(({ fields }) => fields[1])).toEqual(['sleep']);
+      await host.remove(record);
+    }
+  });
+
   test("another container's namespaces come with its user namespace", async () => {
     const other = host.record(['sleep', '600'], { ipcMode: 'shareable', network: { mode: 'none' } });
     await host.ensure(other);

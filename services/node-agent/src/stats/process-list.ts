@@ -6,12 +6,17 @@ export interface ProcessTable {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** `ps` of the host with the given arguments (`-ef` when empty), only the rows of these processes. */
+/**
+ * `ps` of the host with the given arguments (`-ef` when empty), only the rows of these processes. They are asked for by number, or ps
+ * would leave out those of other users than the agent's; some arguments do not go with that, and are then tried without, as by docker.
+ */
 export async function processList(args: string, pids: readonly number[]): Promise<ProcessTable> {
   const list = args.trim() === '' ? ['-ef'] : args.trim().split(/\s+/);
-  const text = await runTool('ps', list).catch((cause: unknown) => {
-    throw invalidArgument(`ps: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  });
+  const text = await runTool('ps', [...list, `-q${pids.join(',')}`])
+    .catch(() => runTool('ps', list))
+    .catch((cause: unknown) => {
+      throw invalidArgument(`ps: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    });
   return parseProcessList(text, new Set(pids));
 }
 
