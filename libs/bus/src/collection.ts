@@ -1,4 +1,4 @@
-import { containerV1, nodeV1, volumeV1 } from '@atoll/proto';
+import { containerV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 
 /** One kind of key and what its values are. */
 export interface Collection<T> {
@@ -19,6 +19,13 @@ export const CONTAINERS: Collection<containerV1.ContainerRecord> = {
   kind: 'container',
   encode: (record) => containerV1.ContainerRecord.encode({ ...record, revision: 0n }).finish(),
   decode: (bytes, revision) => ({ ...containerV1.ContainerRecord.decode(bytes), revision }),
+};
+
+/** Networks of users, key `network.<id>` of the durable bucket. */
+export const NETWORKS: Collection<networkV1.NetworkRecord> = {
+  kind: 'network',
+  encode: (record) => networkV1.NetworkRecord.encode({ ...record, revision: 0n }).finish(),
+  decode: (bytes, revision) => ({ ...networkV1.NetworkRecord.decode(bytes), revision }),
 };
 
 /** Nodes, key `node.<id>` of the durable bucket. */

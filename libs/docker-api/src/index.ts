@@ -3,6 +3,7 @@ export * from './auth-config.ts';
 export * from './container-name.ts';
 export * from './container-path-stat.ts';
 export * from './detach-keys.ts';
+export * from './dns-names.ts';
 export * from './filters.ts';
 export * from './human-duration.ts';
 export * from './json-message.ts';
