@@ -1,5 +1,13 @@
 export { type BusLog, SILENT_LOG } from './bus-log.ts';
-export { type Collection, CONTAINER_STATUSES, CONTAINERS, NETWORKS, NODE_STATUSES, NODES, VOLUMES } from './collection.ts';
+export {
+  CONTAINER_STATUSES,
+  CONTAINERS,
+  type Collection,
+  NETWORKS,
+  NODE_STATUSES,
+  NODES,
+  VOLUMES,
+} from './collection.ts';
 export type { DesiredStore, DesiredWriter } from './desired-store.ts';
 export type { EventBus, EventQuery } from './event-bus.ts';
 export { Feed, type FeedState, type RegressPolicy } from './feed.ts';

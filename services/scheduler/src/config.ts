@@ -24,6 +24,9 @@ const SCHEMA = z.object({
   /** ca.pem and ca-key.pem, and the note that this cluster's state was made. */
   ATOLL_CA_DIR: absolutePath.optional(),
   ATOLL_CONTAINER_CIDR: z.string().default('10.213.0.0/16'),
+  /** Networks for which no subnet was asked get a block of this size out of this IPv4 network. */
+  ATOLL_NETWORK_POOL: z.string().default('10.216.0.0/13'),
+  ATOLL_NETWORK_POOL_SIZE: positiveInteger.default(22),
   ATOLL_STRATEGY: z.enum(['spread', 'binpack']).default('spread'),
   /** Silence after which a host is down, ms. */
   ATOLL_NODE_TIMEOUT_MS: positiveInteger.default(4_000),

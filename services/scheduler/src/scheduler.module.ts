@@ -74,6 +74,7 @@ async function compose(config: SchedulerConfig, log: Logger, bus: Bus): Promise<
     ...(config.ATOLL_CA_DIR !== undefined && { stateDir: config.ATOLL_CA_DIR }),
     replicas: config.ATOLL_NATS_REPLICAS,
     subnets: new NodeSubnets(config.ATOLL_CONTAINER_CIDR),
+    networkPool: { cidr: config.ATOLL_NETWORK_POOL, prefix: config.ATOLL_NETWORK_POOL_SIZE },
     pipeline: new Pipeline({ scorer: config.ATOLL_STRATEGY === 'binpack' ? BINPACK : SPREAD }),
     nodeTimeoutMs: config.ATOLL_NODE_TIMEOUT_MS,
     aloneTimeoutMs: Math.max(ALONE_TIMEOUT_MS, config.ATOLL_NODE_TIMEOUT_MS),

@@ -10,22 +10,25 @@ import {
   NatsDesiredStore,
   NatsEventBus,
   NatsObservedStore,
+  NETWORKS,
   NODES,
   VOLUMES,
 } from '@atoll/bus';
 import { failedPrecondition } from '@atoll/errors';
 import type { Authority } from '@atoll/identity';
-import { containerV1, identityV1, nodeV1, volumeV1 } from '@atoll/proto';
+import { containerV1, identityV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { GrpcHost, type TlsIdentity } from '@atoll/rpc';
 import type { Pipeline } from '@atoll/scheduling';
 import { CONTAINER_SERVICE_ROLES, containerService } from './api/grpc/container-service.ts';
 import { IDENTITY_SERVICE_ROLES, identityService } from './api/grpc/identity-service.ts';
+import { NETWORK_SERVICE_ROLES, networkService } from './api/grpc/network-service.ts';
 import { NODE_SERVICE_ROLES, nodeService } from './api/grpc/node-service.ts';
 import { VOLUME_SERVICE_ROLES, volumeService } from './api/grpc/volume-service.ts';
 import { failpoint } from './domain/failpoint.ts';
 import { Identities } from './domain/identities.ts';
 import { TOKENS } from './domain/join-tokens.ts';
 import { Leadership } from './domain/leadership.ts';
+import { AddressPools } from './domain/network/address-pools.ts';
 import type { NodeSubnets } from './domain/node-subnet.ts';
 import { type Mirrors, Term } from './domain/term.ts';
 import type { Log } from './domain/term-parts.ts';
@@ -43,6 +46,8 @@ export interface SchedulerOptions {
   readonly stateDir?: string;
   readonly replicas: number;
   readonly subnets: NodeSubnets;
+  /** Where networks without a subnet of their own get one: an IPv4 network, and the bits of one block. */
+  readonly networkPool: { readonly cidr: string; readonly prefix: number };
   readonly pipeline: Pipeline;
   readonly nodeTimeoutMs: number;
   readonly aloneTimeoutMs: number;
@@ -83,8 +88,9 @@ export class Scheduler {
 
   /** Listens, then takes part in the election. The answer is the bound address. */
   async start(): Promise<{ readonly address: string }> {
-    const { bus, tls, log, replicas } = this.#options;
+    const { bus, tls, log, replicas, networkPool } = this.#options;
     const clusterId = clusterIdOf(tls);
+    const pools = new AddressPools(networkPool.cidr, networkPool.prefix, clusterId);
     const desired = new NatsDesiredStore(bus, { replicas });
     const observed = new NatsObservedStore(bus, { replicas });
     await ensureDesiredState(desired, this.#options.stateDir, clusterId);
@@ -97,6 +103,7 @@ export class Scheduler {
       containers: desiredFeed.mirror(CONTAINERS),
       nodes: desiredFeed.mirror(NODES),
       volumes: desiredFeed.mirror(VOLUMES),
+      networks: desiredFeed.mirror(NETWORKS),
       tokens: desiredFeed.mirror(TOKENS),
       cluster: desiredFeed.mirror(CLUSTER),
       statuses: observedFeed.mirror(CONTAINER_STATUSES),
@@ -108,7 +115,7 @@ export class Scheduler {
     this.#election = new LeaderElection({ desired, observed, observedFeed, self, log });
     for (const feed of this.#feeds) feed.start();
     const term = (writer: DesiredWriter, signal: AbortSignal): Promise<void> =>
-      this.#lead({ mirrors, desiredFeed, observedFeed, observed, leadership, clusterId }, writer, signal);
+      this.#lead({ mirrors, desiredFeed, observedFeed, observed, leadership, clusterId, pools }, writer, signal);
     this.#campaign = this.#election.run(term, this.#abort.signal);
     return { address };
   }
@@ -140,6 +147,7 @@ export class Scheduler {
     })
       .add(containerV1.ContainerServiceService, CONTAINER_SERVICE_ROLES, containerService(leadership))
       .add(volumeV1.VolumeServiceService, VOLUME_SERVICE_ROLES, volumeService(leadership))
+      .add(networkV1.NetworkServiceService, NETWORK_SERVICE_ROLES, networkService(leadership))
       .add(nodeV1.NodeServiceService, NODE_SERVICE_ROLES, nodeService(leadership))
       .add(identityV1.IdentityServiceService, IDENTITY_SERVICE_ROLES, identityService(identities));
     return this.#host.start();
@@ -153,11 +161,12 @@ export class Scheduler {
       readonly observed: NatsObservedStore;
       readonly leadership: Leadership;
       readonly clusterId: string;
+      readonly pools: AddressPools;
     },
     writer: DesiredWriter,
     signal: AbortSignal,
   ): Promise<void> {
-    const { mirrors, desiredFeed, observedFeed, observed, leadership, clusterId } = found;
+    const { mirrors, desiredFeed, observedFeed, observed, leadership, clusterId, pools } = found;
     const events = this.#events;
     if (!events) throw failedPrecondition('the scheduler was not started');
     failpoint('lease.1-taken');
@@ -170,7 +179,7 @@ export class Scheduler {
     const term = new Term(
       mirrors,
       { writer, observed: observedWriter, events, tombstones: desiredFeed },
-      { ...this.#options, clusterId },
+      { ...this.#options, clusterId, pools },
       signal,
     );
     try {

@@ -1,21 +1,29 @@
 import type { EventBus } from '@atoll/bus';
 import { networkIdOf, networkNameOf } from '@atoll/docker-api';
-import type { containerV1, eventV1, nodeV1, volumeV1 } from '@atoll/proto';
+import type { containerV1, eventV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 
 /** Actions that the scheduler itself tells of; an agent's word on them is not taken. */
 export const OWN_ACTIONS: ReadonlySet<string> = new Set(
   'create start oom die stop kill restart pause unpause rename update destroy reschedule'.split(' '),
 );
 
-/** Docker events of containers and nodes, with Docker's attributes. */
+const BUILT_IN: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
+
+/** Docker events of containers, networks and nodes, with Docker's attributes. */
 export class ClusterEvents {
   readonly #bus: EventBus;
   readonly #hostname: (nodeId: string) => string;
+  readonly #network: (id: string) => networkV1.NetworkRecord | undefined;
   #lastNs = 0n;
 
-  constructor(bus: EventBus, hostname: (nodeId: string) => string) {
+  constructor(
+    bus: EventBus,
+    hostname: (nodeId: string) => string,
+    network: (id: string) => networkV1.NetworkRecord | undefined,
+  ) {
     this.#bus = bus;
     this.#hostname = hostname;
+    this.#network = network;
   }
 
   /** Labels come first, so that none of them can pose as an attribute of ours. */
@@ -35,18 +43,27 @@ export class ClusterEvents {
     });
   }
 
-  /** A container joins or leaves its network. One without network, or in another's, has none of its own to join. */
-  network({ id, spec, nodeId }: containerV1.ContainerRecord, action: 'connect' | 'disconnect'): void {
+  /** A container joins or leaves all its networks. One without network, or in another's, has none of its own to join. */
+  networks(record: containerV1.ContainerRecord, action: 'connect' | 'disconnect'): void {
+    const { spec, endpoints } = record;
     const name = networkNameOf(spec?.network?.mode ?? '');
-    if (spec?.network?.networkDisabled || name.startsWith('container:')) return;
-    const type = name === 'none' ? 'null' : name;
-    this.#publish({
-      type: 'network',
-      action,
-      actorId: networkIdOf(name),
-      attributes: { container: id, name, type },
-      nodeId,
-    });
+    const isBuiltIn = BUILT_IN.has(name) && !spec?.network?.networkDisabled;
+    if (isBuiltIn) this.#join(record, action, { id: networkIdOf(name), name, driver: name === 'none' ? 'null' : name });
+    for (const endpoint of endpoints) this.endpoint(record, endpoint, action);
+  }
+
+  /** A container joins or leaves one network of a user. */
+  endpoint(
+    record: containerV1.ContainerRecord,
+    { networkId, asked }: networkV1.Endpoint,
+    action: 'connect' | 'disconnect',
+  ): void {
+    const { name, driver } = this.#network(networkId) ?? { name: asked?.network ?? '', driver: '' };
+    this.#join(record, action, { id: networkId, name, driver });
+  }
+
+  network({ id, name, driver }: networkV1.NetworkRecord, action: 'create' | 'destroy'): void {
+    this.#publish({ type: 'network', action, actorId: id, attributes: { name, type: driver }, nodeId: '' });
   }
 
   volume({ name, driver, nodeId }: volumeV1.VolumeRecord, action: 'create' | 'destroy'): void {
@@ -77,6 +94,15 @@ export class ClusterEvents {
   relay(record: containerV1.ContainerRecord, event: eventV1.Event): void {
     if (event.type !== 'container' || OWN_ACTIONS.has(event.action)) return;
     this.container(record, event.action, event.attributes);
+  }
+
+  #join(
+    { id, nodeId }: containerV1.ContainerRecord,
+    action: string,
+    network: { readonly id: string; readonly name: string; readonly driver: string },
+  ): void {
+    const attributes = { container: id, name: network.name, type: network.driver };
+    this.#publish({ type: 'network', action, actorId: network.id, attributes, nodeId });
   }
 
   #publish(event: Omit<eventV1.Event, 'timeNs'>): void {

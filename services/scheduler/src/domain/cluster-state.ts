@@ -1,18 +1,21 @@
 import type { Mirror, MirrorChange } from '@atoll/bus';
-import { containerV1, nodeV1, type volumeV1 } from '@atoll/proto';
+import { containerV1, type networkV1, nodeV1, type volumeV1 } from '@atoll/proto';
 import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
+import { NetworkTable } from './network/network-table.ts';
 import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
 
 interface Hold {
+  readonly record: containerV1.ContainerRecord;
   readonly name: string;
   readonly nodeId: string;
   readonly claim: Claim;
   readonly volumes: readonly string[];
+  readonly endpoints: readonly networkV1.Endpoint[];
 }
 
 /**
- * Desired state with its indexes: names, what each host has promised, ports in use. It follows the mirrors; what is being written
+ * Desired state with its indexes: names, what each host has promised, ports and addresses in use. It follows the mirrors; what is being written
  * is held beforehand (`hold`), so that two requests at the same time never get the same name, port or memory.
  */
 export class ClusterState {
@@ -20,22 +23,29 @@ export class ClusterState {
   readonly nodes: Mirror<nodeV1.NodeRecord>;
   readonly infos = new Map<string, NodeInfo>();
   readonly volumes: VolumeHosts;
+  readonly networks: NetworkTable;
   readonly #names = new Map<string, string>();
   readonly #holds = new Map<string, Hold>();
   readonly #ports = new Map<string, number>();
   readonly #onNode = new Map<string, Set<string>>();
+  readonly #listeners = new Set<(id: string) => void>();
   readonly #stop: (() => void)[];
 
   constructor(
     records: Mirror<containerV1.ContainerRecord>,
     nodes: Mirror<nodeV1.NodeRecord>,
     volumes: Mirror<volumeV1.VolumeRecord>,
+    networks: Mirror<networkV1.NetworkRecord>,
   ) {
     this.records = records;
     this.nodes = nodes;
     this.volumes = new VolumeHosts(volumes);
+    this.networks = new NetworkTable(networks);
     for (const node of nodes.values()) this.#nodeChanged(node.id, node);
-    for (const record of records.values()) this.hold(record);
+    for (const record of records.values()) {
+      this.hold(record);
+      for (const endpoint of record.endpoints) this.networks.resumeAfter(endpoint);
+    }
     this.#stop = [
       nodes.onChange((change) => this.#nodeChanged(change.id, change.value)),
       records.onChange((change) => this.#recordChanged(change)),
@@ -44,6 +54,17 @@ export class ClusterState {
 
   close(): void {
     for (const stop of this.#stop) stop();
+    this.networks.close();
+  }
+
+  /** The record as it is or is being written. */
+  held(id: string): containerV1.ContainerRecord | undefined {
+    return this.#holds.get(id)?.record;
+  }
+
+  /** Hears of each record that is held, changed or dropped. The listener must not throw. */
+  onHold(listener: (id: string) => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Id of the container that has this name; what is being removed has none. */
@@ -63,16 +84,21 @@ export class ClusterState {
     }
   }
 
-  /** Takes name, host, ports and reservations of a record, in place of what the container held before. */
+  /**
+   * Takes name, host, ports, reservations and addresses of a record, in place of what the container held before. An address the
+   * record gives up is kept until that is stored: the write may yet fail.
+   */
   hold(record: containerV1.ContainerRecord): void {
-    this.#drop(record.id);
-    const hold = holdOf(record);
+    this.#release(record.id);
+    const hold = holdOf(record, this.records.get(record.id)?.endpoints ?? []);
     this.#holds.set(record.id, hold);
     if (hold.name !== '') this.#names.set(hold.name, record.id);
     this.#place(record.nodeId, record.id);
     for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, 1);
     this.volumes.add(hold.volumes, hold.nodeId);
+    for (const endpoint of hold.endpoints) this.networks.hold(endpoint);
     this.infos.get(hold.nodeId)?.add(hold.claim);
+    this.#tell(record.id);
   }
 
   /** Gives back what was held for a write that did not happen. */
@@ -119,6 +145,15 @@ export class ClusterState {
   }
 
   #drop(id: string): void {
+    this.#release(id);
+    this.#tell(id);
+  }
+
+  #tell(id: string): void {
+    for (const listener of this.#listeners) listener(id);
+  }
+
+  #release(id: string): void {
     const hold = this.#holds.get(id);
     if (!hold) return;
     this.#holds.delete(id);
@@ -128,6 +163,7 @@ export class ClusterState {
     if (placed?.size === 0) this.#onNode.delete(hold.nodeId);
     for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, -1);
     this.volumes.remove(hold.volumes, hold.nodeId);
+    for (const endpoint of hold.endpoints) this.networks.release(endpoint);
     this.infos.get(hold.nodeId)?.remove(hold.claim);
   }
 
@@ -144,13 +180,16 @@ export class ClusterState {
   }
 }
 
-/** What is being removed keeps its place on the host, and nothing else. */
-function holdOf(record: containerV1.ContainerRecord): Hold {
+/** What is being removed keeps its place on the host and its addresses, which may be in use there yet, and nothing else. */
+function holdOf(record: containerV1.ContainerRecord, stored: readonly networkV1.Endpoint[]): Hold {
   const { spec, nodeId, ports } = record;
+  const own = new Set(record.endpoints.map(({ endpointId }) => endpointId));
+  const endpoints = [...record.endpoints, ...stored.filter(({ endpointId }) => !own.has(endpointId))];
   if (!spec || record.desired === containerV1.DesiredState.REMOVED) {
-    return { name: '', nodeId, claim: { memory: 0, nanoCpus: 0, ports: [] }, volumes: [] };
+    return { record, name: '', nodeId, claim: { memory: 0, nanoCpus: 0, ports: [] }, volumes: [], endpoints };
   }
-  return { name: spec.name, nodeId, claim: claimOf(spec, ports), volumes: namedVolumes(spec) };
+  const claim = claimOf(spec, ports);
+  return { record, name: spec.name, nodeId, claim, volumes: namedVolumes(spec), endpoints };
 }
 
 function availabilityOf(record: nodeV1.NodeRecord): Availability {

@@ -15,6 +15,7 @@ import type { ClusterVolumes } from './cluster-volumes.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { failpoint } from './failpoint.ts';
+import { planEndpoints } from './network/endpoint-plan.ts';
 import { PortAllocator } from './port-allocator.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
@@ -25,7 +26,7 @@ const RECONNECT_WAIT_MS = 5_000;
 const RECONNECT_POLL_MS = 100;
 const ID = /^[0-9a-f]{64}$/;
 
-/** Makes containers: name, host and ports in memory, one durable write, and the host told meanwhile. */
+/** Makes containers: name, host, ports and addresses in memory, one durable write, and the host told meanwhile. */
 export class ContainerCreation {
   readonly #parts: TermParts;
   readonly #volumes: ClusterVolumes;
@@ -38,7 +39,7 @@ export class ContainerCreation {
 
   /**
    * Creates; the same id twice is the same container.
-   * Errors: invalid-argument (name, id, constraint, runtime), already-exists with Docker's text when the name is in use,
+   * Errors: invalid-argument (name, id, constraint, runtime, network), already-exists with Docker's text when the name is in use,
    * failed-precondition that says why no host fits, the agent's refusal of a record it can never run.
    */
   create(request: containerV1.CreateContainerRequest): Promise<containerV1.ContainerRecord> {
@@ -114,6 +115,7 @@ export class ContainerCreation {
     const constraints = spec.constraints.map(parseConstraint);
     const ports = assignPorts(spec.network, this.#ports, (port, protocol) => state.isPortInUse(port, protocol));
     const node = this.#choose(spec, ports, constraints);
+    const endpoints = planEndpoints(state.networks, spec.network);
     return {
       id,
       spec,
@@ -125,7 +127,7 @@ export class ContainerCreation {
       ports,
       lostReason: '',
       placements: 0,
-      endpoints: [],
+      endpoints,
     };
   }
 

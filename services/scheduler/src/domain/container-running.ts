@@ -3,6 +3,7 @@ import { containerV1, nodeV1 } from '@atoll/proto';
 import { isActive } from './container-state.ts';
 import { failpoint, thenFailpoint } from './failpoint.ts';
 import { assertHostUp, isHostUp } from './host-up.ts';
+import type { NetworkConnections } from './network/network-connections.ts';
 import { isKillSignal, signalNumber } from './signals.ts';
 import type { TermParts } from './term-parts.ts';
 
@@ -27,30 +28,33 @@ const START_SLACK_MS = 600_000;
 /** Start, stop, kill, restart, pause and unpause, as Docker does them. */
 export class ContainerRunning {
   readonly #parts: TermParts;
+  readonly #connections: NetworkConnections;
   readonly #autoRemove: (id: string) => void;
 
   /** `autoRemove` is called for a `--rm` container that cannot be started: docker removes it then too. */
-  constructor(parts: TermParts, autoRemove: (id: string) => void) {
+  constructor(parts: TermParts, connections: NetworkConnections, autoRemove: (id: string) => void) {
     this.#parts = parts;
+    this.#connections = connections;
     this.#autoRemove = autoRemove;
   }
 
   /**
    * The durable write and the order go out together; the answer waits for both. A start the agent refuses is taken back, so that
-   * nothing starts later by itself. Errors: not-found, conflict (paused), failed-precondition (host down), the agent's refusal.
+   * nothing starts later by itself. Errors: not-found (also a network that is gone), conflict (paused), failed-precondition (host down), the agent's refusal.
    */
   start(id: string): Promise<RunOutcome> {
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
       if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
-      const wanted = this.#with(record, DesiredState.RUNNING);
+      const wanted = this.#startable(record);
+      const unpin = this.#parts.state.networks.pin(wanted.endpoints.map(({ networkId }) => networkId));
       const writing = Promise.resolve(wanted === record ? record : this.#parts.writes.putContainer(wanted));
       const asking = this.#parts.orders.send(nodeV1.Action.START, wanted);
       failpoint('start.1-asked');
       const [written, ordered] = await Promise.allSettled([
         writing.then(thenFailpoint('start.2-stored')),
         asking.then(thenFailpoint('start.3-obeyed')),
-      ]);
+      ]).finally(unpin);
       if (ordered.status === 'rejected') {
         if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) {
           if (record.spec.autoRemove) this.#autoRemove(id);
@@ -123,11 +127,12 @@ export class ContainerRunning {
     const { id } = request;
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
-      const wanted = this.#with(record, DesiredState.RUNNING);
+      const wanted = this.#startable(record);
       const ran = isActive(this.#status(id));
       const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
       if (ran) this.#tellKill(record, request.signal || record.spec.stopSignal || 'TERM');
       const stopEnds = ran ? this.#parts.observations.expectStop(wanted) : undefined;
+      const unpin = this.#parts.state.networks.pin(wanted.endpoints.map(({ networkId }) => networkId));
       try {
         const [stored, outcome] = await Promise.all([
           wanted === record ? record : this.#parts.writes.putContainer(wanted),
@@ -144,6 +149,8 @@ export class ContainerRunning {
       } catch (error) {
         stopEnds?.(false);
         throw error;
+      } finally {
+        unpin();
       }
     });
   }
@@ -201,6 +208,13 @@ export class ContainerRunning {
   /** The record with another desired state, or the same one when nothing changes. */
   #with(record: Record_, desired: containerV1.DesiredState): Record_ {
     return record.desired === desired ? record : { ...record, desired, generation: record.generation + 1n };
+  }
+
+  #startable(record: Record_): Record_ {
+    const endpoints = this.#connections.revive(record);
+    const wanted = this.#with(record, DesiredState.RUNNING);
+    if (endpoints === record.endpoints) return wanted;
+    return { ...wanted, endpoints, generation: record.generation + 1n };
   }
 
   async #takeBack(record: Record_, written: PromiseSettledResult<containerV1.ContainerRecord>): Promise<void> {

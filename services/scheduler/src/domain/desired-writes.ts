@@ -1,6 +1,6 @@
-import { CONTAINERS, type DesiredWriter, NODES, stateKey, VOLUMES } from '@atoll/bus';
+import { CONTAINERS, type DesiredWriter, NETWORKS, NODES, stateKey, VOLUMES } from '@atoll/bus';
 import { AtollError, notFound } from '@atoll/errors';
-import { containerV1, type nodeV1, type volumeV1 } from '@atoll/proto';
+import { containerV1, type networkV1, type nodeV1, type volumeV1 } from '@atoll/proto';
 import type { ClusterState } from './cluster-state.ts';
 
 /** Changes of desired state: each is durable before it answers, and in the state's mirrors at once. */
@@ -29,7 +29,7 @@ export class DesiredWrites {
       this.#state.records.apply(record.id, stored, revision);
       return stored;
     } catch (error) {
-      void this.#release(record.id, error);
+      void this.#released(error, () => this.#state.settle(record.id));
       throw error;
     }
   }
@@ -38,6 +38,34 @@ export class DesiredWrites {
     const revision = await this.#writer.delete(stateKey(CONTAINERS.kind, id));
     this.#state.records.apply(id, undefined, revision);
     return revision;
+  }
+
+  async putNetwork(record: networkV1.NetworkRecord): Promise<networkV1.NetworkRecord> {
+    const { networks } = this.#state;
+    networks.claim(record);
+    try {
+      const revision = await this.#writer.put(stateKey(NETWORKS.kind, record.id), NETWORKS.encode(record));
+      const stored = { ...record, revision };
+      networks.records.apply(record.id, stored, revision);
+      return stored;
+    } catch (error) {
+      void this.#released(error, () => networks.settle(record.id));
+      throw error;
+    }
+  }
+
+  /** From the call on nobody finds it. */
+  async deleteNetwork(id: string): Promise<bigint> {
+    const { networks } = this.#state;
+    networks.leave(id);
+    try {
+      const revision = await this.#writer.delete(stateKey(NETWORKS.kind, id));
+      networks.records.apply(id, undefined, revision);
+      return revision;
+    } catch (error) {
+      void this.#released(error, () => networks.settle(id));
+      throw error;
+    }
   }
 
   async putNode(record: nodeV1.NodeRecord): Promise<nodeV1.NodeRecord> {
@@ -73,12 +101,12 @@ export class DesiredWrites {
     return this.#writer.delete(stateKey(kind, id));
   }
 
-  /** A write that may still land keeps its name and ports until the chain is settled behind it. */
-  async #release(id: string, error: unknown): Promise<void> {
+  /** What a write that may still land has taken stays taken until the chain is settled behind it. */
+  async #released(error: unknown, giveBack: () => void): Promise<void> {
     if (error instanceof AtollError && error.details['outcome'] === 'unknown') {
       const tail = await this.#writer.settled().catch(() => undefined);
       if (tail === undefined) return;
     }
-    this.#state.settle(id);
+    giveBack();
   }
 }

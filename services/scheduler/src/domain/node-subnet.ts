@@ -6,7 +6,7 @@ const NODE_PREFIX = 24;
 export class NodeSubnets {
   readonly #base: number;
   readonly #capacity: number;
-  readonly #cidr: string;
+  readonly cidr: string;
 
   /** Errors: invalid-argument when the text is no IPv4 network with room for at least one node. */
   constructor(cidr: string) {
@@ -17,7 +17,7 @@ export class NodeSubnets {
     }
     this.#base = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d;
     this.#capacity = 2 ** (NODE_PREFIX - prefix);
-    this.#cidr = cidr;
+    this.cidr = cidr;
     if (this.#base % 2 ** (32 - prefix) !== 0)
       throw invalidArgument(`container addresses ${cidr}: bits after /${prefix} are set`);
   }
@@ -25,7 +25,7 @@ export class NodeSubnets {
   /** The block of a node, index from 1. Errors: resource-exhausted when the network has no such block. */
   of(index: number): string {
     if (index < 1 || index >= this.#capacity) {
-      throw resourceExhausted(`${this.#cidr} has container addresses for ${this.#capacity - 1} nodes, all are in use`);
+      throw resourceExhausted(`${this.cidr} has container addresses for ${this.#capacity - 1} nodes, all are in use`);
     }
     const address = this.#base + index * 2 ** (32 - NODE_PREFIX);
     const octets = [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256);

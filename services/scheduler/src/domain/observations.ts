@@ -10,6 +10,7 @@ export class Observations {
   readonly #events: ClusterEvents;
   readonly #stopping = new Set<string>();
   readonly #statuses = new Map<string, containerV1.ContainerStatus>();
+  readonly #listeners = new Set<(id: string) => void>();
 
   constructor(writer: ObservedWriter, events: ClusterEvents, known: Iterable<containerV1.ContainerStatus>) {
     this.#writer = writer;
@@ -18,6 +19,11 @@ export class Observations {
       this.#statuses.set(status.id, status);
       this.#store(status);
     }
+  }
+
+  /** Hears of each status that is new. The listener must not throw. */
+  onChange(listener: (id: string) => void): void {
+    this.#listeners.add(listener);
   }
 
   status(id: string): containerV1.ContainerStatus | undefined {
@@ -88,6 +94,7 @@ export class Observations {
   forget(id: string): void {
     this.#statuses.delete(id);
     this.#writer.delete(stateKey(CONTAINER_STATUSES.kind, id));
+    this.#tell(id);
   }
 
   node(status: nodeV1.NodeStatus): void {
@@ -99,17 +106,22 @@ export class Observations {
   }
 
   #started(record: containerV1.ContainerRecord): void {
-    this.#events.network(record, 'connect');
+    this.#events.networks(record, 'connect');
     this.#events.volumes(record, 'mount');
   }
 
   #ended(record: containerV1.ContainerRecord): void {
-    this.#events.network(record, 'disconnect');
+    this.#events.networks(record, 'disconnect');
     this.#events.volumes(record, 'unmount');
   }
 
   #store(status: containerV1.ContainerStatus): void {
     this.#writer.set(stateKey(CONTAINER_STATUSES.kind, status.id), () => CONTAINER_STATUSES.encode(status));
+    this.#tell(status.id);
+  }
+
+  #tell(id: string): void {
+    for (const listener of this.#listeners) listener(id);
   }
 }
 

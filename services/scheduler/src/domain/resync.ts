@@ -3,6 +3,7 @@ import { hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { planResync, type ResyncStep } from '@atoll/reconcile';
 import type { ContainerRemoval } from './container-removal.ts';
+import { isActive } from './container-state.ts';
 import { desiredOf, reportedOf } from './decision-inputs.ts';
 import type { TermParts } from './term-parts.ts';
 
@@ -88,6 +89,8 @@ export class Resync {
     } else if (step.kind === 'ensure' && !removed) {
       if (!hostHasIt) observations.reset(record);
       await orders.send(nodeV1.Action.ENSURE, record);
+      // What it missed may have been a change of networks.
+      if (isActive(observations.status(record.id))) await orders.send(nodeV1.Action.CONNECT, record);
     } else if (step.kind === 'start' && record.desired === DesiredState.RUNNING) {
       await orders.send(nodeV1.Action.START, record);
     } else if (step.kind === 'stop' && record.desired === DesiredState.STOPPED) {

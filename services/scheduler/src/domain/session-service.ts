@@ -15,6 +15,7 @@ import type { TermParts } from './term-parts.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 const MAX_CONTAINERS = 100_000;
+const MAX_NETWORKS = 4_096;
 
 export interface SessionSettings {
   readonly clusterId: string;
@@ -108,9 +109,11 @@ export class SessionService {
     }
     if (hello.containers.length > MAX_CONTAINERS)
       throw invalidArgument(`more than ${MAX_CONTAINERS} containers in one hello`);
+    if (hello.networks.length > MAX_NETWORKS) throw invalidArgument(`more than ${MAX_NETWORKS} networks in one hello`);
     this.#assertOwn(session.nodeId, hello.containers);
     const node = await this.#registry.register(session.nodeId, hello.facts);
     session.send({ $case: 'welcome', value: { node, epoch, heartbeatIntervalMs: heartbeatMs, clusterId } });
+    this.#parts.pushes.begin(session, hello.networks);
     sessions.open(session);
     this.#registry.up(session.nodeId);
     log.info(

@@ -3,6 +3,8 @@ import type { ClusterEvents } from './cluster-events.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { DesiredWrites } from './desired-writes.ts';
 import type { KeyedQueue } from './keyed-queue.ts';
+import type { AddressPools } from './network/address-pools.ts';
+import type { NetworkPushes } from './network/network-pushes.ts';
 import type { NodeHealth } from './node-health.ts';
 import type { NodeSessions } from './node-sessions.ts';
 import type { Observations } from './observations.ts';
@@ -27,6 +29,10 @@ export interface TermParts {
   readonly orders: Orders;
   readonly events: ClusterEvents;
   readonly health: NodeHealth;
+  readonly pushes: NetworkPushes;
+  readonly pools: AddressPools;
+  /** All blocks of container addresses of hosts, CIDR. */
+  readonly containerCidr: string;
   /** One change at a time for each container. */
   readonly turns: KeyedQueue;
   readonly pipeline: Pipeline;

@@ -1,6 +1,6 @@
 import type { DesiredWriter, EventBus, HeldLease, Mirror, ObservedWriter } from '@atoll/bus';
 import { failedPrecondition, unavailable } from '@atoll/errors';
-import type { containerV1, nodeV1, volumeV1 } from '@atoll/proto';
+import type { containerV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 import type { Pipeline } from '@atoll/scheduling';
 import { ClusterEvents } from './cluster-events.ts';
 import { ClusterState } from './cluster-state.ts';
@@ -12,6 +12,10 @@ import { ContainerRunning } from './container-running.ts';
 import { DesiredWrites } from './desired-writes.ts';
 import { JoinTokens, type TokenRecord } from './join-tokens.ts';
 import { KeyedQueue } from './keyed-queue.ts';
+import type { AddressPools } from './network/address-pools.ts';
+import { NetworkConnections } from './network/network-connections.ts';
+import { NetworkPushes } from './network/network-pushes.ts';
+import { Networks } from './network/networks.ts';
 import { NodeFailure } from './node-failure.ts';
 import { NodeHealth } from './node-health.ts';
 import { NodeRegistry } from './node-registry.ts';
@@ -27,6 +31,7 @@ export interface Mirrors {
   readonly containers: Mirror<containerV1.ContainerRecord>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
   readonly volumes: Mirror<volumeV1.VolumeRecord>;
+  readonly networks: Mirror<networkV1.NetworkRecord>;
   readonly tokens: Mirror<TokenRecord>;
   readonly cluster: Mirror<string>;
   readonly statuses: Mirror<containerV1.ContainerStatus>;
@@ -42,6 +47,7 @@ export interface TermSettings {
   /** How much longer nodes may take to find a new leader. */
   readonly takeoverGraceMs: number;
   readonly subnets: NodeSubnets;
+  readonly pools: AddressPools;
   readonly pipeline: Pipeline;
   readonly log: Log;
 }
@@ -73,6 +79,8 @@ export class Term {
   readonly running: ContainerRunning;
   readonly removal: ContainerRemoval;
   readonly changes: ContainerChanges;
+  readonly networks: Networks;
+  readonly connections: NetworkConnections;
   readonly registry: NodeRegistry;
   readonly sessions: SessionService;
   readonly tokens: JoinTokens;
@@ -82,9 +90,9 @@ export class Term {
 
   constructor(mirrors: Mirrors, channels: TermChannels, settings: TermSettings, signal: AbortSignal) {
     const { log } = settings;
-    const state = new ClusterState(mirrors.containers, mirrors.nodes, mirrors.volumes);
+    const state = new ClusterState(mirrors.containers, mirrors.nodes, mirrors.volumes, mirrors.networks);
     const hostname = (id: string): string => state.nodes.get(id)?.facts?.hostname ?? id;
-    const events = new ClusterEvents(channels.events, hostname);
+    const events = new ClusterEvents(channels.events, hostname, (id) => state.networks.records.get(id));
     const known = [...mirrors.statuses.values()].filter((status) => state.records.get(status.id) !== undefined);
     const observations = new Observations(channels.observed, events, known);
     // A leader that died between the two has deleted the record only.
@@ -106,6 +114,9 @@ export class Term {
       orders: new Orders(sessions, observations),
       events,
       health,
+      pushes: new NetworkPushes(state, observations, sessions),
+      pools: settings.pools,
+      containerCidr: settings.subnets.cidr,
       turns: new KeyedQueue(),
       pipeline: settings.pipeline,
       log,
@@ -113,7 +124,9 @@ export class Term {
     this.volumes = new ClusterVolumes(this.parts);
     this.creation = new ContainerCreation(this.parts, this.volumes);
     this.removal = new ContainerRemoval(this.parts, this.volumes);
-    this.running = new ContainerRunning(this.parts, (id) => this.removal.autoRemove(id));
+    this.networks = new Networks(this.parts);
+    this.connections = new NetworkConnections(this.parts);
+    this.running = new ContainerRunning(this.parts, this.connections, (id) => this.removal.autoRemove(id));
     this.changes = new ContainerChanges(this.parts);
     this.#failure = new NodeFailure(this.parts);
     this.registry = new NodeRegistry(this.parts, settings.subnets, this.#failure);
@@ -147,6 +160,7 @@ export class Term {
     for (const timer of this.#timers) clearInterval(timer);
     this.parts.health.stop();
     this.#failure.stop();
+    this.parts.pushes.close();
     this.parts.state.close();
     this.parts.sessions.endAll(
       unavailable('this scheduler does not lead any more; look for the leader', {

@@ -4,6 +4,7 @@ import { grpcCodeOf } from '@atoll/errors/grpc';
 import { type containerV1, type eventV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue, ChannelPool, type TlsIdentity } from '@atoll/rpc';
 import { SimulatedContainers } from './simulated-containers.ts';
+import { SimulatedNetworks } from './simulated-networks.ts';
 
 export interface SimulatedAgentOptions {
   /** A node's certificate; its id is the agent's. */
@@ -15,6 +16,13 @@ export interface SimulatedAgentOptions {
   readonly onOrder?: (order: nodeV1.Order) => Promise<void> | void;
 }
 
+/** Orders after which a container's links are what its record says. */
+const LINKING: ReadonlySet<nodeV1.Action> = new Set([
+  nodeV1.Action.ENSURE,
+  nodeV1.Action.START,
+  nodeV1.Action.RESTART,
+  nodeV1.Action.CONNECT,
+]);
 const RETRY_MS = 50;
 const OUTBOX = 4_096;
 
@@ -22,6 +30,7 @@ const OUTBOX = 4_096;
 export class SimulatedAgent {
   readonly id: string;
   readonly containers: SimulatedContainers;
+  readonly networks = new SimulatedNetworks();
   readonly #options: SimulatedAgentOptions;
   readonly #channels: ChannelPool;
   #life = new AbortController();
@@ -136,6 +145,8 @@ export class SimulatedAgent {
             () => this.#say({ $case: 'heartbeat', value: { seq: ++seq } }),
             message.value.heartbeatIntervalMs,
           );
+        } else if (message?.$case === 'network') {
+          this.networks.hear(message.value);
         } else if (message?.$case === 'order') {
           void this.#obey(message.value, outbox);
         }
@@ -161,6 +172,7 @@ export class SimulatedAgent {
       containers: this.containers.list(),
       epoch: this.#epoch,
       clusterId: this.#clusterId,
+      networks: this.networks.ids(),
     });
   }
 
@@ -171,6 +183,7 @@ export class SimulatedAgent {
         throw failedPrecondition(`epoch ${order.epoch} is over, this host obeys ${this.#epoch}`);
       }
       this.#epoch = order.epoch;
+      if (order.record && LINKING.has(order.action)) this.networks.require(order.record);
       await this.#options.onOrder?.(order);
       result = { code: 0, ...this.containers.obey(order, (status) => this.report(status)) };
     } catch (error) {

@@ -69,6 +69,7 @@ export class SimulatedContainers {
     switch (order.action) {
       case nodeV1.Action.ENSURE:
       case nodeV1.Action.UPDATE:
+      case nodeV1.Action.CONNECT:
         return { status: this.#ensure(record), unchanged: false };
       case nodeV1.Action.START:
         this.#ensure(record);

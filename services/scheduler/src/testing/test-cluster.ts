@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectBus } from '@atoll/bus';
-import { containerV1, identityV1, nodeV1, volumeV1 } from '@atoll/proto';
+import { containerV1, identityV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { Channel, type Client, type TlsIdentity } from '@atoll/rpc';
 import { Pipeline } from '@atoll/scheduling';
 import { startNats, type TestNats, type TestPki, testPki } from '@atoll/testing';
@@ -13,6 +13,7 @@ export interface TestClusterOptions {
   readonly agents?: number;
   readonly nodeTimeoutMs?: number;
   readonly cidr?: string;
+  readonly networkPool?: string;
   /** One call for each log line, for a failing test. */
   readonly log?: (line: string) => void;
   readonly stateDir?: string;
@@ -24,6 +25,7 @@ export interface TestReplica {
   readonly scheduler: Scheduler;
   readonly containers: Client<typeof containerV1.ContainerServiceService>;
   readonly volumes: Client<typeof volumeV1.VolumeServiceService>;
+  readonly networks: Client<typeof networkV1.NetworkServiceService>;
   readonly nodes: Client<typeof nodeV1.NodeServiceService>;
   readonly identity: Client<typeof identityV1.IdentityServiceService>;
   stop(): Promise<void>;
@@ -61,6 +63,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       ...(options.stateDir !== undefined && { stateDir: options.stateDir }),
       replicas: 1,
       subnets: new NodeSubnets(options.cidr ?? '10.213.0.0/16'),
+      networkPool: { cidr: options.networkPool ?? '10.216.0.0/13', prefix: 22 },
       pipeline: new Pipeline(),
       nodeTimeoutMs: options.nodeTimeoutMs ?? 4_000,
       aloneTimeoutMs: options.nodeTimeoutMs ?? 4_000,
@@ -79,6 +82,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       scheduler,
       containers: channel.client(containerV1.ContainerServiceService),
       volumes: channel.client(volumeV1.VolumeServiceService),
+      networks: channel.client(networkV1.NetworkServiceService),
       nodes: operator.client(nodeV1.NodeServiceService),
       identity: operator.client(identityV1.IdentityServiceService),
       stop: async () => {

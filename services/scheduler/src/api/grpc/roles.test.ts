@@ -1,9 +1,10 @@
-import { containerV1, identityV1, nodeV1, volumeV1 } from '@atoll/proto';
+import { containerV1, identityV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { Channel, ROLES } from '@atoll/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestCluster, type TestCluster } from '../../testing/index.ts';
 import { CONTAINER_SERVICE_ROLES } from './container-service.ts';
 import { IDENTITY_SERVICE_ROLES } from './identity-service.ts';
+import { NETWORK_SERVICE_ROLES } from './network-service.ts';
 import { NODE_SERVICE_ROLES } from './node-service.ts';
 import { VOLUME_SERVICE_ROLES } from './volume-service.ts';
 
@@ -21,6 +22,10 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
   '/container.v1.ContainerService/UpdateContainer': ['gateway', 'operator'],
   '/volume.v1.VolumeService/CreateVolume': ['gateway', 'operator'],
   '/volume.v1.VolumeService/RemoveVolume': ['gateway', 'operator'],
+  '/network.v1.NetworkService/CreateNetwork': ['gateway', 'operator'],
+  '/network.v1.NetworkService/RemoveNetwork': ['gateway', 'operator'],
+  '/network.v1.NetworkService/ConnectContainer': ['gateway', 'operator'],
+  '/network.v1.NetworkService/DisconnectContainer': ['gateway', 'operator'],
   '/node.v1.NodeService/Session': ['node'],
   '/node.v1.NodeService/ListNodes': ['gateway', 'operator', 'image-builder', 'registry', 'scheduler'],
   '/node.v1.NodeService/UpdateNode': ['gateway', 'operator'],
@@ -35,6 +40,7 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
 const SERVICES = [
   [containerV1.ContainerServiceService, CONTAINER_SERVICE_ROLES],
   [volumeV1.VolumeServiceService, VOLUME_SERVICE_ROLES],
+  [networkV1.NetworkServiceService, NETWORK_SERVICE_ROLES],
   [nodeV1.NodeServiceService, NODE_SERVICE_ROLES],
   [identityV1.IdentityServiceService, IDENTITY_SERVICE_ROLES],
 ] as const;
@@ -88,6 +94,9 @@ const EMPTY: Readonly<Record<string, unknown>> = {
   renameContainer: { id: 'f00', name: 'x' },
   createVolume: { volume: undefined },
   removeVolume: { name: 'f00', force: false },
+  createNetwork: { network: undefined },
+  connectContainer: { networkId: 'f00', containerId: 'f00', endpoint: undefined },
+  disconnectContainer: { networkId: 'f00', containerId: 'f00', force: false },
   updateNode: { id: 'f00', availability: 0 },
   removeNode: { id: 'f00', force: false },
   placeBuild: { constraints: [], avoid: [] },

@@ -1,0 +1,119 @@
+import { failedPrecondition, hasReason, notFound, permissionDenied } from '@atoll/errors';
+import { type containerV1, networkV1, nodeV1 } from '@atoll/proto';
+import { isActive } from '../container-state.ts';
+import { assertHostUp, isHostUp } from '../host-up.ts';
+import type { TermParts } from '../term-parts.ts';
+import { planEndpoint } from './endpoint-plan.ts';
+
+type Record_ = containerV1.ContainerRecord;
+
+/** Puts containers that exist into networks and takes them out: the record first, then the links of one that runs. */
+export class NetworkConnections {
+  readonly #parts: TermParts;
+
+  constructor(parts: TermParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The revision of the changed record. When the host refuses, the record is put back.
+   * Errors: not-found, permission-denied with Docker's text when it is connected, invalid-argument naming the field, conflict for a
+   * fixed address in use, resource-exhausted, failed-precondition when the container's host is down, the host's refusal.
+   */
+  connect(request: networkV1.ConnectContainerRequest): Promise<bigint> {
+    const { networkId, containerId } = request;
+    const { writes, turns, signal, state, events } = this.#parts;
+    writes.container(containerId);
+    return turns.run(containerId, signal, async () => {
+      const record = writes.container(containerId);
+      const network = state.networks.get(networkId);
+      if (!network) throw notFound(`network ${networkId} not found`);
+      if (record.endpoints.some((endpoint) => endpoint.networkId === networkId)) {
+        throw permissionDenied(`endpoint with name ${record.spec.name} already exists in network ${network.name}`);
+      }
+      const runs = this.#runs(record);
+      if (runs) assertHostUp(this.#parts, record);
+      const spec = request.endpoint ?? networkV1.EndpointSpec.fromPartial({});
+      const connected = { mode: record.spec.network?.mode ?? '', endpoints: record.endpoints };
+      const endpoint = planEndpoint(state.networks, network, connected, spec, 'EndpointConfig');
+      const stored = await this.#change(record, withEndpoints(record, [...record.endpoints, endpoint]), runs);
+      if (runs) events.endpoint(stored, endpoint, 'connect');
+      return stored.revision;
+    });
+  }
+
+  /**
+   * The revision of the changed record. Errors: not-found, failed-precondition when it is not connected, or when its host is down and
+   * `force` is not set; the host's refusal.
+   */
+  disconnect({ networkId, containerId, force }: networkV1.DisconnectContainerRequest): Promise<bigint> {
+    const { writes, turns, signal, state, events, pushes } = this.#parts;
+    writes.container(containerId);
+    return turns.run(containerId, signal, async () => {
+      const record = writes.container(containerId);
+      const endpoint = record.endpoints.find((one) => one.networkId === networkId);
+      if (!endpoint) {
+        const name = state.networks.get(networkId)?.name ?? networkId;
+        throw failedPrecondition(`container ${containerId} is not connected to network ${name}`);
+      }
+      const runs = this.#runs(record);
+      if (runs && !force) assertHostUp(this.#parts, record);
+      const unkeep = pushes.keep(record.nodeId, [networkId]);
+      // Nobody else gets the address before the host has let it go.
+      state.networks.hold(endpoint);
+      try {
+        const rest = record.endpoints.filter((one) => one !== endpoint);
+        const stored = await this.#change(record, withEndpoints(record, rest), runs && isHostUp(this.#parts, record));
+        if (runs) events.endpoint(stored, endpoint, 'disconnect');
+        return stored.revision;
+      } finally {
+        state.networks.release(endpoint);
+        unkeep();
+      }
+    });
+  }
+
+  /**
+   * The endpoints a start has to bring up: networks that were made anew under the name of one that is gone count as the old one.
+   * Errors: not-found with Docker's text for a network that is gone.
+   */
+  revive(record: Record_): networkV1.Endpoint[] {
+    const { networks } = this.#parts.state;
+    if (record.endpoints.every(({ networkId }) => networks.get(networkId))) return record.endpoints;
+    const kept = record.endpoints.filter(({ networkId }) => networks.get(networkId));
+    const mode = record.spec?.network?.mode ?? '';
+    for (const lost of record.endpoints) {
+      if (networks.get(lost.networkId)) continue;
+      const asked = lost.asked ?? networkV1.EndpointSpec.fromPartial({});
+      const network = networks.find(asked.network);
+      if (!network) throw notFound(`failed to set up container networking: network ${asked.network} not found`);
+      kept.push(planEndpoint(networks, network, { mode, endpoints: kept }, asked, `network ${asked.network}`));
+    }
+    return kept;
+  }
+
+  async #change(before: Record_, changed: Record_, runs: boolean): Promise<Record_> {
+    const { writes, orders, log } = this.#parts;
+    const stored = await writes.putContainer(changed);
+    if (!runs) return stored;
+    try {
+      await orders.send(nodeV1.Action.CONNECT, stored);
+      return stored;
+    } catch (error) {
+      // Without an answer it may have been done; the host's next session sets it right by the record.
+      if (hasReason(error, 'unavailable', 'deadline-exceeded', 'cancelled')) throw error;
+      await writes.putContainer({ ...before, generation: stored.generation + 1n }).catch((failure: unknown) => {
+        log.warn({ container: before.id, err: failure }, 'a refused change of networks could not be taken back');
+      });
+      throw error;
+    }
+  }
+
+  #runs(record: Record_): boolean {
+    return isActive(this.#parts.observations.status(record.id));
+  }
+}
+
+function withEndpoints(record: Record_, endpoints: readonly networkV1.Endpoint[]): Record_ {
+  return { ...record, endpoints: [...endpoints], generation: record.generation + 1n };
+}

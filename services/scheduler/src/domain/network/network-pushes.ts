@@ -1,0 +1,140 @@
+import { networkV1 } from '@atoll/proto';
+import type { ClusterState } from '../cluster-state.ts';
+import type { NodeSession } from '../node-session.ts';
+import type { NodeSessions } from '../node-sessions.ts';
+import type { Observations } from '../observations.ts';
+import { membersOf, NetworkMembers } from './network-members.ts';
+
+/** Members of one message: far below what gRPC lets through. */
+const MEMBERS_A_MESSAGE = 4_096;
+
+/**
+ * Tells each host of the networks it has members of: all of a network when a session begins or its first member comes, then what
+ * changes. A record counts from the moment it is held, so that a host knows a network before the first order that needs it.
+ */
+export class NetworkPushes {
+  readonly #state: ClusterState;
+  readonly #observations: Observations;
+  readonly #sessions: NodeSessions;
+  readonly #members = new NetworkMembers();
+  /** Networks the host at the other end knows. */
+  readonly #told = new WeakMap<NodeSession, Set<string>>();
+  /** `<network> <host>` -> how many want the network kept there though it has no member. */
+  readonly #kept = new Map<string, number>();
+  readonly #stop: (() => void)[];
+
+  constructor(state: ClusterState, observations: Observations, sessions: NodeSessions) {
+    this.#state = state;
+    this.#observations = observations;
+    this.#sessions = sessions;
+    for (const record of state.records.values()) this.#containerChanged(record.id);
+    state.onHold((id) => this.#containerChanged(id));
+    observations.onChange((id) => this.#containerChanged(id));
+    this.#stop = [
+      state.networks.records.onChange(({ id, value, previous }) => {
+        if (!value && previous) this.#networkGone(id, previous);
+      }),
+      state.nodes.onChange(({ id, value, previous }) => {
+        if (value?.facts?.hostIp !== previous?.facts?.hostIp) this.#hostMoved(id);
+      }),
+    ];
+  }
+
+  close(): void {
+    for (const stop of this.#stop) stop();
+  }
+
+  /** Containers that are in a network, whether they run or not. */
+  membersOf(networkId: string): readonly networkV1.Member[] {
+    return this.#members.of(networkId);
+  }
+
+  /**
+   * A session's first words, before any order: the networks of the host's members.
+   * @param has networks the host has from before; those it has no member of any more it may take down
+   */
+  begin(session: NodeSession, has: readonly string[]): void {
+    const told = new Set<string>();
+    this.#told.set(session, told);
+    for (const networkId of [...this.#members.onHost(session.nodeId)]) this.#sendAll(session, told, networkId);
+    for (const id of has) {
+      if (!told.has(id))
+        send(session, { network: networkV1.NetworkRecord.fromPartial({ id }), complete: true, unused: true });
+    }
+  }
+
+  /** While a container leaves networks its host keeps them, until the answer is called. */
+  keep(nodeId: string, networkIds: readonly string[]): () => void {
+    const keys = networkIds.map((id) => `${id} ${nodeId}`);
+    for (const key of keys) this.#kept.set(key, (this.#kept.get(key) ?? 0) + 1);
+    return () => {
+      for (const key of keys) {
+        const left = (this.#kept.get(key) ?? 0) - 1;
+        if (left > 0) this.#kept.set(key, left);
+        else this.#kept.delete(key);
+      }
+      for (const id of networkIds) this.#emptied(id, nodeId);
+    };
+  }
+
+  #containerChanged(id: string): void {
+    const record = this.#state.held(id);
+    const hostIp = this.#state.nodes.get(record?.nodeId ?? '')?.facts?.hostIp ?? '';
+    const wanted = membersOf(record, this.#observations.status(id), hostIp);
+    for (const networkId of wanted.keys()) if (!this.#state.networks.records.get(networkId)) wanted.delete(networkId);
+    for (const { networkId, member, emptied } of this.#members.set(id, wanted)) {
+      for (const nodeId of this.#members.hosts(networkId)) {
+        this.#tell(nodeId, networkId, member ? { members: [member] } : { gone: [id] });
+      }
+      if (emptied !== undefined) this.#emptied(networkId, emptied);
+    }
+  }
+
+  #networkGone(id: string, network: networkV1.NetworkRecord): void {
+    for (const nodeId of this.#members.forget(id)) this.#release(nodeId, network);
+  }
+
+  #hostMoved(nodeId: string): void {
+    for (const { id } of this.#state.onNode(nodeId)) this.#containerChanged(id);
+  }
+
+  #emptied(networkId: string, nodeId: string): void {
+    if (this.#kept.has(`${networkId} ${nodeId}`) || this.#members.has(networkId, nodeId)) return;
+    const network = this.#state.networks.records.get(networkId);
+    if (network) this.#release(nodeId, network);
+  }
+
+  #release(nodeId: string, network: networkV1.NetworkRecord): void {
+    const session = this.#sessions.get(nodeId);
+    if (session && this.#told.get(session)?.delete(network.id)) {
+      send(session, { network, complete: true, unused: true });
+    }
+  }
+
+  #tell(nodeId: string, networkId: string, change: Partial<networkV1.NetworkState>): void {
+    const session = this.#sessions.get(nodeId);
+    const told = session && this.#told.get(session);
+    if (!told) return;
+    if (!told.has(networkId)) {
+      this.#sendAll(session, told, networkId);
+      return;
+    }
+    const network = this.#state.networks.records.get(networkId);
+    if (network) send(session, { network, ...change });
+  }
+
+  #sendAll(session: NodeSession, told: Set<string>, networkId: string): void {
+    const network = this.#state.networks.records.get(networkId);
+    if (!network) return;
+    told.add(networkId);
+    const members = this.#members.of(networkId);
+    for (let at = 0; at === 0 || at < members.length; at += MEMBERS_A_MESSAGE) {
+      send(session, { network, complete: at === 0, members: members.slice(at, at + MEMBERS_A_MESSAGE) });
+    }
+  }
+}
+
+function send(session: NodeSession, state: Partial<networkV1.NetworkState>): void {
+  const value = { network: undefined, complete: false, members: [], gone: [], unused: false, ...state };
+  session.send({ $case: 'network', value });
+}
