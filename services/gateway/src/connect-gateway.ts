@@ -9,6 +9,7 @@ import {
   NatsDesiredStore,
   NatsEventBus,
   NatsObservedStore,
+  NETWORKS,
   NODE_STATUSES,
   NODES,
   VOLUMES,
@@ -40,6 +41,7 @@ export async function connectGateway(
     containers: desired.mirror(CONTAINERS),
     nodes: desired.mirror(NODES),
     volumes: desired.mirror(VOLUMES),
+    networks: desired.mirror(NETWORKS),
     containerStatuses: observed.mirror(CONTAINER_STATUSES),
     nodeStatuses: observed.mirror(NODE_STATUSES),
   };

@@ -42,7 +42,7 @@ describe('every answer', () => {
     ['an unknown path', 'GET', '/nope', 404, 'page not found'],
     ['a version too new', 'GET', '/v1.99/info', 400, 'client version 1.99 is too new'],
     ['a version too old', 'GET', '/v1.12/info', 400, 'client version 1.12 is too old'],
-    ['what is not built', 'POST', '/networks/create', 501, 'NetworkCreate'],
+    ['what is not built', 'GET', '/services', 501, 'ServiceList'],
     ['BuildKit', 'POST', '/grpc', 501, 'DOCKER_BUILDKIT=0'],
     ['no swarm', 'GET', '/swarm', 503, 'This node is not a swarm manager'],
     ['bad percent-encoding', 'GET', '/containers/%zz/json', 400, 'percent-encoding'],

@@ -10,6 +10,7 @@ import { ClusterState } from './adapters/cluster-state.ts';
 import { composeBackends } from './adapters/compose-backends.ts';
 import { type EventSink, EventTeller } from './adapters/event-teller.ts';
 import { StoreBackend } from './adapters/image-backend.ts';
+import { KnownNetworks } from './adapters/known-networks.ts';
 import { LeaderCaller } from './adapters/leader-caller.ts';
 import { PublishedPorts } from './adapters/published-ports.ts';
 import { ClusterSystem, type EventSource } from './adapters/system-backend.ts';
@@ -75,6 +76,7 @@ export class Gateway {
     const store = new StoreBackend(images, this.#state);
     const backends = composeBackends({
       state: this.#state,
+      networks: new KnownNetworks(options.mirrors.networks),
       agents: this.#agents,
       leader: new LeaderCaller(options.schedulers, channels),
       ports: this.#ports,

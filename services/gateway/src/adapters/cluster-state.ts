@@ -1,6 +1,6 @@
 import { join } from 'node:path/posix';
-import { invalidArgument, notFound } from '@atoll/errors';
-import { containerV1, type nodeV1, type volumeV1 } from '@atoll/proto';
+import { deadlineExceeded, invalidArgument, notFound } from '@atoll/errors';
+import { containerV1, type networkV1, type nodeV1, type volumeV1 } from '@atoll/proto';
 import type { Mirror } from '../mirrors/mirror.ts';
 import type { ContainerLookup, VolumeHomes } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
@@ -12,9 +12,12 @@ export interface ClusterMirrors {
   readonly containerStatuses: Mirror<containerV1.ContainerStatus>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
   readonly volumes: Mirror<volumeV1.VolumeRecord>;
+  readonly networks: Mirror<networkV1.NetworkRecord>;
   readonly nodeStatuses: Mirror<nodeV1.NodeStatus>;
 }
 
+/** How long a change that is stored may take to be seen here. */
+const SEEN_MS = 10_000;
 const NO_SPEC = containerV1.ContainerSpec.fromPartial({});
 
 /**
@@ -104,6 +107,30 @@ export class ClusterState implements ContainerLookup, VolumeHomes, VolumeLookup 
 
   applyRemoval(id: string, revision: bigint): void {
     this.#mirrors.containers.apply(id, undefined, revision);
+  }
+
+  /** Resolves when lookups show a record as new as that, or that it is gone. @throws deadline-exceeded */
+  shows(id: string, revision: bigint, signal: AbortSignal): Promise<void> {
+    const isShown = (): boolean => (this.#mirrors.containers.get(id)?.revision ?? revision) >= revision;
+    if (isShown()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settle = (error?: unknown): void => {
+        clearTimeout(late);
+        stop();
+        signal.removeEventListener('abort', onAbort);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const onAbort = (): void => settle(signal.reason);
+      const late = setTimeout(
+        () => settle(deadlineExceeded(`the change of container ${id} is made, but not seen yet`)),
+        SEEN_MS,
+      );
+      const stop = this.#mirrors.containers.onChange((change) => {
+        if (change.id === id && isShown()) settle();
+      });
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
   }
 
   /** Tells of every change of a container's record or status, after it is visible. */

@@ -8,8 +8,10 @@ import { CommitBackend } from './commit-backend.ts';
 import type { EventTeller } from './event-teller.ts';
 import { AgentExecs } from './exec-backend.ts';
 import type { ImageClient, StoreBackend } from './image-backend.ts';
+import type { KnownNetworks } from './known-networks.ts';
 import type { LeaderCaller } from './leader-caller.ts';
 import { LifecycleBackend } from './lifecycle-backend.ts';
+import { NetworkAdapter } from './network-backend.ts';
 import type { PublishedPorts } from './published-ports.ts';
 import { QuestionBackend } from './question-backend.ts';
 import { StreamBackend } from './stream-backend.ts';
@@ -18,6 +20,7 @@ import { VolumeAdapter } from './volume-backend.ts';
 
 export interface BackendParts {
   readonly state: ClusterState;
+  readonly networks: KnownNetworks;
   readonly agents: Agents;
   readonly leader: LeaderCaller;
   readonly ports: PublishedPorts;
@@ -56,6 +59,7 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
     ...bound(store, ['resolveContent']),
     ...bound(state, ['volumeHome']),
+    ...bound(parts.networks, ['findNetwork']),
     ...bound(new CommitBackend(state, agents, parts.images), ['captureLayer', 'storeImage']),
     ...bound(parts.teller, ['tell', 'tellPrune']),
   };
@@ -76,7 +80,11 @@ export function composeBackends(parts: BackendParts): Backends {
     images: { ...bound(store, IMAGE_METHODS), ...bound(parts.teller, ['tellPrune']) },
     builds: parts.builder,
     networks: {
+      find: lookup.find,
       list: lookup.list,
+      ...bound(parts.networks, ['findNetwork', 'listNetworks']),
+      ...bound(new NetworkAdapter(state, parts.networks, parts.leader), NETWORK_METHODS),
+      ...bound(parts.teller, ['tellPrune']),
       nodeNetworks: () =>
         state
           .nodes()
@@ -97,6 +105,7 @@ export function composeBackends(parts: BackendParts): Backends {
   };
 }
 
+const NETWORK_METHODS = ['createNetwork', 'removeNetwork', 'connect', 'disconnect'] as const;
 const IMAGE_METHODS = [
   'resolveImage',
   'listImages',

@@ -33,7 +33,7 @@ export class EventTeller implements ContainerNews, PruneNews {
     });
   }
 
-  tellPrune(type: 'container' | 'image' | 'volume', reclaimed: number): void {
+  tellPrune(type: 'container' | 'image' | 'network' | 'volume', reclaimed: number): void {
     this.#publish({
       type,
       action: 'prune',

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AtollError, hasReason, unavailable } from '@atoll/errors';
-import { containerV1, volumeV1 } from '@atoll/proto';
+import { containerV1, networkV1, volumeV1 } from '@atoll/proto';
 import type { CallOptions, ChannelPool, Client } from '@atoll/rpc';
 
 export type ContainerClient = Client<containerV1.ContainerServiceService>;
+export type NetworkClient = Client<networkV1.NetworkServiceService>;
 export type VolumeClient = Client<volumeV1.VolumeServiceService>;
 
 interface Clients {
   readonly containers: ContainerClient;
+  readonly networks: NetworkClient;
   readonly volumes: VolumeClient;
 }
 
@@ -45,6 +47,10 @@ export class LeaderCaller {
     return this.#call(({ volumes }, how) => run(volumes, how), signal, DEFAULT_TIMEOUT_MS);
   }
 
+  callNetworks<T>(run: (client: NetworkClient, options: CallOptions) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#call(({ networks }, how) => run(networks, how), signal, DEFAULT_TIMEOUT_MS);
+  }
+
   async #call<T>(
     run: (clients: Clients, options: CallOptions) => Promise<T>,
     signal: AbortSignal,
@@ -80,6 +86,7 @@ export class LeaderCaller {
     const clients = {
       containers: channel.client(containerV1.ContainerServiceService, { carried: 'all' }),
       volumes: channel.client(volumeV1.VolumeServiceService, { carried: 'all' }),
+      networks: channel.client(networkV1.NetworkServiceService, { carried: 'all' }),
     };
     this.#clients.set(address, clients);
     return clients;

@@ -1,4 +1,4 @@
-import { CONTAINER_STATUSES, CONTAINERS, Mirror, NODE_STATUSES, NODES, VOLUMES } from '@atoll/bus';
+import { CONTAINER_STATUSES, CONTAINERS, Mirror, NETWORKS, NODE_STATUSES, NODES, VOLUMES } from '@atoll/bus';
 import { notFound, unavailable } from '@atoll/errors';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import type { Channel } from '@atoll/rpc';
@@ -23,6 +23,7 @@ function cluster(scripts: {
     containerStatuses: new Mirror(CONTAINER_STATUSES),
     nodes: new Mirror(NODES),
     volumes: new Mirror(VOLUMES),
+    networks: new Mirror(NETWORKS),
     nodeStatuses: new Mirror(NODE_STATUSES),
   };
   mirrors.nodes.apply('n1', nodeV1.NodeRecord.fromPartial({ id: 'n1', facts: { address: 'n1:1' } }), 1n);

@@ -3,7 +3,7 @@ import type { OperationId } from '@atoll/docker-api';
 /** What of a built operation is not, and what is different: shown in `docs/docker-api.md`. */
 export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ContainerCreate:
-    'Fields that are not built answer 501 with their name: devices, GPUs, links, volumes-from, storage options, own seccomp profiles, `container:` namespaces, shareable IPC, port ranges, sctp, static addresses, aliases, user networks (400). Bind mounts need a constraint to one host when there are several.',
+    'Fields that are not built answer 501 with their name: GPUs, storage options, port ranges, sctp, driver options of endpoints other than `com.docker.network.endpoint.ifname`. A network that does not exist is 400, for clients take 404 for a missing image. Bind mounts need a constraint to one host when there are several.',
   ContainerList:
     '`ancestor` compares layers; patterns of the `id` and `name` filters may repeat at most four times, and no groups. A host that does not say sizes is left without.',
   ContainerStart: 'Without `checkpoint`.',
@@ -24,8 +24,11 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ImageBuild:
     'The classic builder (`version=1`, `DOCKER_BUILDKIT=0`). Not built: `remote`, `squash`, `outputs`, `ulimits`, `cgroupparent`, `securityopt`, user networks.',
   BuildPrune: 'The whole cache; limits and filters are not built.',
-  NetworkList: '`bridge`, `host` and `none`.',
-  NetworkInspect: '`bridge`, `host` and `none`; the subnets are those of all hosts.',
+  NetworkCreate:
+    "Drivers `bridge` and `overlay`, both over all hosts. Not built: `ConfigOnly`, `ConfigFrom`, `Ingress`, macvlan, ipvlan, `encrypted`, and options of the bridge driver with other values than docker's defaults.",
+  NetworkInspect: 'Containers of all hosts. The default bridge has a subnet on each host.',
+  NetworkConnect: 'Not with the default bridge of a container that exists.',
+  NetworkDisconnect: 'Not with the default bridge.',
   VolumeCreate:
     'The driver `local`, with its options `type`, `o` and `device`. A volume belongs to the host of its first use.',
   SystemAuth: 'User name and password; identity tokens are not built.',

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CONTAINER_STATUSES, CONTAINERS, Mirror, NODE_STATUSES, NODES, VOLUMES } from '@atoll/bus';
+import { CONTAINER_STATUSES, CONTAINERS, Mirror, NETWORKS, NODE_STATUSES, NODES, VOLUMES } from '@atoll/bus';
 import { createLogger } from '@atoll/logging';
-import { buildV1, containerV1, type eventV1, imageV1, nodeV1, runtimeV1 } from '@atoll/proto';
+import { buildV1, containerV1, type eventV1, imageV1, networkV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { type AllowTable, AsyncQueue, ChannelPool, GrpcHost } from '@atoll/rpc';
 import { testPki } from '@atoll/testing';
 import type { ClusterMirrors } from '../adapters/cluster-state.ts';
@@ -39,11 +39,9 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       forGateway(runtimeV1.RuntimeServiceService),
       agent.handlers,
     ),
-    new GrpcHost({ listen: '127.0.0.1:0', tls: await pki.identity('scheduler', 's1') }).add(
-      containerV1.ContainerServiceService,
-      forGateway(containerV1.ContainerServiceService),
-      scheduler.handlers,
-    ),
+    new GrpcHost({ listen: '127.0.0.1:0', tls: await pki.identity('scheduler', 's1') })
+      .add(containerV1.ContainerServiceService, forGateway(containerV1.ContainerServiceService), scheduler.handlers)
+      .add(networkV1.NetworkServiceService, forGateway(networkV1.NetworkServiceService), scheduler.networks.handlers),
     new GrpcHost({ listen: '127.0.0.1:0', tls: await pki.identity('registry', 'r1') }).add(
       imageV1.ImageServiceService,
       forGateway(imageV1.ImageServiceService),
@@ -63,6 +61,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   ];
   const address = agentAt?.address ?? '';
   const facts = { hostname: 'h1', address, hostIp: '127.0.0.77', nanoCpus: 2_000_000_000n, runtimes };
+  scheduler.onReplaced = (record) => setTimeout(() => mirrors.containers.apply(record.id, record, record.revision), 20);
   mirrors.nodes.apply(NODE_ID, nodeV1.NodeRecord.fromPartial({ id: NODE_ID, index: 1, facts }), 1n);
   const ready = { id: NODE_ID, readiness: nodeV1.NodeReadiness.READY };
   mirrors.nodeStatuses.apply(NODE_ID, nodeV1.NodeStatus.fromPartial(ready), 1n);
@@ -106,6 +105,7 @@ function makeMirrors(): ClusterMirrors {
     containerStatuses: new Mirror(CONTAINER_STATUSES),
     nodes: new Mirror(NODES),
     volumes: new Mirror(VOLUMES),
+    networks: new Mirror(NETWORKS),
     nodeStatuses: new Mirror(NODE_STATUSES),
   };
 }

@@ -3,6 +3,7 @@ import { alreadyExists, conflict, notFound } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { Handlers } from '@atoll/rpc';
 import type { FakeAgent } from './fake-agent.ts';
+import { FakeNetworks } from './fake-networks.ts';
 
 const { DesiredState, ContainerState } = containerV1;
 
@@ -15,6 +16,18 @@ export class FakeScheduler {
   #revision = 0n;
   /** Host port of the next binding that names none. */
   nextPort = 20_000 + randomInt(5_000);
+  /** Hears of records nobody was answered with. */
+  onReplaced: (record: containerV1.ContainerRecord) => void = () => {};
+  readonly networks = new FakeNetworks({
+    record: (id) => this.#record(id),
+    replace: (record) => {
+      const stored = this.#store(record);
+      this.onReplaced(stored);
+      return stored;
+    },
+    isRunning: (id) => this.#agent.containers.get(id)?.status.state === ContainerState.RUNNING,
+    list: () => this.records.values(),
+  });
 
   constructor(nodeId: string, agent: FakeAgent) {
     this.#nodeId = nodeId;
@@ -32,6 +45,7 @@ export class FakeScheduler {
           nodeId: this.#nodeId,
           desired: DesiredState.CREATED,
           createdAtNs: BigInt(Date.now()) * 1_000_000n,
+          endpoints: this.networks.endpoints(spec.network),
           ports: (spec.network?.ports ?? []).map((port) => ({ ...port, hostPort: port.hostPort || this.nextPort++ })),
         }),
       );

@@ -2,6 +2,7 @@ import type { containerV1, runtimeV1 } from '@atoll/proto';
 import type { AsyncQueue } from '@atoll/rpc';
 import type { AttachedProcess, TerminalInput } from '../../hijack/terminal-io.ts';
 import type { ResolvedImage } from '../image/resolved-image.ts';
+import type { NetworkLookup } from '../network/backend.ts';
 import type { ContainerView } from './container-view.ts';
 
 export interface ContainerLookup {
@@ -191,7 +192,7 @@ export interface ContainerNews {
 
 export interface PruneNews {
   /** `reclaimed` in bytes. */
-  tellPrune(type: 'container' | 'image' | 'volume', reclaimed: number): void;
+  tellPrune(type: 'container' | 'image' | 'network' | 'volume', reclaimed: number): void;
 }
 
 export interface ContainerBackend
@@ -204,4 +205,5 @@ export interface ContainerBackend
     ContainerCommits,
     ContainerNews,
     PruneNews,
-    VolumeHomes {}
+    VolumeHomes,
+    Pick<NetworkLookup, 'findNetwork'> {}

@@ -1,18 +1,21 @@
 import { hasReason, invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
+import type { NetworkLookup } from '../network/backend.ts';
 import type { ContainerImages, ContainerLookup } from './backend.ts';
 import type { ContainerView } from './container-view.ts';
 import type { HostConfigRequest } from './host-config-request.ts';
 import { linksOf } from './links.ts';
 import type { MountSources } from './mounts.ts';
 import { type JoinedContainers, joinedContainers } from './namespaces.ts';
+import type { NetworkNames } from './network-endpoints.ts';
 import { inheritedMounts } from './volumes-from.ts';
 
 /** What a create request names beside its image, looked up. */
 export interface CreateReferences extends MountSources {
   readonly joined: JoinedContainers;
   readonly links: readonly containerV1.Link[];
+  readonly networkName: NetworkNames;
   /** Containers it has to be on one host with. */
   readonly beside: readonly ContainerView[];
 }
@@ -22,13 +25,14 @@ export const NO_REFERENCES: CreateReferences = {
   inherited: [],
   joined: new Map(),
   links: [],
+  networkName: (reference) => reference,
   beside: [],
 };
 
 /** @throws invalid-argument for containers and images that do not exist */
 export async function referencesOf(
   host: HostConfigRequest,
-  backend: ContainerLookup & ContainerImages,
+  backend: ContainerLookup & ContainerImages & Pick<NetworkLookup, 'findNetwork'>,
   signal: AbortSignal,
 ): Promise<CreateReferences> {
   const inherited = inheritedMounts(host.VolumesFrom ?? [], backend);
@@ -51,6 +55,7 @@ export async function referencesOf(
     inherited: inherited.mounts,
     joined,
     links: linked.links,
+    networkName: (reference) => backend.findNetwork(reference)?.name ?? reference,
     beside: [...inherited.containers, ...joined.values(), ...linked.containers],
   };
 }

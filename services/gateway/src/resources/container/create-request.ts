@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ENDPOINT } from './endpoint-request.ts';
 import { HOST_CONFIG } from './host-config-request.ts';
 import {
   absentable,
@@ -20,25 +21,6 @@ export const HEALTHCHECK = knownFields({
   Retries: integer,
   StartPeriod: integer,
   StartInterval: integer,
-});
-
-const ENDPOINT = knownFields({
-  IPAMConfig: unbuilt(),
-  Links: unbuilt(),
-  MacAddress: text,
-  Aliases: unbuilt(),
-  DriverOpts: unbuilt(),
-  GwPriority: unbuilt(),
-  // Answers of earlier calls sent back by clients; docker does not look at them either.
-  NetworkID: z.unknown().optional(),
-  EndpointID: z.unknown().optional(),
-  Gateway: z.unknown().optional(),
-  IPAddress: z.unknown().optional(),
-  IPPrefixLen: z.unknown().optional(),
-  IPv6Gateway: z.unknown().optional(),
-  GlobalIPv6Address: z.unknown().optional(),
-  GlobalIPv6PrefixLen: z.unknown().optional(),
-  DNSNames: z.unknown().optional(),
 });
 
 /** Docker's container config. */

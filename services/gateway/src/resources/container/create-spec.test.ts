@@ -273,13 +273,6 @@ describe('refusals name the field', () => {
       'invalid-argument',
       `conflicting options: ${String(message)}`,
     ]),
-    ['a user network', { HostConfig: { NetworkMode: 'mine' } }, 'invalid-argument', 'network mine not found'],
-    [
-      'an alias',
-      { NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ['a'] } } } },
-      'unimplemented',
-      'EndpointsConfig.bridge.Aliases',
-    ],
     [
       'a range of host ports',
       { HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '80-90' }] } } },

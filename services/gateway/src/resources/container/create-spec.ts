@@ -31,7 +31,7 @@ export function createSpec(
   const merged = mergeImage(request, resolved.config.config ?? {});
   if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
   const { constraints, env } = constraintsOf(request, merged.env);
-  const network = networkOf(request, merged.exposedPorts, references.joined);
+  const network = networkOf(request, merged.exposedPorts, references.joined, references.networkName);
   if (network.hostname === '' && network.mode !== 'host') network.hostname = id.slice(0, 12);
   return containerV1.ContainerSpec.fromPartial({
     name,

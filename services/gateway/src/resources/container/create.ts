@@ -6,6 +6,7 @@ import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
+import type { NetworkLookup } from '../network/backend.ts';
 import type { ContainerImages, ContainerLifecycle, ContainerLookup, VolumeHomes } from './backend.ts';
 import { placeBeside, referencesOf } from './create-references.ts';
 import { CREATE_REQUEST } from './create-request.ts';
@@ -17,7 +18,11 @@ import { checkPlatform } from './platform.ts';
 const QUERY = z.object({ name: queryText(), platform: queryText() });
 const ATTEMPTS = 8;
 
-type Backend = ContainerLookup & ContainerLifecycle & ContainerImages & VolumeHomes;
+type Backend = ContainerLookup &
+  ContainerLifecycle &
+  ContainerImages &
+  VolumeHomes &
+  Pick<NetworkLookup, 'findNetwork'>;
 
 /** POST /containers/create */
 export function createContainer(backend: Backend): Handler {

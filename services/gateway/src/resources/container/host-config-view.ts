@@ -2,7 +2,8 @@ import type { ContainerView } from './container-view.ts';
 import { deviceFields } from './devices-view.ts';
 import { ownAnnotations } from './gateway-addresses.ts';
 import { bindTexts, mountObjects, tmpfsMap } from './mounts-view.ts';
-import { networkName, portBindings } from './ports-view.ts';
+import { networkName } from './networks-view.ts';
+import { portBindings } from './ports-view.ts';
 
 // biome-ignore format: two lists; docker's defaults
 const MASKED_PATHS = [

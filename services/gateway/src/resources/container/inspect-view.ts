@@ -1,10 +1,11 @@
-import { formatRfc3339Nano, networkIdOf } from '@atoll/docker-api';
+import { formatRfc3339Nano } from '@atoll/docker-api';
 import type { ContainerDetails } from './backend.ts';
 import { stateObject } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { hostConfigObject } from './host-config-view.ts';
 import { mountPoints } from './mounts-view.ts';
-import { endpoint, networkName, networksOf, portMap } from './ports-view.ts';
+import { builtInEndpoint, networkName, networksOf } from './networks-view.ts';
+import { portMap } from './ports-view.ts';
 
 export interface InspectSizes {
   readonly sizeRw: number;
@@ -102,7 +103,7 @@ function healthObject(check: NonNullable<ContainerView['spec']['healthcheck']>):
 
 function networkSettings(view: ContainerView): Record<string, unknown> {
   const name = networkName(view);
-  const end = endpoint(view, networkIdOf(name));
+  const end = builtInEndpoint(view, name);
   const onBridge = name === 'bridge';
   return {
     Bridge: '',

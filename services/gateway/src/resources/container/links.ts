@@ -7,6 +7,8 @@ import { otherContainer } from './volumes-from.ts';
 
 const ALIAS = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 const BRIDGE = new Set(['', 'default', 'bridge']);
+const isUserNetwork = (mode: string): boolean =>
+  !BRIDGE.has(mode) && mode !== 'host' && mode !== 'none' && !mode.startsWith('container:');
 
 export interface Links {
   readonly links: readonly containerV1.Link[];
@@ -15,7 +17,8 @@ export interface Links {
 
 /** `container[:alias]`, of containers on the default bridge. @throws invalid-argument in docker's words */
 export function linksOf(host: HostConfigRequest, lookup: ContainerLookup): Links {
-  const given = host.Links ?? [];
+  // In a network of a user they are names of that network: see network-endpoints.ts.
+  const given = isUserNetwork(host.NetworkMode ?? '') ? [] : (host.Links ?? []);
   if (given.length > 0 && !BRIDGE.has(host.NetworkMode ?? '')) {
     const type = host.NetworkMode?.startsWith('container:') ? 'container' : host.NetworkMode;
     throw invalidArgument(

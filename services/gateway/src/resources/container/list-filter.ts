@@ -3,17 +3,17 @@ import {
   type Filters,
   formatPort,
   matchesLabels,
-  networkIdOf,
   parseFilters,
   parsePortRange,
 } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
+import { filterPatterns } from '../../routing/filter-pattern.ts';
 import type { ContainerLookup } from './backend.ts';
 import { currentStatus, dockerState, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { requestedPorts } from './gateway-addresses.ts';
 import { labelsWithNode } from './inspect-view.ts';
-import { networkName } from './ports-view.ts';
+import { networkReferences } from './networks-view.ts';
 
 // biome-ignore format: a table
 const ACCEPTED = [
@@ -87,7 +87,7 @@ function testsOf(filters: Filters): Test[] {
     }
   };
   for (const [name, textsOf] of Object.entries(PATTERNS)) {
-    const patterns = (filters.get(name) ?? []).map((value) => patternOf(name, value));
+    const patterns = filterPatterns(filters, name);
     if (patterns.length > 0) tests.push((view) => patterns.some((p) => textsOf(view).some((text) => p.test(text))));
   }
   for (const [name, portsOf] of Object.entries(PORTS)) {
@@ -101,10 +101,9 @@ function testsOf(filters: Filters): Test[] {
     return !isRunning(view) && startedAtNs !== 0n && exitCode === Number(code);
   });
   any('volume', (view, volume) => view.spec.mounts.some((mount) => mount.source === volume || mount.target === volume));
-  any('network', (view, network) => {
-    const name = networkName(view);
-    return name === network || (network.length > 0 && networkIdOf(name).startsWith(network));
-  });
+  any('network', (view, network) =>
+    networkReferences(view).some(({ name, id }) => name === network || (network.length > 0 && id.startsWith(network))),
+  );
   any('health', (view, health) => (currentStatus(view)?.health || 'none') === health);
   // The others are of Windows.
   any('isolation', (_view, isolation) => isolation === 'default');
@@ -127,19 +126,3 @@ const PORTS: Readonly<Record<string, (view: ContainerView) => readonly string[]>
   publish: (view) => requestedPorts(view).map(({ containerPort, protocol }) => `${containerPort}/${protocol}`),
   expose: ({ spec }) => spec.network?.exposedPorts ?? [],
 };
-
-const REPEATS = 4;
-
-/** Repeated groups and many repeats are refused: on JavaScript's engine, which tries all ways, they can take for ever. */
-function patternOf(name: string, wanted: string): RegExp {
-  if (wanted.length > 128 || /\)[*+?{]/.test(wanted) || (wanted.match(/[*+?{]/g)?.length ?? 0) > REPEATS) {
-    throw invalidArgument(
-      `invalid filter '${name}=${wanted}': patterns with repeated groups or more than ${REPEATS} repeats are not supported`,
-    );
-  }
-  try {
-    return new RegExp(wanted);
-  } catch (cause) {
-    throw invalidArgument(`invalid filter '${name}=${wanted}'`, { cause });
-  }
-}

@@ -2,7 +2,8 @@ import { dockerState, statusText } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { labelsWithNode } from './inspect-view.ts';
 import { mountPoints } from './mounts-view.ts';
-import { networkName, networksOf, portSummaries } from './ports-view.ts';
+import { networkName, networksOf } from './networks-view.ts';
+import { portSummaries } from './ports-view.ts';
 
 /** One entry of GET /containers/json. */
 export function summaryObject(

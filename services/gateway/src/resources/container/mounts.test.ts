@@ -2,6 +2,7 @@ import { notFound, reasonOf } from '@atoll/errors';
 import { containerV1, imageV1 } from '@atoll/proto';
 import { describe, expect, test } from 'vitest';
 import { errorOfIssues } from '../../routing/zod-issues.ts';
+import type { NetworkLookup } from '../network/backend.ts';
 import type { ContainerImages, ContainerLookup } from './backend.ts';
 import type { ContainerView } from './container-view.ts';
 import { placeBeside, referencesOf } from './create-references.ts';
@@ -30,7 +31,8 @@ const containers = [
   ]),
   container('web', 'n2', [{ type: 'volume', source: 'pages', target: '/data' }]),
 ];
-const backend: ContainerLookup & ContainerImages = {
+const backend: ContainerLookup & ContainerImages & Pick<NetworkLookup, 'findNetwork'> = {
+  findNetwork: () => undefined,
   find: (reference) => {
     const found = containers.find(({ spec }) => spec.name === reference);
     if (!found) throw notFound(`No such container: ${reference}`);

@@ -2,6 +2,7 @@ import { notFound, reasonOf } from '@atoll/errors';
 import { containerV1, imageV1 } from '@atoll/proto';
 import { describe, expect, test } from 'vitest';
 import { errorOfIssues } from '../../routing/zod-issues.ts';
+import type { NetworkLookup } from '../network/backend.ts';
 import type { ContainerImages, ContainerLookup } from './backend.ts';
 import type { ContainerView } from './container-view.ts';
 import { referencesOf } from './create-references.ts';
@@ -26,7 +27,8 @@ const resolved = {
   image: imageV1.Image.fromPartial({}),
   config: { config: { Cmd: ['sh'], ExposedPorts: { '80/tcp': {} } } },
 };
-const backend: ContainerLookup & ContainerImages = {
+const backend: ContainerLookup & ContainerImages & Pick<NetworkLookup, 'findNetwork'> = {
+  findNetwork: () => undefined,
   find: (reference) => {
     const found = containers.find(
       ({ spec, record }) => spec.name === reference.replace(/^\//, '') || record.id.startsWith(reference),

@@ -3,38 +3,24 @@ import { invalidArgument, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { CreateRequest } from './create-request.ts';
 import { type JoinedContainers, joinMode } from './namespaces.ts';
-
-const BUILT_MODES = new Set(['default', 'bridge', 'none', 'host']);
+import { askedNetworks, type NetworkNames } from './network-endpoints.ts';
 
 /**
  * The network part of a create request.
  * @param exposed ports of the request and of its image
- * @throws invalid-argument for networks that do not exist, unimplemented for modes that are not built
+ * @throws invalid-argument, unimplemented for what is not built; whether a network exists the scheduler says
  */
 export function networkOf(
   request: CreateRequest,
   exposed: readonly string[],
   joined: JoinedContainers,
+  names: NetworkNames,
 ): containerV1.NetworkSpec {
   const host = request.HostConfig;
   const asked = host?.NetworkMode === undefined || host.NetworkMode === '' ? 'default' : host.NetworkMode;
   const owner = joined.get(asked);
-  if (!owner) checkMode(asked);
-  const mode = joinMode(asked, joined);
-  const endpoints = request.NetworkingConfig?.EndpointsConfig ?? {};
-  for (const name of Object.keys(endpoints)) {
-    if (
-      name !== asked &&
-      !(BUILT_MODES.has(name) && asked === 'default') &&
-      !(name === 'default' && asked === 'bridge')
-    ) {
-      if (BUILT_MODES.has(name)) {
-        throw unimplemented(`NetworkingConfig.EndpointsConfig: a second network ("${name}") is not built yet`);
-      }
-      throw invalidArgument(`network ${name} not found`);
-    }
-  }
-  const macs = [...Object.values(endpoints).map((endpoint) => endpoint?.MacAddress), request.MacAddress];
+  const own = owner ? undefined : askedNetworks(request, asked, names);
+  const mode = own?.mode ?? joinMode(asked, joined);
   const exposedPorts = exposed.map((port) => {
     const parsed = parsePort(port, 'ExposedPorts');
     return `${parsed.port}/${parsed.protocol}`;
@@ -54,15 +40,10 @@ export function networkOf(
     dnsSearch: [...(host?.DnsSearch ?? [])],
     dnsOptions: [...(host?.DnsOptions ?? [])],
     extraHosts: [...(host?.ExtraHosts ?? [])],
-    macAddress: hardwareAddress(macs.find((mac) => mac !== undefined && mac !== '') ?? ''),
+    macAddress: hardwareAddress(own?.macAddress ?? ''),
+    endpoints: own?.endpoints ?? [],
     networkDisabled: request.NetworkDisabled ?? false,
   });
-}
-
-function checkMode(mode: string): void {
-  if (BUILT_MODES.has(mode)) return;
-  // Not docker's 404: clients take that for a missing image and pull.
-  throw invalidArgument(`network ${mode} not found`);
 }
 
 /** Explicit bindings; exposed ports of `-P` are added where host ports are chosen, by the scheduler. */

@@ -1,5 +1,4 @@
-import { networkIdOf, networkNameOf } from '@atoll/docker-api';
-import { currentStatus, isRunning } from './container-state.ts';
+import { isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { publishedPorts, requestedPorts } from './gateway-addresses.ts';
 
@@ -50,37 +49,4 @@ export function portBindings(view: ContainerView): PortMap {
     bindings[key] = [...(bindings[key] ?? []), { HostIp: hostIp, HostPort: hostPort === 0 ? '' : String(hostPort) }];
   }
   return bindings;
-}
-
-/** Docker's name of the network a container is in. */
-export function networkName(view: ContainerView): string {
-  return networkNameOf(view.spec.network?.mode ?? '');
-}
-
-/** `NetworkSettings.Networks`; in another container's network it has no end of its own. */
-export function networksOf(view: ContainerView): Record<string, unknown> {
-  const name = networkName(view);
-  return name.startsWith('container:') ? {} : { [name]: endpoint(view, networkIdOf(name)) };
-}
-
-/** The container's end of its network, as in `NetworkSettings.Networks`. */
-export function endpoint(view: ContainerView, networkId: string): Record<string, unknown> {
-  const status = isRunning(view) ? currentStatus(view) : undefined;
-  return {
-    IPAMConfig: null,
-    Links: null,
-    Aliases: null,
-    MacAddress: status?.macAddress ?? '',
-    DriverOpts: null,
-    GwPriority: 0,
-    NetworkID: networkId,
-    EndpointID: status === undefined ? '' : view.record.id,
-    Gateway: status?.gateway ?? '',
-    IPAddress: status?.ipAddress ?? '',
-    IPPrefixLen: status?.ipPrefixLen ?? 0,
-    IPv6Gateway: '',
-    GlobalIPv6Address: '',
-    GlobalIPv6PrefixLen: 0,
-    DNSNames: null,
-  };
 }

@@ -1,12 +1,12 @@
-import { type Filters, matchesLabels, parseFilters, parseTimestamp } from '@atoll/docker-api';
-import { hasReason, invalidArgument } from '@atoll/errors';
+import { parseFilters } from '@atoll/docker-api';
+import { hasReason } from '@atoll/errors';
 import { z } from 'zod';
+import { matchesPruneLabels, PRUNE_FILTERS, untilOf } from '../../routing/prune-filters.ts';
 import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { ContainerLifecycle, ContainerLookup, ContainerQuestions, PruneNews } from './backend.ts';
 import { dockerState } from './container-state.ts';
-import type { ContainerView } from './container-view.ts';
 
 const QUERY = z.object({ filters: queryText() });
 const STOPPED: readonly string[] = ['created', 'exited', 'dead'];
@@ -16,12 +16,15 @@ export function pruneContainers(
   backend: ContainerLookup & ContainerLifecycle & ContainerQuestions & PruneNews,
 ): Handler {
   return async ({ query, response, signal }) => {
-    const filters = parseFilters(parseQuery(query, QUERY).filters, ['until', 'label', 'label!']);
+    const filters = parseFilters(parseQuery(query, QUERY).filters, PRUNE_FILTERS);
     const until = untilOf(filters);
     const chosen = backend
       .list()
       .filter(
-        (view) => STOPPED.includes(dockerState(view)) && view.record.createdAtNs < until && matches(view, filters),
+        (view) =>
+          STOPPED.includes(dockerState(view)) &&
+          view.record.createdAtNs < until &&
+          matchesPruneLabels(filters, view.spec.labels),
       );
     const sizes = await backend.sizes(chosen, signal);
     const deleted: string[] = [];
@@ -38,18 +41,4 @@ export function pruneContainers(
     backend.tellPrune('container', reclaimed);
     sendJson(response, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed });
   };
-}
-
-/** Nanoseconds since 1970; without the filter later than everything. */
-function untilOf(filters: Filters): bigint {
-  const [until, second] = filters.get('until') ?? [];
-  if (second !== undefined) throw invalidArgument('more than one until filter specified');
-  return until === undefined ? 2n ** 63n : parseTimestamp(until, 'until');
-}
-
-function matches({ spec }: ContainerView, filters: Filters): boolean {
-  if (!matchesLabels(filters.get('label'), spec.labels)) return false;
-  // As in docker: kept is what has all of the labels.
-  const without = filters.get('label!');
-  return without === undefined || !matchesLabels(without, spec.labels);
 }

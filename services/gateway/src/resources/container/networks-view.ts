@@ -1,0 +1,88 @@
+import { dnsNames, networkIdOf, networkNameOf } from '@atoll/docker-api';
+import type { networkV1 } from '@atoll/proto';
+import { currentStatus, isRunning } from './container-state.ts';
+import type { ContainerView } from './container-view.ts';
+
+const BUILT_IN: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
+
+/** Docker's name of the network mode of a container. */
+export function networkName(view: ContainerView): string {
+  return networkNameOf(view.spec.network?.mode ?? '');
+}
+
+/** Names and ids of the networks a container is in. */
+export function networkReferences(view: ContainerView): readonly { readonly name: string; readonly id: string }[] {
+  const name = networkName(view);
+  const builtIn = BUILT_IN.has(name) ? [{ name, id: networkIdOf(name) }] : [];
+  return [
+    ...builtIn,
+    ...view.record.endpoints.map(({ networkId, asked }) => ({ name: asked?.network ?? '', id: networkId })),
+  ];
+}
+
+/** `NetworkSettings.Networks`; in another container's network it has no end of its own. */
+export function networksOf(view: ContainerView): Record<string, unknown> {
+  const name = networkName(view);
+  const ends = view.record.endpoints.map((endpoint) => [endpoint.asked?.network ?? '', userEndpoint(view, endpoint)]);
+  return Object.fromEntries(BUILT_IN.has(name) ? [[name, builtInEndpoint(view, name)], ...ends] : ends);
+}
+
+/** The container's end of a network every cluster has, as in `NetworkSettings.Networks`. */
+export function builtInEndpoint(view: ContainerView, name: string): Record<string, unknown> {
+  const status = isRunning(view) ? currentStatus(view) : undefined;
+  return {
+    IPAMConfig: null,
+    Links: null,
+    Aliases: null,
+    MacAddress: status?.macAddress ?? '',
+    DriverOpts: null,
+    GwPriority: 0,
+    NetworkID: networkIdOf(name),
+    EndpointID: status === undefined ? '' : view.record.id,
+    Gateway: status?.gateway ?? '',
+    IPAddress: status?.ipAddress ?? '',
+    IPPrefixLen: status?.ipPrefixLen ?? 0,
+    IPv6Gateway: '',
+    GlobalIPv6Address: '',
+    GlobalIPv6PrefixLen: 0,
+    DNSNames: null,
+  };
+}
+
+/** Addresses are the container's as long as it is connected; docker shows them while it runs. */
+function userEndpoint(view: ContainerView, endpoint: networkV1.Endpoint): Record<string, unknown> {
+  const { record, spec } = view;
+  const { asked } = endpoint;
+  const at = isRunning(view) ? endpoint : undefined;
+  return {
+    IPAMConfig: ipamConfig(asked),
+    Links: orNull((asked?.links ?? []).map(({ container, alias }) => `${container}:${alias}`)),
+    Aliases: orNull(asked?.aliases ?? []),
+    MacAddress: at?.macAddress ?? asked?.macAddress ?? '',
+    DriverOpts: Object.keys(asked?.driverOpts ?? {}).length === 0 ? null : asked?.driverOpts,
+    GwPriority: asked?.gwPriority ?? 0,
+    NetworkID: endpoint.networkId,
+    EndpointID: at?.endpointId ?? '',
+    Gateway: at?.ipv4Gateway ?? '',
+    IPAddress: at?.ipv4Address ?? '',
+    IPPrefixLen: at?.ipv4PrefixLength ?? 0,
+    IPv6Gateway: at?.ipv6Gateway ?? '',
+    GlobalIPv6Address: at?.ipv6Address ?? '',
+    GlobalIPv6PrefixLen: at?.ipv6PrefixLength ?? 0,
+    DNSNames: dnsNames(record.id, spec.name, spec.network?.hostname ?? '', asked?.aliases ?? []),
+  };
+}
+
+function ipamConfig(asked: networkV1.EndpointSpec | undefined): Record<string, unknown> | null {
+  const { ipv4Address = '', ipv6Address = '', linkLocalIps = [] } = asked ?? {};
+  const config = {
+    ...(ipv4Address === '' ? {} : { IPv4Address: ipv4Address }),
+    ...(ipv6Address === '' ? {} : { IPv6Address: ipv6Address }),
+    ...(linkLocalIps.length === 0 ? {} : { LinkLocalIPs: linkLocalIps }),
+  };
+  return Object.keys(config).length === 0 ? null : config;
+}
+
+function orNull(list: readonly string[]): readonly string[] | null {
+  return list.length === 0 ? null : list;
+}
