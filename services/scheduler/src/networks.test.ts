@@ -316,7 +316,7 @@ describe('endpoints', () => {
     [
       'a driver option',
       { endpoints: [{ network: 'bad', driverOpts: { a: 'b' } }] },
-      'invalid-argument',
+      'unimplemented',
       /DriverOpts: a is not built/,
     ],
   ])('%s is refused', async (_name, network, reason, message) => {

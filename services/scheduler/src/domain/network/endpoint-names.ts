@@ -1,4 +1,4 @@
-import { invalidArgument } from '@atoll/errors';
+import { invalidArgument, unimplemented } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
 
 const IFNAME = 'com.docker.network.endpoint.ifname';
@@ -29,11 +29,11 @@ export function interfaceName(
   return asked;
 }
 
-/** @throws invalid-argument for options that would be ignored */
+/** @throws unimplemented for options that would be ignored */
 export function checkDriverOptions(field: string, driverOpts: Readonly<Record<string, string>>): void {
   const unknown = Object.keys(driverOpts).find((name) => name !== IFNAME);
   if (unknown === undefined) return;
-  throw invalidArgument(`${field}.DriverOpts: ${unknown} is not built; only ${IFNAME} is`);
+  throw unimplemented(`${field}.DriverOpts: ${unknown} is not built; only ${IFNAME} is`);
 }
 
 /**
