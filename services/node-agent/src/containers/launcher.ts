@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { volumeSource } from '@atoll/docker-api';
-import { cancelled, hasReason } from '@atoll/errors';
+import { cancelled, hasReason, unimplemented } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
@@ -74,6 +74,7 @@ export class Launcher {
   ): Promise<Launched> {
     const { layers, network } = this.options;
     const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
+    if (record.endpoints.length > 0) throw unimplemented('this host cannot link containers to networks of users yet');
     requireSupported(spec);
     const bridged = usesBridge(spec);
     const [lease] = await Promise.all([acquireLayers(layers, spec, signal), bridged ? network.ready() : undefined]);
