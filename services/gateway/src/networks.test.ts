@@ -228,6 +228,11 @@ describe('containers in networks', () => {
       `/containers/json?filters=${encodeURIComponent(JSON.stringify({ network: [one.slice(0, 20)] }))}`,
     );
     expect(byId.json).toMatchObject([{ Id: id }]);
+    const old = (await get(`/v1.44/containers/${id}/json`)).json as Inspected;
+    expect(old.NetworkSettings.Networks).toMatchObject({
+      'c-one': { Aliases: ['web', id.slice(0, 12)] },
+      'c-two': { Aliases: [id.slice(0, 12)] },
+    });
     expect((await get('/networks/c-one')).json).toMatchObject({
       Containers: {
         [id]: { Name: 'member', IPv4Address: '10.9.0.77/24', IPv6Address: '', MacAddress: '02:42:0a:09:00:02' },

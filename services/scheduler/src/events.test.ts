@@ -2,7 +2,7 @@ import { type Bus, connectBus, NatsEventBus } from '@atoll/bus';
 import { networkIdOf } from '@atoll/docker-api';
 import { eventV1 } from '@atoll/proto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createContainer, startTestCluster, type TestCluster } from './testing/index.ts';
+import { createContainer, createNetwork, startTestCluster, type TestCluster } from './testing/index.ts';
 
 let cluster: TestCluster;
 let bus: Bus;
@@ -118,4 +118,31 @@ test("an agent tells what only it sees, of its own containers, and nothing that 
   const life = await lifeOf(id);
   expect(life.map((event) => event.action)).toEqual(['create', 'exec_create: sh', 'start', 'kill', 'die', 'destroy']);
   expect(life[1]?.attributes).toMatchObject({ execID: 'e1', image: 'busybox' });
+});
+
+test('networks of users: create, connect and disconnect with each run and while it runs, destroy', async () => {
+  const { containers, networks } = cluster.leader;
+  const one = await createNetwork(cluster.leader, { driver: 'overlay' });
+  const two = await createNetwork(cluster.leader);
+  const { id, nodeId } = await createContainer(cluster.leader, {
+    network: { mode: one.name, endpoints: [{ network: one.name }] },
+  });
+  await networks.connectContainer({ networkId: two.id, containerId: id, endpoint: undefined });
+  await containers.startContainer({ id });
+  await networks.disconnectContainer({ networkId: one.id, containerId: id, force: false });
+  await networks.connectContainer({ networkId: one.id, containerId: id, endpoint: undefined });
+  await containers.removeContainer({ id, force: true, volumes: false });
+  for (const network of [one, two]) await networks.removeNetwork({ id: network.id });
+  const seen: eventV1.Event[] = [];
+  for await (const event of events.subscribe({ sinceNs: 0n, signal: AbortSignal.timeout(10_000) })) {
+    if (event.actorId === one.id || event.actorId === two.id) seen.push(event);
+    if (event.actorId === two.id && event.action === 'destroy') break;
+  }
+  const word = ({ actorId, action }: eventV1.Event): string => `${actorId === one.id ? 'one' : 'two'} ${action}`;
+  expect(seen.map(word)).toEqual([
+    ...['one create', 'two create', 'one connect', 'two connect', 'one disconnect', 'one connect'],
+    ...['two disconnect', 'one disconnect', 'one destroy', 'two destroy'],
+  ]);
+  expect(seen[0]).toMatchObject({ type: 'network', attributes: { name: one.name, type: 'overlay' } });
+  expect(seen[2]).toMatchObject({ nodeId, attributes: { container: id, name: one.name, type: 'overlay' } });
 });

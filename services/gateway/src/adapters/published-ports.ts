@@ -3,6 +3,7 @@ import { PortForwarder } from '../ports/port-forwarder.ts';
 import { dockerState } from '../resources/container/container-state.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
 import { publishedPorts } from '../resources/container/gateway-addresses.ts';
+import { addressOnHost } from '../resources/container/networks-view.ts';
 import type { ClusterState } from './cluster-state.ts';
 
 type OnError = (container: string, port: ForwardedPort, error: unknown) => void;
@@ -92,7 +93,7 @@ export class PublishedPorts {
   #target(owner: string, port: ForwardedPort): Target | undefined {
     const view = this.#state.get(owner);
     if (view === undefined) return undefined;
-    const host = this.#isLocal(view) ? view.status?.ipAddress : view.node?.facts?.hostIp;
+    const host = this.#isLocal(view) ? addressOnHost(view) : view.node?.facts?.hostIp;
     if (host === undefined || host === '') return undefined;
     return { host, port: this.#isLocal(view) ? port.containerPort : port.hostPort };
   }

@@ -15,7 +15,8 @@ import type { TermParts } from './term-parts.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 const MAX_CONTAINERS = 100_000;
-const MAX_NETWORKS = 4_096;
+/** More than a cluster can have at a time: a host may know many that are gone. */
+const MAX_NETWORKS = 65_536;
 
 export interface SessionSettings {
   readonly clusterId: string;

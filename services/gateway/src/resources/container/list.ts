@@ -1,3 +1,4 @@
+import { isAtLeast } from '@atoll/docker-api';
 import { hasReason } from '@atoll/errors';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
@@ -9,6 +10,7 @@ import type { ContainerView } from './container-view.ts';
 import { inspectObject } from './inspect-view.ts';
 import { parseListFilters, selectContainers } from './list-filter.ts';
 import { summaryObject } from './list-view.ts';
+import { withShortIdAliases } from './networks-view.ts';
 import { SummaryTexts } from './summary-texts.ts';
 
 const LIST_QUERY = z.object({
@@ -51,7 +53,9 @@ export function inspectContainer(backend: Backend): Handler {
       backend.details(view, context.signal).catch(() => undefined),
       size ? backend.sizes([view], context.signal) : undefined,
     ]);
-    sendJson(context.response, 200, inspectObject(view, details, sizes && sizesOf(view, sizes)));
+    const inspected = inspectObject(view, details, sizes && sizesOf(view, sizes));
+    const isNew = isAtLeast(context.version, 45);
+    sendJson(context.response, 200, isNew ? inspected : withShortIdAliases(inspected, view));
   };
 }
 

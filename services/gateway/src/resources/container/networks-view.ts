@@ -20,6 +20,35 @@ export function networkReferences(view: ContainerView): readonly { readonly name
   ];
 }
 
+/** Where a running container is reached from its host: on the default bridge, else in the network with its default route. */
+export function addressOnHost(view: ContainerView): string | undefined {
+  const status = currentStatus(view);
+  if (status?.ipAddress) return status.ipAddress;
+  const [first] = view.record.endpoints
+    .filter(({ ipv4Address, ipv4Gateway }) => ipv4Address !== '' && ipv4Gateway !== '')
+    .sort((a, b) => (b.asked?.gwPriority ?? 0) - (a.asked?.gwPriority ?? 0) || byName(a, b));
+  return first?.ipv4Address;
+}
+
+function byName(a: networkV1.Endpoint, b: networkV1.Endpoint): number {
+  return (a.asked?.network ?? '') < (b.asked?.network ?? '') ? -1 : 1;
+}
+
+/**
+ * Before API 1.45 the short id was among the aliases of networks of users, and clients of that time look for it.
+ * @param inspected answer of GET /containers/{id}/json
+ */
+export function withShortIdAliases(inspected: Record<string, unknown>, view: ContainerView): Record<string, unknown> {
+  const settings = inspected['NetworkSettings'] as Record<string, unknown>;
+  const networks = { ...(settings['Networks'] as Record<string, Record<string, unknown>>) };
+  const shortId = view.record.id.slice(0, 12);
+  for (const { asked } of view.record.endpoints) {
+    const name = asked?.network ?? '';
+    networks[name] = { ...networks[name], Aliases: [...(asked?.aliases ?? []), shortId] };
+  }
+  return { ...inspected, NetworkSettings: { ...settings, Networks: networks } };
+}
+
 /** `NetworkSettings.Networks`; in another container's network it has no end of its own. */
 export function networksOf(view: ContainerView): Record<string, unknown> {
   const name = networkName(view);

@@ -22,7 +22,7 @@ export class AddressPools {
    */
   constructor(cidr: string, prefix: number, clusterId: string) {
     const parsed = parseCidr(cidr);
-    if (!parsed || parsed.block.version !== 4 || parsed.address.value !== parsed.block.first) {
+    if (parsed?.block.version !== 4 || parsed.address.value !== parsed.block.first) {
       throw invalidArgument(`ATOLL_NETWORK_POOL: ${cidr} is no IPv4 network without host bits`);
     }
     if (!Number.isInteger(prefix) || prefix < parsed.block.prefix || prefix > MOST_SPECIFIC) {

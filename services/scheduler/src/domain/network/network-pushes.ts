@@ -5,8 +5,9 @@ import type { NodeSessions } from '../node-sessions.ts';
 import type { Observations } from '../observations.ts';
 import { membersOf, NetworkMembers } from './network-members.ts';
 
-/** Members of one message: far below what gRPC lets through. */
-const MEMBERS_A_MESSAGE = 4_096;
+/** Of one message, about: far below what gRPC lets through. */
+const MESSAGE_BYTES = 1_048_576;
+const MEMBER_BYTES = 256;
 
 /**
  * Tells each host of the networks it has members of: all of a network when a session begins or its first member comes, then what
@@ -127,11 +128,28 @@ export class NetworkPushes {
     const network = this.#state.networks.records.get(networkId);
     if (!network) return;
     told.add(networkId);
-    const members = this.#members.of(networkId);
-    for (let at = 0; at === 0 || at < members.length; at += MEMBERS_A_MESSAGE) {
-      send(session, { network, complete: at === 0, members: members.slice(at, at + MEMBERS_A_MESSAGE) });
+    for (const [at, members] of batches(this.#members.of(networkId)).entries()) {
+      send(session, { network, complete: at === 0, members });
     }
   }
+}
+
+/** At least one, which may be empty. */
+function batches(members: readonly networkV1.Member[]): networkV1.Member[][] {
+  let last: networkV1.Member[] = [];
+  const all = [last];
+  let bytes = 0;
+  for (const member of members) {
+    const size = member.names.reduce((sum, name) => sum + name.length, MEMBER_BYTES);
+    if (bytes + size > MESSAGE_BYTES) {
+      last = [];
+      all.push(last);
+      bytes = 0;
+    }
+    last.push(member);
+    bytes += size;
+  }
+  return all;
 }
 
 function send(session: NodeSession, state: Partial<networkV1.NetworkState>): void {
