@@ -3,11 +3,8 @@ import type { ClusterState } from '../cluster-state.ts';
 import type { NodeSession } from '../node-session.ts';
 import type { NodeSessions } from '../node-sessions.ts';
 import type { Observations } from '../observations.ts';
+import { memberBatches } from './member-batches.ts';
 import { membersOf, NetworkMembers } from './network-members.ts';
-
-/** Of one message, about: far below what gRPC lets through. */
-const MESSAGE_BYTES = 1_048_576;
-const MEMBER_BYTES = 256;
 
 /**
  * Tells each host of the networks it has members of: all of a network when a session begins or its first member comes, then what
@@ -128,28 +125,10 @@ export class NetworkPushes {
     const network = this.#state.networks.records.get(networkId);
     if (!network) return;
     told.add(networkId);
-    for (const [at, members] of batches(this.#members.of(networkId)).entries()) {
+    for (const [at, members] of memberBatches(this.#members.of(networkId)).entries()) {
       send(session, { network, complete: at === 0, members });
     }
   }
-}
-
-/** At least one, which may be empty. */
-function batches(members: readonly networkV1.Member[]): networkV1.Member[][] {
-  let last: networkV1.Member[] = [];
-  const all = [last];
-  let bytes = 0;
-  for (const member of members) {
-    const size = member.names.reduce((sum, name) => sum + name.length, MEMBER_BYTES);
-    if (bytes + size > MESSAGE_BYTES) {
-      last = [];
-      all.push(last);
-      bytes = 0;
-    }
-    last.push(member);
-    bytes += size;
-  }
-  return all;
 }
 
 function send(session: NodeSession, state: Partial<networkV1.NetworkState>): void {
