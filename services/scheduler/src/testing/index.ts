@@ -1,4 +1,5 @@
 export { watchDesired } from './desired-view.ts';
+export { NetworkBench } from './network-bench.ts';
 export { createNetwork } from './network-requests.ts';
 export { createContainer, newContainerId, type SpecInput, until } from './requests.ts';
 export { SimulatedAgent, type SimulatedAgentOptions } from './simulated-agent.ts';

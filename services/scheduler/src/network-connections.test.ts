@@ -1,0 +1,101 @@
+import { failedPrecondition } from '@atoll/errors';
+import { type networkV1, nodeV1 } from '@atoll/proto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createNetwork, NetworkBench, newContainerId, until } from './testing/index.ts';
+
+let refuseConnect = false;
+let bench: NetworkBench;
+beforeAll(async () => {
+  bench = await NetworkBench.start(3, {
+    onOrder: ({ action }) => {
+      if (refuseConnect && action === nodeV1.Action.CONNECT) throw failedPrecondition('no room for a link');
+    },
+  });
+});
+afterAll(() => bench.stop());
+
+describe('connect and disconnect', () => {
+  test('a stopped container: the record only', async () => {
+    const network = await createNetwork(bench.cluster.leader, { subnets: [{ cidr: '10.86.0.0/24' }] });
+    const container = await bench.plain('h1');
+    const { revision } = await bench.connect(network, container, { aliases: ['db'] });
+    expect(await bench.record(container, revision)).toMatchObject({
+      generation: 2n,
+      endpoints: [
+        { networkId: network.id, ipv4Address: '10.86.0.2', interfaceName: 'eth1', asked: { aliases: ['db'] } },
+      ],
+    });
+    await expect(bench.connect(network, container)).rejects.toMatchObject({
+      reason: 'permission-denied',
+      message: `endpoint with name ${container.spec?.name} already exists in network ${network.name}`,
+    });
+    expect(bench.agent('h1').containers.journal).not.toContain(`CONNECT ${container.id}`);
+    const after = await bench.disconnect(network, container);
+    expect((await bench.record(container, after.revision)).endpoints).toEqual([]);
+    await expect(bench.disconnect(network, container)).rejects.toMatchObject({
+      message: `container ${container.id} is not connected to network ${network.name}`,
+    });
+  });
+
+  test('a running container: the host is told, and interfaces keep their names', async () => {
+    const networks = [
+      await createNetwork(bench.cluster.leader),
+      await createNetwork(bench.cluster.leader),
+      await createNetwork(bench.cluster.leader),
+    ];
+    const [one, two, three] = networks as [networkV1.NetworkRecord, networkV1.NetworkRecord, networkV1.NetworkRecord];
+    const container = await bench.plain('h2');
+    await bench.start(container);
+    await bench.connect(one, container);
+    await bench.connect(two, container);
+    await bench.disconnect(one, container);
+    const { revision } = await bench.connect(three, container);
+    const { endpoints } = await bench.record(container, revision);
+    expect(endpoints.map(({ networkId, interfaceName }) => [networkId, interfaceName])).toEqual([
+      [two.id, 'eth2'],
+      [three.id, 'eth1'],
+    ]);
+    expect(bench.agent('h2').containers.journal.filter((line) => line === `CONNECT ${container.id}`)).toHaveLength(4);
+    await until(() => bench.agent('h2').networks.members(one.id) === undefined);
+  });
+
+  test('what the host refuses is put back', async () => {
+    const network = await createNetwork(bench.cluster.leader, { subnets: [{ cidr: '10.87.0.0/24' }] });
+    const container = await bench.plain('h3');
+    await bench.start(container);
+    refuseConnect = true;
+    try {
+      await expect(bench.connect(network, container)).rejects.toMatchObject({ message: 'no room for a link' });
+      await until(() => bench.view.containers.get(container.id)?.endpoints.length === 0);
+      refuseConnect = false;
+      await bench.connect(network, container, { ipv4Address: '10.87.0.2' });
+      refuseConnect = true;
+      await expect(bench.disconnect(network, container)).rejects.toMatchObject({ message: 'no room for a link' });
+      await until(() => bench.view.containers.get(container.id)?.endpoints.length === 1);
+      await expect(bench.on('h1', network.name, { ipv4Address: '10.87.0.2' })).rejects.toMatchObject({
+        reason: 'conflict',
+      });
+    } finally {
+      refuseConnect = false;
+    }
+    await bench.remove(container);
+  });
+
+  test.each(['host', 'none'])('mode %s is refused', async (mode) => {
+    const network = await createNetwork(bench.cluster.leader);
+    await expect(bench.connect(network, await bench.plain('h1', mode))).rejects.toMatchObject({
+      reason: 'invalid-argument',
+    });
+  });
+
+  test('what does not exist', async () => {
+    const network = await createNetwork(bench.cluster.leader);
+    const container = await bench.plain('h1');
+    await expect(bench.connect({ ...network, id: 'f00' }, container)).rejects.toMatchObject({ reason: 'not-found' });
+    const nobody = { id: newContainerId() };
+    await expect(bench.connect(network, nobody)).rejects.toMatchObject({ message: `No such container: ${nobody.id}` });
+    await expect(bench.disconnect(network, nobody, true)).rejects.toMatchObject({
+      message: `No such container: ${nobody.id}`,
+    });
+  });
+});
