@@ -107,7 +107,12 @@ test('no address is ever given twice, whatever comes at the same time', { timeou
       async () => {
         const to = network();
         const endpoint = networkV1.EndpointSpec.fromPartial({ ipv4Address: fixed(to) });
-        await started.leader.networks.connectContainer({ networkId: to.id, containerId: one(), endpoint });
+        await started.leader.networks.connectContainer({
+          networkId: to.id,
+          containerId: one(),
+          endpoint,
+          endpointId: '',
+        });
       },
       () => started.leader.networks.disconnectContainer({ networkId: network().id, containerId: one(), force: false }),
       () => started.leader.containers.startContainer({ id: one() }),

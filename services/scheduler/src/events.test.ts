@@ -127,10 +127,10 @@ test('networks of users: create, connect and disconnect with each run and while 
   const { id, nodeId } = await createContainer(cluster.leader, {
     network: { mode: one.name, endpoints: [{ network: one.name }] },
   });
-  await networks.connectContainer({ networkId: two.id, containerId: id, endpoint: undefined });
+  await networks.connectContainer({ networkId: two.id, containerId: id, endpoint: undefined, endpointId: '' });
   await containers.startContainer({ id });
   await networks.disconnectContainer({ networkId: one.id, containerId: id, force: false });
-  await networks.connectContainer({ networkId: one.id, containerId: id, endpoint: undefined });
+  await networks.connectContainer({ networkId: one.id, containerId: id, endpoint: undefined, endpointId: '' });
   await containers.removeContainer({ id, force: true, volumes: false });
   for (const network of [one, two]) await networks.removeNetwork({ id: network.id });
   const seen: eventV1.Event[] = [];

@@ -59,6 +59,21 @@ describe('connect and disconnect', () => {
     await until(() => bench.agent('h2').networks.members(one.id) === undefined);
   });
 
+  test('asked twice with the same endpoint id it is one connection', async () => {
+    const network = await createNetwork(bench.cluster.leader);
+    const container = await bench.plain('h1');
+    const id = newContainerId();
+    const { revision } = await bench.connect(network, container, {}, id);
+    expect(await bench.connect(network, container, {}, id)).toEqual({ revision });
+    expect(await bench.record(container, revision)).toMatchObject({ endpoints: [{ endpointId: id }] });
+    await expect(bench.connect(network, container, {}, newContainerId())).rejects.toMatchObject({
+      reason: 'permission-denied',
+    });
+    await expect(bench.connect(network, await bench.plain('h1'), {}, 'short')).rejects.toMatchObject({
+      message: 'endpoint id "short" is not 64 hex digits',
+    });
+  });
+
   test('what the host refuses is put back', async () => {
     const network = await createNetwork(bench.cluster.leader, { subnets: [{ cidr: '10.87.0.0/24' }] });
     const container = await bench.plain('h3');

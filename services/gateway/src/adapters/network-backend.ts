@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { internal } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
 import type { ContainerView } from '../resources/container/container-view.ts';
@@ -41,7 +42,9 @@ export class NetworkAdapter implements NetworkChanges {
     endpoint: networkV1.EndpointSpec,
     signal: AbortSignal,
   ): Promise<void> {
-    const request = { networkId: network.id, containerId: record.id, endpoint };
+    // Of our choice, so that the call can be repeated when its answer does not arrive.
+    const endpointId = randomBytes(32).toString('hex');
+    const request = { networkId: network.id, containerId: record.id, endpoint, endpointId };
     const { revision } = await this.#leader.callNetworks(
       (client, how) => client.connectContainer(request, how),
       signal,

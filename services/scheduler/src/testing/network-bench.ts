@@ -57,11 +57,17 @@ export class NetworkBench {
     return this.cluster.leader.containers.removeContainer({ id, force: true, volumes: false });
   }
 
-  connect(network: Named, container: Named, endpoint: EndpointInput = {}): Promise<networkV1.ConnectContainerResponse> {
+  connect(
+    network: Named,
+    container: Named,
+    endpoint: EndpointInput = {},
+    endpointId = '',
+  ): Promise<networkV1.ConnectContainerResponse> {
     return this.cluster.leader.networks.connectContainer({
       networkId: network.id,
       containerId: container.id,
       endpoint: networkV1.EndpointSpec.fromPartial(endpoint),
+      endpointId,
     });
   }
 

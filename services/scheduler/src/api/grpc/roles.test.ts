@@ -95,7 +95,7 @@ const EMPTY: Readonly<Record<string, unknown>> = {
   createVolume: { volume: undefined },
   removeVolume: { name: 'f00', force: false },
   createNetwork: { network: undefined },
-  connectContainer: { networkId: 'f00', containerId: 'f00', endpoint: undefined },
+  connectContainer: { networkId: 'f00', containerId: 'f00', endpoint: undefined, endpointId: '' },
   disconnectContainer: { networkId: 'f00', containerId: 'f00', force: false },
   updateNode: { id: 'f00', availability: 0 },
   removeNode: { id: 'f00', force: false },

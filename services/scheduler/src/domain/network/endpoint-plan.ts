@@ -27,6 +27,7 @@ export function planEndpoint(
   container: Connected,
   given: networkV1.EndpointSpec,
   field: string,
+  endpointId = randomBytes(32).toString('hex'),
 ): networkV1.Endpoint {
   checkMode(container.mode);
   if (container.endpoints.length >= MAX_ENDPOINTS) {
@@ -43,7 +44,7 @@ export function planEndpoint(
   const numbers = { ipv4: numberOf(ipv4), ipv6: numberOf(ipv6) };
   return {
     networkId: network.id,
-    endpointId: randomBytes(32).toString('hex'),
+    endpointId,
     asked,
     ipv4Address: ipv4?.address ?? '',
     ipv4PrefixLength: ipv4?.prefixLength ?? 0,

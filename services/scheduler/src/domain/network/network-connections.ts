@@ -1,4 +1,5 @@
-import { failedPrecondition, hasReason, notFound, permissionDenied } from '@atoll/errors';
+import { randomBytes } from 'node:crypto';
+import { failedPrecondition, hasReason, invalidArgument, notFound, permissionDenied } from '@atoll/errors';
 import { type containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import { isActive } from '../container-state.ts';
 import { assertHostUp, isHostUp } from '../host-up.ts';
@@ -16,7 +17,7 @@ export class NetworkConnections {
   }
 
   /**
-   * The revision of the changed record. When the host refuses, the record is put back.
+   * The revision of the changed record; the same endpoint id twice is the same connection. When the host refuses, the record is put back.
    * Errors: not-found, permission-denied with Docker's text when it is connected, invalid-argument naming the field, conflict for a
    * fixed address in use, resource-exhausted, failed-precondition when the container's host is down, the host's refusal.
    */
@@ -28,14 +29,18 @@ export class NetworkConnections {
       const record = writes.container(containerId);
       const network = state.networks.get(networkId);
       if (!network) throw notFound(`network ${networkId} not found`);
-      if (record.endpoints.some((endpoint) => endpoint.networkId === networkId)) {
+      const known = record.endpoints.find((endpoint) => endpoint.networkId === networkId);
+      // Asked again, because the answer did not arrive.
+      if (known && known.endpointId === request.endpointId) return record.revision;
+      if (known) {
         throw permissionDenied(`endpoint with name ${record.spec.name} already exists in network ${network.name}`);
       }
+      const id = endpointId(request.endpointId);
       const runs = this.#runs(record);
       if (runs) assertHostUp(this.#parts, record);
       const spec = request.endpoint ?? networkV1.EndpointSpec.fromPartial({});
       const connected = { mode: record.spec.network?.mode ?? '', endpoints: record.endpoints };
-      const endpoint = planEndpoint(state.networks, network, connected, spec, 'EndpointConfig');
+      const endpoint = planEndpoint(state.networks, network, connected, spec, 'EndpointConfig', id);
       const stored = await this.#change(record, withEndpoints(record, [...record.endpoints, endpoint]), runs);
       if (runs) events.endpoint(stored, endpoint, 'connect');
       return stored.revision;
@@ -112,6 +117,13 @@ export class NetworkConnections {
   #runs(record: Record_): boolean {
     return isActive(this.#parts.observations.status(record.id));
   }
+}
+
+/** Errors: invalid-argument. */
+function endpointId(given: string): string {
+  if (given === '') return randomBytes(32).toString('hex');
+  if (/^[0-9a-f]{64}$/.test(given)) return given;
+  throw invalidArgument(`endpoint id ${JSON.stringify(given)} is not 64 hex digits`);
 }
 
 function withEndpoints(record: Record_, endpoints: readonly networkV1.Endpoint[]): Record_ {

@@ -184,7 +184,11 @@ export interface RemoveNetworkResponse {
 export interface ConnectContainerRequest {
   networkId: string;
   containerId: string;
-  endpoint: EndpointSpec | undefined;
+  endpoint:
+    | EndpointSpec
+    | undefined;
+  /** 64 hex digits chosen by the gateway, or empty; the same twice is the same connection. */
+  endpointId: string;
 }
 
 export interface ConnectContainerResponse {
@@ -1880,7 +1884,7 @@ export const RemoveNetworkResponse: MessageFns<RemoveNetworkResponse> = {
 };
 
 function createBaseConnectContainerRequest(): ConnectContainerRequest {
-  return { networkId: "", containerId: "", endpoint: undefined };
+  return { networkId: "", containerId: "", endpoint: undefined, endpointId: "" };
 }
 
 export const ConnectContainerRequest: MessageFns<ConnectContainerRequest> = {
@@ -1893,6 +1897,9 @@ export const ConnectContainerRequest: MessageFns<ConnectContainerRequest> = {
     }
     if (message.endpoint !== undefined) {
       EndpointSpec.encode(message.endpoint, writer.uint32(26).fork()).join();
+    }
+    if (message.endpointId !== "") {
+      writer.uint32(34).string(message.endpointId);
     }
     return writer;
   },
@@ -1934,6 +1941,14 @@ export const ConnectContainerRequest: MessageFns<ConnectContainerRequest> = {
             message.endpoint = EndpointSpec.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.endpointId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1956,6 +1971,7 @@ export const ConnectContainerRequest: MessageFns<ConnectContainerRequest> = {
     message.endpoint = (object.endpoint !== undefined && object.endpoint !== null)
       ? EndpointSpec.fromPartial(object.endpoint)
       : undefined;
+    message.endpointId = object.endpointId ?? "";
     return message;
   },
 };
