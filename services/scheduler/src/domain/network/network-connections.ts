@@ -6,6 +6,8 @@ import { assertHostUp, isHostUp } from '../host-up.ts';
 import type { TermParts } from '../term-parts.ts';
 import { planEndpoint } from './endpoint-plan.ts';
 
+const RELINK_WAIT_MS = 2_000;
+
 type Record_ = containerV1.ContainerRecord;
 
 /** Puts containers that exist into networks and takes them out: the record first, then the links of one that runs. */
@@ -100,7 +102,10 @@ export class NetworkConnections {
   async #change(before: Record_, changed: Record_, runs: boolean): Promise<Record_> {
     const { writes, orders, log } = this.#parts;
     const stored = await writes.putContainer(changed);
-    if (!runs) return stored;
+    if (!runs) {
+      await this.#relink(stored);
+      return stored;
+    }
     try {
       await orders.send(nodeV1.Action.CONNECT, stored);
       return stored;
@@ -112,6 +117,14 @@ export class NetworkConnections {
       });
       throw error;
     }
+  }
+
+  /** A container that does not run may be prepared, with links of its own; if that fails its next start makes them. */
+  async #relink(record: Record_): Promise<void> {
+    const { orders, log } = this.#parts;
+    if (!isHostUp(this.#parts, record)) return;
+    const refusal = await orders.attempt(nodeV1.Action.CONNECT, record, { waitMs: RELINK_WAIT_MS });
+    if (refusal) log.warn({ container: record.id, err: refusal }, 'a prepared container was not linked anew');
   }
 
   #runs(record: Record_): boolean {
