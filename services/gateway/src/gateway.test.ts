@@ -291,6 +291,8 @@ describe('images', () => {
       Architecture: 'amd64',
     });
     expect((await get('/v1.40/images/app:1/json')).json).toMatchObject({ VirtualSize: 100, Config: { Hostname: '' } });
+    const now = (await get('/images/app:1/json')).json as { Config: object };
+    expect(now).toMatchObject({ Container: '', ContainerConfig: now.Config });
     expect((await post('/images/app:1/tag?repo=app&tag=2')).status).toBe(201);
     expect((await post('/images/app:1/tag?repo=APP')).status).toBe(400);
     expect((await get('/images/app:2/history')).json).toMatchObject([{ CreatedBy: 'CMD' }]);

@@ -56,6 +56,14 @@ export function imageObject({ image, config }: ResolvedImage, withDeprecated: bo
   };
 }
 
+/**
+ * Before API 1.45 an image told of the container it was made of. docker-compose 1.29, which speaks the newest version a server has, reads
+ * its volumes there and fails without, so all are told.
+ */
+export function withContainerConfig(inspected: Record<string, unknown>): Record<string, unknown> {
+  return { ...inspected, Container: '', ContainerConfig: inspected['Config'] };
+}
+
 /** Fields of a container's config that image inspect still showed before 1.50; always empty. */
 const DEPRECATED_CONFIG = {
   Hostname: '',

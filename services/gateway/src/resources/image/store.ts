@@ -8,7 +8,7 @@ import type { Handler } from '../../routing/request-context.ts';
 import type { PruneNews } from '../container/backend.ts';
 import { checkPlatform } from '../container/platform.ts';
 import type { ImageStore } from './backend.ts';
-import { historyObject, imageObject, imageSummary, removedObject } from './image-view.ts';
+import { historyObject, imageObject, imageSummary, removedObject, withContainerConfig } from './image-view.ts';
 import { sharedSizes } from './shared-sizes.ts';
 
 const LIST_QUERY = z.object({
@@ -50,7 +50,7 @@ export function inspectImage(backend: ImageStore): Handler {
     const name = params['name'] ?? '';
     const resolved = await backend.resolveImage(name, signal);
     checkPlatform(platformText(platform), name, resolved.config);
-    sendJson(response, 200, imageObject(resolved, !isAtLeast(version, 50)));
+    sendJson(response, 200, withContainerConfig(imageObject(resolved, !isAtLeast(version, 50))));
   };
 }
 
