@@ -101,9 +101,27 @@ describe('what hosts are told', () => {
 
   test('who has no member of a network hears nothing of it', async () => {
     const network = await createNetwork(bench.cluster.leader);
-    const before = bench.agent('h3').networks.journal.length;
     const containers = await Promise.all(Array.from({ length: 5 }, () => bench.on('h1', network.name)));
     for (const container of containers) await bench.remove(container);
-    expect(bench.agent('h3').networks.journal.length).toBe(before);
+    expect(bench.agent('h3').networks.journal.filter((line) => line.includes(network.id))).toEqual([]);
   });
+});
+
+test('a host keeps a network for a while: who comes back finds it, and its removal ends that', async () => {
+  const patient = await NetworkBench.start(2, {}, { networkLingerMs: 60_000 });
+  try {
+    const network = await createNetwork(patient.cluster.leader);
+    const lines = () => patient.agent('h1').networks.journal;
+    const other = await patient.on('h2', network.name);
+    await patient.remove(await patient.on('h1', network.name));
+    await patient.remove(other);
+    const back = await patient.on('h1', network.name);
+    await until(() => lines().length === 2);
+    expect(lines()).toEqual([`all ${network.id} 2`, `all ${network.id} 1`]);
+    await patient.remove(back);
+    await patient.cluster.leader.networks.removeNetwork({ id: network.id });
+    await until(() => lines().at(-1) === `unused ${network.id}`);
+  } finally {
+    await patient.stop();
+  }
 });

@@ -24,6 +24,9 @@ const ALONE_TIMEOUT_MS = 30_000;
 /** After a start or takeover hosts may be starting as well: nothing is placed anew before they had time to come. */
 const TAKEOVER_GRACE_MS = 26_000;
 
+/** A container that is made anew leaves its network and comes back within moments. */
+const NETWORK_LINGER_MS = 10_000;
+
 /** The composition root of the scheduler. */
 export class SchedulerModule {}
 
@@ -75,6 +78,7 @@ async function compose(config: SchedulerConfig, log: Logger, bus: Bus): Promise<
     replicas: config.ATOLL_NATS_REPLICAS,
     subnets: new NodeSubnets(config.ATOLL_CONTAINER_CIDR),
     networkPool: { cidr: config.ATOLL_NETWORK_POOL, prefix: config.ATOLL_NETWORK_POOL_SIZE },
+    networkLingerMs: NETWORK_LINGER_MS,
     pipeline: new Pipeline({ scorer: config.ATOLL_STRATEGY === 'binpack' ? BINPACK : SPREAD }),
     nodeTimeoutMs: config.ATOLL_NODE_TIMEOUT_MS,
     aloneTimeoutMs: Math.max(ALONE_TIMEOUT_MS, config.ATOLL_NODE_TIMEOUT_MS),

@@ -48,6 +48,7 @@ export interface SchedulerOptions {
   readonly subnets: NodeSubnets;
   /** Where networks without a subnet of their own get one: an IPv4 network, and the bits of one block. */
   readonly networkPool: { readonly cidr: string; readonly prefix: number };
+  readonly networkLingerMs: number;
   readonly pipeline: Pipeline;
   readonly nodeTimeoutMs: number;
   readonly aloneTimeoutMs: number;

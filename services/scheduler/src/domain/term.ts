@@ -48,6 +48,8 @@ export interface TermSettings {
   readonly takeoverGraceMs: number;
   readonly subnets: NodeSubnets;
   readonly pools: AddressPools;
+  /** For how long hosts keep a network after their last member left. */
+  readonly networkLingerMs: number;
   readonly pipeline: Pipeline;
   readonly log: Log;
 }
@@ -114,7 +116,7 @@ export class Term {
       orders: new Orders(sessions, observations),
       events,
       health,
-      pushes: new NetworkPushes(state, observations, sessions),
+      pushes: new NetworkPushes(state, observations, sessions, settings.networkLingerMs),
       pools: settings.pools,
       containerCidr: settings.subnets.cidr,
       turns: new KeyedQueue(),

@@ -2,7 +2,7 @@ import { type containerV1, networkV1 } from '@atoll/proto';
 import { type DesiredView, watchDesired } from './desired-view.ts';
 import { createContainer, until } from './requests.ts';
 import type { SimulatedAgent, SimulatedAgentOptions } from './simulated-agent.ts';
-import { startTestCluster, type TestCluster } from './test-cluster.ts';
+import { startTestCluster, type TestCluster, type TestClusterOptions } from './test-cluster.ts';
 
 type EndpointInput = Parameters<typeof networkV1.EndpointSpec.fromPartial>[0];
 interface Named {
@@ -19,8 +19,12 @@ export class NetworkBench {
     this.view = view;
   }
 
-  static async start(hosts: number, agent: Partial<SimulatedAgentOptions> = {}): Promise<NetworkBench> {
-    const cluster = await startTestCluster();
+  static async start(
+    hosts: number,
+    agent: Partial<SimulatedAgentOptions> = {},
+    options: TestClusterOptions = {},
+  ): Promise<NetworkBench> {
+    const cluster = await startTestCluster(options);
     for (let number = 1; number <= hosts; number++) await cluster.addAgent(`h${number}`, agent);
     return new NetworkBench(cluster, await watchDesired(cluster.nats.url));
   }

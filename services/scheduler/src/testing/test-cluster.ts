@@ -14,6 +14,7 @@ export interface TestClusterOptions {
   readonly nodeTimeoutMs?: number;
   readonly cidr?: string;
   readonly networkPool?: string;
+  readonly networkLingerMs?: number;
   /** One call for each log line, for a failing test. */
   readonly log?: (line: string) => void;
   readonly stateDir?: string;
@@ -64,6 +65,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       replicas: 1,
       subnets: new NodeSubnets(options.cidr ?? '10.213.0.0/16'),
       networkPool: { cidr: options.networkPool ?? '10.216.0.0/13', prefix: 22 },
+      networkLingerMs: options.networkLingerMs ?? 50,
       pipeline: new Pipeline(),
       nodeTimeoutMs: options.nodeTimeoutMs ?? 4_000,
       aloneTimeoutMs: options.nodeTimeoutMs ?? 4_000,

@@ -54,7 +54,7 @@ export class NetworkConnections {
    * `force` is not set; the host's refusal.
    */
   disconnect({ networkId, containerId, force }: networkV1.DisconnectContainerRequest): Promise<bigint> {
-    const { writes, turns, signal, state, events, pushes } = this.#parts;
+    const { writes, turns, signal, state, events } = this.#parts;
     writes.container(containerId);
     return turns.run(containerId, signal, async () => {
       const record = writes.container(containerId);
@@ -65,7 +65,6 @@ export class NetworkConnections {
       }
       const runs = this.#runs(record);
       if (runs && !force) assertHostUp(this.#parts, record);
-      const unkeep = pushes.keep(record.nodeId, [networkId]);
       // Nobody else gets the address before the host has let it go.
       state.networks.hold(endpoint);
       try {
@@ -75,7 +74,6 @@ export class NetworkConnections {
         return stored.revision;
       } finally {
         state.networks.release(endpoint);
-        unkeep();
       }
     });
   }

@@ -17,11 +17,14 @@ export class NetworkPushes {
   readonly #members = new NetworkMembers();
   /** Networks the host at the other end knows. */
   readonly #told = new WeakMap<NodeSession, Set<string>>();
-  /** `<network> <host>` -> how many want the network kept there though it has no member. */
-  readonly #kept = new Map<string, number>();
+  /** `<network> <host>` -> when the host hears that it may take the network down. */
+  readonly #lingering = new Map<string, NodeJS.Timeout>();
+  readonly #lingerMs: number;
   readonly #stop: (() => void)[];
 
-  constructor(state: ClusterState, observations: Observations, sessions: NodeSessions) {
+  /** @param lingerMs for how long a host keeps a network after its last member left: often the next one comes at once */
+  constructor(state: ClusterState, observations: Observations, sessions: NodeSessions, lingerMs: number) {
+    this.#lingerMs = lingerMs;
     this.#state = state;
     this.#observations = observations;
     this.#sessions = sessions;
@@ -40,6 +43,7 @@ export class NetworkPushes {
 
   close(): void {
     for (const stop of this.#stop) stop();
+    for (const timer of this.#lingering.values()) clearTimeout(timer);
   }
 
   /** Containers that are in a network, whether they run or not. */
@@ -61,20 +65,6 @@ export class NetworkPushes {
     }
   }
 
-  /** While a container leaves networks its host keeps them, until the answer is called. */
-  keep(nodeId: string, networkIds: readonly string[]): () => void {
-    const keys = networkIds.map((id) => `${id} ${nodeId}`);
-    for (const key of keys) this.#kept.set(key, (this.#kept.get(key) ?? 0) + 1);
-    return () => {
-      for (const key of keys) {
-        const left = (this.#kept.get(key) ?? 0) - 1;
-        if (left > 0) this.#kept.set(key, left);
-        else this.#kept.delete(key);
-      }
-      for (const id of networkIds) this.#emptied(id, nodeId);
-    };
-  }
-
   #containerChanged(id: string): void {
     const record = this.#state.held(id);
     const hostIp = this.#state.nodes.get(record?.nodeId ?? '')?.facts?.hostIp ?? '';
@@ -89,24 +79,41 @@ export class NetworkPushes {
   }
 
   #networkGone(id: string, network: networkV1.NetworkRecord): void {
-    for (const nodeId of this.#members.forget(id)) this.#release(nodeId, network);
+    const hosts = new Set(this.#members.forget(id));
+    for (const key of this.#lingering.keys()) {
+      const [networkId, nodeId = ''] = key.split(' ');
+      if (networkId === id) hosts.add(nodeId);
+    }
+    for (const nodeId of hosts) this.#release(nodeId, network);
   }
 
   #hostMoved(nodeId: string): void {
     for (const { id } of this.#state.onNode(nodeId)) this.#containerChanged(id);
   }
 
+  /** From here on the host hears of no change: if a member comes, it hears all anew. */
   #emptied(networkId: string, nodeId: string): void {
-    if (this.#kept.has(`${networkId} ${nodeId}`) || this.#members.has(networkId, nodeId)) return;
-    const network = this.#state.networks.records.get(networkId);
-    if (network) this.#release(nodeId, network);
+    const session = this.#sessions.get(nodeId);
+    if (!session || !this.#told.get(session)?.delete(networkId)) return;
+    const key = `${networkId} ${nodeId}`;
+    clearTimeout(this.#lingering.get(key));
+    const over = (): void => {
+      this.#lingering.delete(key);
+      const network = this.#state.networks.records.get(networkId);
+      if (network && this.#sessions.get(nodeId) === session && !this.#members.has(networkId, nodeId)) {
+        send(session, { network, complete: true, unused: true });
+      }
+    };
+    this.#lingering.set(key, setTimeout(over, this.#lingerMs));
   }
 
   #release(nodeId: string, network: networkV1.NetworkRecord): void {
+    const key = `${network.id} ${nodeId}`;
     const session = this.#sessions.get(nodeId);
-    if (session && this.#told.get(session)?.delete(network.id)) {
-      send(session, { network, complete: true, unused: true });
-    }
+    const knows = session && (this.#told.get(session)?.delete(network.id) || this.#lingering.has(key));
+    clearTimeout(this.#lingering.get(key));
+    this.#lingering.delete(key);
+    if (knows) send(session, { network, complete: true, unused: true });
   }
 
   #tell(nodeId: string, networkId: string, change: Partial<networkV1.NetworkState>): void {
