@@ -26,6 +26,8 @@ static size_t make_plan(uint8_t *out)
 	size_t at = put(out, put(out, put(out, 0, PLAN_MAGIC, 4), PLAN_VERSION, 4), 0, 4);
 
 	for (unsigned tag = TAG_ID; tag < TAG_END; tag++) {
+		if (tag > TAG_MOUNT_IDMAPPED && tag < TAG_ENDPOINT)
+			continue;
 		if (tag == TAG_MOUNT_LOWER)
 			at = put_mount(out, at, MOUNT_IMAGE);
 		if (tag == TAG_MOUNT_IDMAPPED)
@@ -86,6 +88,18 @@ static size_t make_plan(uint8_t *out)
 		case TAG_NETWORK:
 			at = put_text(out, put_text(out, put_text(out, at, "br0"), "v0"), "eth0");
 			at = put(out, put(out, put(out, put(out, put(out, at, 1, 4), 24, 1), 1, 4), 1, 6), 1500, 4);
+			break;
+		case TAG_ENDPOINT:
+			at = put_text(out, put_text(out, put_text(out, at, "br0"), "v1"), "eth1");
+			at = put(out, put(out, put(out, at, 1, 6), 1500, 4), 1, 1);
+			at = put(out, put(out, put(out, at, 4, 1), 9, 4), 24, 1);
+			break;
+		case TAG_GATEWAY:
+			at = put(out, put(out, put(out, put_text(out, at, "eth1"), 6, 1), 1, 8), 1, 8);
+			at = put(out, at, 0, 1);
+			break;
+		case TAG_ENDPOINT_SYSCTL:
+			at = put_text(out, put_text(out, at, "net/ipv4/conf/eth1/forwarding"), "1");
 			break;
 		case TAG_LOG:
 			at = put_text(out, put(out, put(out, at, 4096, 8), 2, 4), "/l");

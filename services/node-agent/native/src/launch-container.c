@@ -130,19 +130,6 @@ static int clone_init(struct err *err)
 	return shim.pid < 0 ? -1 : 0;
 }
 
-static int connect_network(struct err *err)
-{
-	char path[64];
-
-	if (shim.plan.namespaces[NS_NET].mode != NS_PRIVATE)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim.pid);
-	CLEANUP_CLOSE int netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (netns < 0)
-		return err_sys(err, "network", "open the container's namespace");
-	return network_build(shim.plan.has_network ? &shim.plan.network : NULL, netns, &shim.link, err);
-}
-
 static int wait_ready(int client, struct err *err)
 {
 	struct pollfd waits[] = { { .fd = shim.sync, .events = POLLIN }, { .fd = client, .events = POLLRDHUP } };
@@ -208,7 +195,7 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	if (clone_init(err) < 0)
 		return -1;
 	failpoint("run.4-cloned");
-	if (userns_set_oom_score(&shim, err) < 0 || connect_network(err) < 0) {
+	if (userns_set_oom_score(&shim, err) < 0 || shim_make_network(&shim, err) < 0) {
 		take_failure(err);
 		return -1;
 	}
@@ -233,6 +220,8 @@ static void undo(void)
 		kill(shim.pid, SIGKILL);
 		waitpid(shim.pid, NULL, __WALL);
 	}
+	endpoints_delete(&shim.endpoints);
+	dns_close(&shim.dns);
 	if (shim.plan.has_network && (shim.pid > 0 || oci_is(&shim)))
 		network_delete(shim.plan.network.host_interface, &ignored);
 	if (shim.cgroup.count > 0) {
@@ -309,6 +298,5 @@ void launch_container(int connection, const char *bundle)
 	failpoint("run.8-told");
 	shim_loop(&shim);
 	shim_sync_exit(&shim);
-	if (shim.link)
-		network_leave(shim.link);
+	shim_leave_network(&shim);
 }

@@ -12,7 +12,7 @@
 struct nl_batch {
 	union {
 		struct nlmsghdr first;
-		unsigned char bytes[1024];
+		unsigned char bytes[2048];
 	};
 	size_t length, current;
 	uint32_t count;

@@ -120,7 +120,7 @@ static void put_pair(struct nl_batch *batch, const struct network_plan *network,
 	nl_end(batch, families);
 }
 
-static int connect_bridge(const struct network_plan *network, int netns, unsigned *index, struct err *err)
+int network_connect_bridge(const struct network_plan *network, int netns, unsigned *index, struct err *err)
 {
 	struct nl_batch batch = { .length = 0 }, sender = { .length = 0 };
 	uint32_t failed = 0;
@@ -182,7 +182,7 @@ int network_build(const struct network_plan *network, int netns, unsigned *link,
 	uint32_t failed = 0;
 	CLEANUP_CLOSE int inside = enter_and_open(netns, err);
 
-	if (inside < 0 || (network && connect_bridge(network, netns, link, err) < 0))
+	if (inside < 0 || (network && network_connect_bridge(network, netns, link, err) < 0))
 		return -1;
 	set_up(&batch, 1);
 	if (network) {

@@ -17,6 +17,9 @@ int network_build(const struct network_plan *network, int netns, unsigned *link,
  */
 void network_leave(unsigned link);
 
+/* A veth pair between the bridge and `netns`, its outer end (`index`) up; addresses of the plan are not used. */
+int network_connect_bridge(const struct network_plan *network, int netns, unsigned *index, struct err *err);
+
 /* Removes a link; one that is gone already is fine. */
 int network_delete(const char *interface, struct err *err);
 

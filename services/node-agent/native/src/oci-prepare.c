@@ -70,7 +70,7 @@ static int make_network(struct shim *shim, struct err *err)
 	if (own < 0 || setns(host, CLONE_NEWNET) < 0)
 		return err_sys(err, "network", "return to the host's namespace");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
-	if (network_build(shim->plan.has_network ? &shim->plan.network : NULL, own, &shim->link, err) < 0)
+	if (shim_build_network(shim, own, err) < 0)
 		return -1;
 	return keep_namespace(path, "net", err);
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "plan-endpoints.h"
+
 static int once(const char **slot, struct cursor *record, struct err *err)
 {
 	if (*slot)
@@ -263,6 +265,11 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		return rule_record(plan, record, err);
 	case TAG_NETWORK:
 		return network_record(plan, record, err);
+	case TAG_ENDPOINT:
+	case TAG_GATEWAY:
+	case TAG_ENDPOINT_SYSCTL:
+	case TAG_DNS:
+		return endpoint_record(&plan->endpoints, tag, record, err);
 	case TAG_LOG:
 		plan->log_max_bytes = cursor_number(record, 8);
 		plan->log_max_files = (uint32_t)cursor_number(record, 4);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cursor.h"
+#include "plan-endpoints.h"
 #include "plan-records.h"
 
 static const char STEP[] = "read the plan";
@@ -95,7 +96,7 @@ static int check_container(const struct plan *plan, struct err *err)
 		return plan_bad(err, "needs either a root folder or lower, upper and work folders");
 	if (!plan->log_directory || plan->log_max_bytes < 4096 || plan->log_max_files == 0)
 		return plan_bad(err, "no usable log record");
-	if (plan->has_network && plan->namespaces[NS_NET].mode != NS_PRIVATE)
+	if ((plan->has_network || plan->endpoints.count || plan->endpoints.dns) && plan->namespaces[NS_NET].mode != NS_PRIVATE)
 		return plan_bad(err, "a network record without a private network namespace");
 	if ((plan->hostname || plan->domainname) && plan->namespaces[NS_UTS].mode != NS_PRIVATE)
 		return plan_bad(err, "a host name without a private uts namespace");
@@ -109,7 +110,8 @@ static int check_exec(const struct plan *plan, struct err *err)
 	if (!plan->runtime != !plan->runtime_bundle)
 		return plan_bad(err, "an exec of another runtime needs the runtime and its bundle");
 	if (plan->mount_count || plan->device_count || plan->link_count || plan->masks.count ||
-	    plan->readonly_paths.count || plan->sysctl_count || plan->has_network || plan->lowers.count ||
+	    plan->readonly_paths.count || plan->sysctl_count || plan->has_network || plan->endpoints.count ||
+	    plan->endpoints.gateway_count || plan->endpoints.sysctl_count || plan->endpoints.dns || plan->lowers.count ||
 	    plan->root_directory || plan->log_directory || plan->ids.size || plan->device_rule_count || plan->limits.set)
 		return plan_bad(err, "container records in an exec plan");
 	return 0;
@@ -205,5 +207,6 @@ void plan_free(struct plan *plan)
 	free(plan->sysctls);
 	free(plan->device_rules);
 	limits_free(&plan->limits);
+	endpoints_free(&plan->endpoints);
 	memset(plan, 0, sizeof(*plan));
 }

@@ -15,6 +15,7 @@ enum {
 	PLAN_MAX_LOWERS = 128,
 	PLAN_MAX_SECCOMP = 4096 * 8,
 	PLAN_MAX_OPTIONS = 16,
+	PLAN_MAX_ADDRESSES = 16,
 };
 
 /* The same table is in src/runtime/plan-tags.ts. */
@@ -24,7 +25,8 @@ enum plan_tag {
 	TAG_NAMESPACE, TAG_HOSTNAME, TAG_DOMAINNAME, TAG_LOWER, TAG_UPPER, TAG_WORK, TAG_ROOT_DIRECTORY,
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
-	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED, TAG_END,
+	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED,
+	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_END,
 };
 
 enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_USER, NS_KINDS };
@@ -98,6 +100,25 @@ struct network_plan {
 	uint32_t mtu;
 };
 
+struct ip_plan { uint8_t family, bytes[16], prefix; };
+/* A link to a network of a user; of `link` the addresses are not used. */
+struct endpoint_plan {
+	struct network_plan link;
+	struct ip_plan addresses[PLAN_MAX_ADDRESSES];
+	size_t address_count;
+};
+/* The default route of one family; the prefix is not used. */
+struct gateway_plan { const char *interface; struct ip_plan address; };
+struct endpoints_plan {
+	struct endpoint_plan *items;
+	size_t count;
+	struct gateway_plan *gateways;
+	size_t gateway_count;
+	struct pair_plan *sysctls;
+	size_t sysctl_count;
+	const char *dns; /* socket of the resolver, or NULL */
+};
+
 struct process_plan {
 	struct text_list argv, env;
 	const char *cwd;
@@ -145,6 +166,7 @@ struct plan {
 	size_t device_rule_count;
 	int has_network;
 	struct network_plan network;
+	struct endpoints_plan endpoints;
 	uint64_t log_max_bytes;
 	uint32_t log_max_files;
 	const char *log_directory;

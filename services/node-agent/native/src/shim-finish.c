@@ -116,6 +116,8 @@ static void take_down(struct shim *shim)
 	unlinkat(shim->bundle, "init.pid", 0);
 	close(shim->listener);
 	shim->listener = -1;
+	/* Its sockets would keep the container's network. */
+	dns_close(&shim->dns);
 	log_close(&shim->log);
 	/* From here on a new shim may have the bundle. */
 	unlinkat(shim->bundle, "shim.pid", 0);

@@ -11,6 +11,7 @@
 
 enum { FIXED = 6, IDLE_STALL_MS = 200 };
 enum { AT_LISTENER, AT_PROCESS, AT_SYNC, AT_OUT, AT_ERROR, AT_STDIN };
+enum { AT_DNS = FIXED + SHIM_CLIENTS, POLLS = AT_DNS + DNS_POLLS };
 
 void shim_init(struct shim *shim)
 {
@@ -18,6 +19,7 @@ void shim_init(struct shim *shim)
 	shim->userns = shim->made.root = shim->made.nodes = -1;
 	shim->listener = shim->bundle = shim->lock = shim->exit_file = shim->sync = shim->pidfd = -1;
 	shim->log.file = shim->log.directory = -1;
+	dns_init(&shim->dns);
 	for (int index = 0; index < SHIM_CLIENTS; index++)
 		shim->clients[index].fd = -1;
 }
@@ -135,7 +137,7 @@ static short wants_input(const struct shim *shim, const struct client *client)
 
 void shim_loop(struct shim *shim)
 {
-	struct pollfd polls[FIXED + SHIM_CLIENTS];
+	struct pollfd polls[POLLS];
 
 	for (;;) {
 		if (shim->finished && !serve_leaving(shim, now_monotonic_ms()))
@@ -156,8 +158,9 @@ void shim_loop(struct shim *shim)
 			/* Without a wish it is not looked at: a hang-up would be told again and again. */
 			polls[FIXED + index] = (struct pollfd){ .fd = events ? client->fd : -1, .events = events };
 		}
+		dns_poll(&shim->dns, &polls[AT_DNS]);
 		int timeout = shim->finished || block_out || block_error ? IDLE_STALL_MS : -1;
-		if (poll(polls, FIXED + SHIM_CLIENTS, timeout) < 0) {
+		if (poll(polls, POLLS, timeout) < 0) {
 			if (errno != EINTR)
 				return;
 			/* A child has ended: the process itself, seen by its descriptor, or an orphan it left. */
@@ -175,6 +178,7 @@ void shim_loop(struct shim *shim)
 		for (int index = 0; index < SHIM_CLIENTS; index++)
 			if (polls[FIXED + index].fd >= 0)
 				serve_client(shim, &shim->clients[index], polls[FIXED + index].revents);
+		dns_serve(&shim->dns, &polls[AT_DNS]);
 		if (polls[AT_LISTENER].revents && shim->listener >= 0)
 			accept_client(shim);
 		if (polls[AT_PROCESS].revents && !shim->finished)

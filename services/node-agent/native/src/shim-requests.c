@@ -240,6 +240,9 @@ int shim_request(struct shim *shim, struct client *client, uint8_t type, const u
 	case FRAME_UPDATE:
 		result = update(shim, payload, length, &err);
 		break;
+	case FRAME_CONNECT:
+		result = shim_connect(shim, payload, length, &err);
+		break;
 	default:
 		return -1;
 	}

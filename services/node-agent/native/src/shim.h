@@ -7,6 +7,8 @@
 
 #include "cgroup.h"
 #include "client.h"
+#include "dns-relay.h"
+#include "endpoints.h"
 #include "err.h"
 #include "log.h"
 #include "plan.h"
@@ -33,6 +35,8 @@ struct shim {
 	struct premounts made;
 	struct cgroup cgroup;
 	unsigned link;            /* outer end of the veth pair; 0 without one */
+	struct endpoint_links endpoints;
+	struct dns_relay dns;
 	struct stdio stdio;
 	struct log log;
 	int listener;             /* -1 for an exec */
@@ -79,6 +83,12 @@ void shim_drop(struct shim *shim, struct client *client);
 void shim_send(struct shim *shim, struct client *client, uint8_t type, const void *payload, size_t length);
 void shim_announce(struct shim *shim);
 void shim_encode_state(const struct shim *shim, uint8_t *out);
+
+/* The container's links and its way to the resolver; later changes of them; and their end, after the container's. */
+int shim_make_network(struct shim *shim, struct err *err);
+int shim_build_network(struct shim *shim, int netns, struct err *err);
+int shim_connect(struct shim *shim, const uint8_t *payload, size_t length, struct err *err);
+void shim_leave_network(struct shim *shim);
 
 /* Streams. */
 void shim_copy_output(struct shim *shim, int *fd, uint8_t stream, int last);

@@ -18,6 +18,7 @@ export const FRAME = {
   run: 14,
   file: 15,
   remove: 16,
+  connect: 24,
   reply: 128,
   stateIs: 129,
   stdout: 130,

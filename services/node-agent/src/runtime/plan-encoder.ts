@@ -1,3 +1,4 @@
+import { macBytes, writeEndpoints } from './endpoints-plan.ts';
 import { ociJson } from './oci/oci-json.ts';
 import { ociResources } from './oci/oci-resources.ts';
 import type {
@@ -66,6 +67,7 @@ export function encodeContainerPlan(plan: ContainerPlan): Buffer {
     writeLimits(writer, plan.cgroup.limits);
     for (const rule of plan.cgroup.deviceRules) writeDeviceRule(writer, rule);
     if (plan.network !== undefined) writeNetwork(writer, plan.network);
+    if (plan.endpoints !== undefined) writeEndpoints(writer, plan.endpoints);
     writer.record(PLAN_TAG.log, (w) => {
       w.u64(plan.log.maxBytes);
       w.u32(plan.log.maxFiles);
@@ -262,7 +264,7 @@ function writeNetwork(writer: PlanWriter, network: NetworkPlan): void {
     w.bytes(ipv4(network.address));
     w.u8(network.prefixLength);
     w.bytes(network.gateway === undefined ? Buffer.alloc(4) : ipv4(network.gateway));
-    w.bytes(mac(network.macAddress));
+    w.bytes(macBytes(network.macAddress));
     w.u32(network.mtu);
   });
 }
@@ -273,12 +275,4 @@ function ipv4(address: string): Buffer {
     throw new RangeError(`"${address}" is not an IPv4 address`);
   }
   return Buffer.from(parts);
-}
-
-function mac(address: string): Buffer {
-  const bytes = Buffer.from(address.replaceAll(':', ''), 'hex');
-  if (bytes.length !== 6) {
-    throw new RangeError(`"${address}" is not a MAC address`);
-  }
-  return bytes;
 }

@@ -45,6 +45,10 @@ export const PLAN_TAG = {
   runtimeResources: 43,
   idMap: 44,
   mountIdmapped: 45,
+  endpoint: 50,
+  gateway: 51,
+  endpointSysctl: 52,
+  dns: 53,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;

@@ -1,3 +1,5 @@
+import type { EndpointsPlan } from './endpoints-plan.ts';
+
 /**
  * The plan: everything the C shim must do for one container or exec, fully resolved.
  * The shim takes no decision of its own; what is not in the plan does not happen.
@@ -24,6 +26,8 @@ export interface ContainerPlan {
   readonly cgroup: CgroupPlan;
   /** Present only with a private network namespace that gets a veth; absent means loopback only. */
   readonly network?: NetworkPlan | undefined;
+  /** Links to networks of users, beside that of `network`; only with a private network namespace. */
+  readonly endpoints?: EndpointsPlan | undefined;
   readonly log: LogPlan;
   /** Path of another OCI runtime, which carries the container out from `config.json` in the bundle; absent: the shim itself. */
   readonly runtime?: string | undefined;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unavailable } from '@atoll/errors';
+import { type EndpointsPlan, encodeEndpoints } from './endpoints-plan.ts';
 import { encodeFrame, FRAME, type Frame, FrameParser } from './frames.ts';
 import type { ResourceLimits } from './plan.ts';
 import { encodeLimits } from './plan-encoder.ts';
@@ -122,6 +123,11 @@ export class ShimClient implements Disposable {
 
   async update(limits: ResourceLimits, signal: AbortSignal): Promise<void> {
     await this.#ask(FRAME.update, encodeLimits(limits), 'update the container', signal);
+  }
+
+  /** Brings the links of networks to what the plan says, prepared or running. Safe to repeat, also after a failure. */
+  async connectNetworks(plan: EndpointsPlan, signal: AbortSignal): Promise<void> {
+    await this.#ask(FRAME.connect, encodeEndpoints(plan), "change the container's networks", signal);
   }
 
   /** Ends a shim whose container was never started; everything it prepared is taken down. */
