@@ -55,7 +55,7 @@ interface Link {
 }
 
 /** Routing between the bridge and the world (Documentation/networking/ip-sysctl.rst). */
-async function ensureForwarding(): Promise<void> {
+export async function ensureForwarding(): Promise<void> {
   const path = '/proc/sys/net/ipv4/ip_forward';
   if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1');
 }

@@ -1,0 +1,112 @@
+import { isIP } from 'node:net';
+import type { networkV1 } from '@atoll/proto';
+import { tableOf } from '../nft-ruleset.ts';
+import { BRIDGE_PREFIX, bridgeOf, VXLAN_PORT } from './overlay-device.ts';
+
+export interface NetworksRules {
+  /** The default bridge of this agent, whose name the table has. */
+  readonly defaultBridge: string;
+  /** What VXLAN packets are sent from. */
+  readonly hostIp: string;
+  readonly networks: readonly networkV1.NetworkRecord[];
+  /** Addresses of the other hosts with members. */
+  readonly peers: Iterable<string>;
+}
+
+const MASQUERADE_OPTION = 'com.docker.network.bridge.enable_ip_masquerade';
+
+export function networksTable(defaultBridge: string): string {
+  return `${tableOf(defaultBridge)}_networks`;
+}
+
+/**
+ * The table of all networks of users on this host, as one transaction of nft(8) commands; without a network the table goes. All
+ * parts are checked values.
+ */
+export function networksRuleset(rules: NetworksRules): string {
+  const table = networksTable(rules.defaultBridge);
+  const removal = [`add table inet ${table}`, `delete table inet ${table}`];
+  if (rules.networks.length === 0) return `${removal.join('\n')}\n`;
+  return `${[...removal, `table inet ${table} {`, ...sets(rules), ...chains(rules), '}'].join('\n')}\n`;
+}
+
+function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
+  const blocks = networks.flatMap((network) =>
+    network.subnets.map(({ cidr }) => ({ network, cidr, version: isIP(cidr.split('/')[0] ?? '') })),
+  );
+  const own = (version: number): string[] =>
+    blocks.filter((one) => one.version === version).map(({ network, cidr }) => `"${bridgeOf(network.id)}" . ${cidr}`);
+  const masked = (version: number): string[] =>
+    blocks.filter((one) => one.version === version && leaves(one.network)).map(({ cidr }) => cidr);
+  const names = (some: readonly networkV1.NetworkRecord[]): string[] => some.map(({ id }) => `"${bridgeOf(id)}"`);
+  const tunnels = [...new Set([hostIp, ...peers])].filter((address) => isIP(address) === 4);
+  return [
+    set('internal', 'type ifname;', names(networks.filter(({ internal }) => internal))),
+    set(
+      'own',
+      'typeof iifname . oifname;',
+      names(networks).map((name) => `${name} . ${name}`),
+    ),
+    set('blocks4', 'type ifname . ipv4_addr; flags interval;', own(4)),
+    set('blocks6', 'type ifname . ipv6_addr; flags interval;', own(6)),
+    set('masked4', 'type ipv4_addr; flags interval;', masked(4)),
+    set('masked6', 'type ipv6_addr; flags interval;', masked(6)),
+    set('tunnels', 'type ipv4_addr;', tunnels),
+  ];
+}
+
+function leaves({ internal, options }: networkV1.NetworkRecord): boolean {
+  return !internal && options[MASQUERADE_OPTION] !== 'false';
+}
+
+function set(name: string, type: string, elements: readonly string[]): string {
+  return `  set ${name} { ${type}${elements.length > 0 ? ` elements = { ${elements.join(', ')} };` : ''} }`;
+}
+
+function chains({ defaultBridge, networks }: NetworksRules): readonly string[] {
+  const any = `"${BRIDGE_PREFIX}*"`;
+  const vnis = networks.flatMap(({ vni }) => (vni === 0 ? [] : [vni]));
+  return [
+    '  chain raw_prerouting {',
+    '    type filter hook prerouting priority raw; policy accept;',
+    // Whoever could send to the tunnels' port would be in every network.
+    `    iifname { ${any}, "${defaultBridge}" } udp dport ${VXLAN_PORT} ip daddr @tunnels drop`,
+    ...(vnis.length > 0
+      ? [`    udp dport ${VXLAN_PORT} @th,96,24 { ${vnis.join(', ')} } fib daddr type local ip saddr != @tunnels drop`]
+      : []),
+    `    iifname ${any} ip daddr 127.0.0.0/8 drop`,
+    `    iifname ${any} ip6 daddr ::1 drop`,
+    // A container must not speak with an address that is not its network's.
+    `    iifname ${any} ip saddr != { 0.0.0.0, 169.254.0.0/16 } iifname . ip saddr != @blocks4 drop`,
+    `    iifname ${any} ip6 saddr != { ::, fe80::/10 } iifname . ip6 saddr != @blocks6 drop`,
+    '  }',
+    // An internal network reaches of the host what is in the network: its gateway, if it has one.
+    '  chain input {',
+    '    type filter hook input priority filter; policy accept;',
+    '    iifname @internal meta nfproto ipv4 iifname . ip daddr != @blocks4 ip daddr != { 224.0.0.0/4, 255.255.255.255 } drop',
+    '    iifname @internal meta nfproto ipv6 iifname . ip6 daddr != @blocks6 ip6 daddr != { fe80::/10, ff00::/8 } drop',
+    '  }',
+    '  chain forward {',
+    '    type filter hook forward priority filter; policy accept;',
+    // What stays in a network comes by here only where bridged frames are filtered.
+    '    iifname . oifname @own accept',
+    `    iifname ${any} oifname ${any} drop`,
+    `    iifname ${any} oifname "${defaultBridge}" drop`,
+    `    iifname "${defaultBridge}" oifname ${any} drop`,
+    `    iifname @internal drop`,
+    `    iifname ${any} ip saddr 169.254.0.0/16 drop`,
+    // From outside only what is published, and answers.
+    `    oifname ${any} ct state established,related accept`,
+    `    oifname ${any} ct status dnat accept`,
+    `    oifname ${any} drop`,
+    '  }',
+    '  chain postrouting {',
+    '    type nat hook postrouting priority srcnat; policy accept;',
+    `    ip saddr @masked4 oifname != ${any} masquerade`,
+    `    ip6 saddr @masked6 oifname != ${any} masquerade`,
+    // Hairpin: a container that reaches itself or a neighbour by a published port must get its answer from the host.
+    `    ip saddr @masked4 oifname ${any} ct status dnat masquerade`,
+    `    ip6 saddr @masked6 oifname ${any} ct status dnat masquerade`,
+    '  }',
+  ];
+}

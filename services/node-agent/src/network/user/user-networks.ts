@@ -1,0 +1,157 @@
+import { failedPrecondition } from '@atoll/errors';
+import type { Logger } from '@atoll/logging';
+import { networkV1 } from '@atoll/proto';
+import { runTool } from '../../processes/run-tool.ts';
+import { SerialQueue } from '../../processes/serial-queue.ts';
+import { ensureForwarding } from '../bridge.ts';
+import { ensureIpv6Forwarding } from './forwarding.ts';
+import { checkState } from './membership.ts';
+import type { NetworkJournal } from './network-journal.ts';
+import { networksRuleset } from './networks-ruleset.ts';
+import { hasIpv6 } from './overlay-device.ts';
+import { hostLinks, UserNetwork } from './user-network.ts';
+
+export interface UserNetworksOptions {
+  readonly nodeId: string;
+  readonly hostIp: string;
+  /** Where no interface has `hostIp`. */
+  readonly fallbackMtu: number;
+  readonly defaultBridge: string;
+  readonly journal: NetworkJournal;
+  /** Is a container of this host, whether it runs or not, connected to the network? */
+  readonly isUsed: (networkId: string) => boolean;
+  readonly logger: Logger;
+}
+
+/** How often devices, entries and rules are looked after. */
+const ASSERT_MS = 60_000;
+
+/** The networks of users on this host, as the scheduler tells them. */
+export class UserNetworks {
+  readonly #options: UserNetworksOptions;
+  readonly #networks = new Map<string, UserNetwork>();
+  /** Told in the present session. */
+  readonly #told = new Set<string>();
+  readonly #queue = new SerialQueue();
+  #hostMtu: number;
+  #rules = '';
+  #sessions = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: UserNetworksOptions) {
+    this.#options = options;
+    this.#hostMtu = options.fallbackMtu;
+  }
+
+  get(id: string): UserNetwork | undefined {
+    return this.#networks.get(id);
+  }
+
+  /** Remembers what was told before the agent's start, and brings the kernel into that form. */
+  async recover(): Promise<void> {
+    await this.#readMtu();
+    for (const state of await this.#options.journal.load()) this.#take(state);
+    this.#timer = setInterval(() => {
+      void this.#look().catch((err: unknown) => this.#options.logger.warn({ err }, 'networks not in order'));
+    }, ASSERT_MS).unref();
+    await this.#assertAll();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#options.journal.idle();
+  }
+
+  /** A leader has admitted this node and tells every network that has members here. */
+  sessionBegan(): void {
+    this.#sessions++;
+    this.#told.clear();
+  }
+
+  /** In the order of calls; resolves when the kernel has followed. A failure is noted and mended later. */
+  async apply(state: networkV1.NetworkState): Promise<void> {
+    const { logger, journal, isUsed } = this.#options;
+    const id = state.network?.id ?? '';
+    try {
+      this.#told.add(id);
+      if (state.unused && !isUsed(id)) return await this.#drop(id);
+      const network = this.#take(state);
+      const written = journal
+        .add(id, state, () => wholeState(network))
+        .catch((err: unknown) => {
+          logger.warn({ err, network: id }, 'what was told of a network cannot be written down');
+        });
+      await Promise.all([network.follow(), this.#assertRules(false), written]);
+    } catch (err) {
+      logger.error({ err, network: id }, 'a network is not in order');
+    }
+  }
+
+  /** Throws failed-precondition when nothing was told of the network. Afterwards links can be made on its bridge. */
+  async ready(id: string): Promise<UserNetwork> {
+    const network = this.#networks.get(id);
+    if (!network) throw failedPrecondition(`this host has not been told of network ${id} yet; try again`);
+    await network.ready();
+    await this.#assertRules(false);
+    return network;
+  }
+
+  #take(state: networkV1.NetworkState): UserNetwork {
+    const record = checkState(state);
+    let network = this.#networks.get(record.id);
+    if (!network) {
+      const { nodeId, hostIp } = this.#options;
+      network = new UserNetwork(record, { nodeId, hostIp, hostMtu: () => this.#hostMtu });
+      this.#networks.set(record.id, network);
+    }
+    network.apply(state);
+    return network;
+  }
+
+  async #drop(id: string): Promise<void> {
+    const network = this.#networks.get(id);
+    this.#networks.delete(id);
+    await this.#options.journal.forget(id);
+    await network?.takeDown();
+    await this.#assertRules(false);
+  }
+
+  /** Networks nobody has told of in this session, and nobody here uses, were given up while there was no session. */
+  async #look(): Promise<void> {
+    const forgotten = [...this.#networks.keys()].filter((id) => !this.#told.has(id) && !this.#options.isUsed(id));
+    if (this.#sessions > 0) for (const id of forgotten) await this.#drop(id);
+    await this.#assertAll();
+  }
+
+  async #assertAll(): Promise<void> {
+    await this.#readMtu();
+    for (const network of this.#networks.values()) await network.assert();
+    await this.#assertRules(true);
+  }
+
+  /** Written when something of it has changed, or when somebody else may have changed it. */
+  #assertRules(always: boolean): Promise<void> {
+    return this.#queue.run(async () => {
+      const { defaultBridge, hostIp } = this.#options;
+      const networks = [...this.#networks.values()];
+      const peers = new Set(networks.flatMap((network) => [...network.membership.hosts()]));
+      const rules = networksRuleset({ defaultBridge, hostIp, networks: networks.map(({ record }) => record), peers });
+      if (!always && rules === this.#rules) return;
+      if (networks.length > 0) await ensureForwarding();
+      if (networks.some(({ record }) => hasIpv6(record) && !record.internal)) await ensureIpv6Forwarding();
+      if (networks.length > 0 || this.#rules !== '') await runTool('nft', ['-f', '-'], { input: rules });
+      this.#rules = rules;
+    });
+  }
+
+  async #readMtu(): Promise<void> {
+    const { hostIp, fallbackMtu } = this.#options;
+    const own = (await hostLinks()).find(({ addr_info }) => addr_info?.some(({ local }) => local === hostIp));
+    this.#hostMtu = own?.mtu ?? fallbackMtu;
+  }
+}
+
+function wholeState(network: UserNetwork): networkV1.NetworkState {
+  const members = [...network.membership.members()];
+  return networkV1.NetworkState.fromPartial({ network: network.record, complete: true, members });
+}
