@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
@@ -18,7 +20,14 @@ export interface NetworkIdentity {
   readonly gateway: string;
   /** Lines about linked containers. */
   readonly links?: readonly string[];
+  /** Addresses in networks of users. */
+  readonly others?: readonly string[];
+  /** Names of others are resolved at 127.0.0.11. */
+  readonly named?: boolean;
 }
+
+/** Docker's address of the resolver inside a container. */
+const RESOLVER = '127.0.0.11';
 
 /** A container's own `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`, which lie in its folder: where, and with what in them. */
 export async function networkFiles(
@@ -27,7 +36,7 @@ export async function networkFiles(
   identity: NetworkIdentity,
 ): Promise<{ readonly paths: NetworkFiles; readonly files: readonly BundleFile[] }> {
   const hostHosts = spec?.mode === 'host' ? ((await unlessMissing(readFile('/etc/hosts', 'utf8'))) ?? '') : undefined;
-  const resolvConf = resolvConfText(await hostResolvConf(), spec);
+  const resolvConf = resolvConfText(await hostResolvConf(), spec, identity.named);
   return {
     paths: networkFilePaths(directory),
     files: [
@@ -36,6 +45,28 @@ export async function networkFiles(
       { name: 'resolv.conf', mode: 0o644, bytes: Buffer.from(resolvConf) },
     ],
   };
+}
+
+/**
+ * Writes the files of a running container anew, in place: they are bound into it one by one. The container's own changes of them go,
+ * as under docker.
+ */
+export async function rewriteNetworkFiles(
+  directory: string,
+  spec: containerV1.NetworkSpec | undefined,
+  identity: NetworkIdentity,
+): Promise<void> {
+  const { files } = await networkFiles(directory, spec, identity);
+  for (const { name, bytes } of files) {
+    if (name === 'hostname') continue;
+    const file = await open(join(directory, name), constants.O_WRONLY | constants.O_NOFOLLOW);
+    try {
+      await file.truncate(0);
+      await file.writeFile(bytes);
+    } finally {
+      await file.close();
+    }
+  }
 }
 
 /** Where those of a container are. */
@@ -68,7 +99,8 @@ export function hostsText(
   const names = identity.domainname
     ? `${identity.hostname}.${identity.domainname} ${identity.hostname}`
     : identity.hostname;
-  const own = identity.address === '' ? [] : [`${identity.address}\t${names}`];
+  const addresses = [identity.address, ...(identity.others ?? [])].filter((address) => address !== '');
+  const own = addresses.map((address) => `${address}\t${names}`);
   const first = hostHosts === undefined ? standard : [hostHosts.trimEnd()];
   return `${[...first, ...extra, ...(identity.links ?? []), ...own].join('\n')}\n`;
 }
@@ -90,18 +122,28 @@ async function readHostResolvConf(): Promise<string> {
   return (await unlessMissing(readFile('/run/systemd/resolve/resolv.conf', 'utf8'))) ?? own;
 }
 
-export function resolvConfText(host: string, spec: containerV1.NetworkSpec | undefined): string {
+/** Who is asked for a container's names that are not of its networks: its own servers, else the host's, which the agent reaches all. */
+export async function nameServersOf(spec: containerV1.NetworkSpec | undefined): Promise<readonly string[]> {
+  if (spec?.dns.length) return spec.dns;
+  const lines = (await hostResolvConf()).matchAll(/^nameserver[ \t]+(\S+)/gm);
+  return [...lines].map((match) => match[1] as string).filter((address) => isIP(address) !== 0);
+}
+
+export function resolvConfText(host: string, spec: containerV1.NetworkSpec | undefined, named = false): string {
   const ownNetwork = spec?.mode !== 'host';
   const of = (keyword: string): string[] =>
     host.split('\n').filter((line) => line.startsWith(`${keyword} `) || line.startsWith(`${keyword}\t`));
   // Loopback in another network namespace is another machine.
   const reachable = of('nameserver').filter((line) => !ownNetwork || !/\s(127\.|::1\s*$)/.test(line));
-  const servers = spec?.dns.length ? spec.dns.map((address) => `nameserver ${address}`) : reachable;
+  const given = spec?.dns.length ? spec.dns.map((address) => `nameserver ${address}`) : reachable;
   // Docker: a search list of one dot means none.
   const searchGiven = spec?.dnsSearch ?? [];
   const search = searchGiven.length
     ? [`search ${searchGiven.join(' ')}`].filter((line) => line !== 'search .')
     : of('search');
-  const options = spec?.dnsOptions.length ? [`options ${spec.dnsOptions.join(' ')}`] : of('options');
+  const own = spec?.dnsOptions.length ? [`options ${spec.dnsOptions.join(' ')}`] : of('options');
+  const servers = named ? [`nameserver ${RESOLVER}`] : given;
+  // Names of a network have no dots: they must not be tried with the search list first, whatever the host does.
+  const options = named && !own.some((line) => /\sndots:/.test(line)) ? [`${own[0] ?? 'options'} ndots:0`] : own;
   return [...servers, ...search, ...options].map((line) => `${line}\n`).join('');
 }
