@@ -18,6 +18,7 @@ import { ShimFilesystem } from './archive/shim-filesystem.ts';
 import type { AgentConfig } from './config.ts';
 import { ContainerFiles } from './containers/container-files.ts';
 import { ContainerManager } from './containers/container-manager.ts';
+import { ContainerNetworks } from './containers/container-networks.ts';
 import { cgroupPathOf, type PlanHost } from './containers/container-plan.ts';
 import { hostDevices } from './containers/host-devices.ts';
 import { ensureInitLayer } from './containers/init-layer.ts';
@@ -34,7 +35,10 @@ import { FsLayerStore } from './images/fs-layer-store.ts';
 import { LayerDirectory } from './images/layer-directory.ts';
 import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
+import { NameServer } from './network/dns/name-server.ts';
 import { HostNetwork } from './network/host-network.ts';
+import { NetworkJournal } from './network/user/network-journal.ts';
+import { UserNetworks } from './network/user/user-networks.ts';
 import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
 import { ShimSpawner } from './runtime/shim-spawner.ts';
@@ -88,10 +92,25 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     devices: await hostDevices(),
     seccomp: dockerSeccompProgram,
   };
+  const bridge = config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id);
   const network = new HostNetwork({
-    bridge: config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id),
+    bridge,
     mtu: config.ATOLL_MTU,
     shim,
+    logger,
+  });
+  const networks = new UserNetworks({
+    nodeId: tls.id,
+    hostIp: config.ATOLL_HOST_IP,
+    fallbackMtu: config.ATOLL_MTU,
+    defaultBridge: bridge,
+    journal: await NetworkJournal.open(join(root, 'networks')),
+    isUsed: (id) => containers.list().some(({ record }) => record.endpoints.some(({ networkId }) => networkId === id)),
+    logger,
+  });
+  const names = await NameServer.open(join(root, 'dns'), {
+    networks,
+    container: (id) => containers.find(id)?.record,
     logger,
   });
   const volumes = new VolumeStore(join(root, 'volumes'));
@@ -103,6 +122,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     files,
     layers,
     network,
+    networks: new ContainerNetworks(networks, names.path),
     mounts: new MountResolver(volumes, volumeMounts, filesystem, root),
     volumes,
     volumeMounts,
@@ -114,7 +134,14 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     channels,
     leaders: new LeaderFinder(config.ATOLL_SCHEDULERS),
     memory,
-    delegate: new AgentDelegate(facts, containers, network, new OrderWorker(tls.id, containers, memory), logger),
+    delegate: new AgentDelegate(
+      facts,
+      containers,
+      network,
+      networks,
+      new OrderWorker(tls.id, containers, memory),
+      logger,
+    ),
     logger,
   });
   const registry = new ExecRegistry((id) => files.directory(id));
@@ -178,6 +205,8 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   return new NodeAgent({
     containers,
     network,
+    networks,
+    names,
     layers,
     memory,
     host: grpc,

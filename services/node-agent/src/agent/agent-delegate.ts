@@ -1,7 +1,8 @@
 import type { Logger } from '@atoll/logging';
-import type { containerV1, nodeV1 } from '@atoll/proto';
+import type { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import type { HostNetwork } from '../network/host-network.ts';
+import type { UserNetworks } from '../network/user/user-networks.ts';
 import type { OrderWorker } from './order-worker.ts';
 import type { SessionDelegate } from './session.ts';
 
@@ -10,6 +11,7 @@ export class AgentDelegate implements SessionDelegate {
   readonly #facts: nodeV1.NodeFacts;
   readonly #containers: ContainerManager;
   readonly #network: HostNetwork;
+  readonly #networks: UserNetworks;
   readonly #worker: OrderWorker;
   readonly #logger: Logger;
 
@@ -17,12 +19,14 @@ export class AgentDelegate implements SessionDelegate {
     facts: nodeV1.NodeFacts,
     containers: ContainerManager,
     network: HostNetwork,
+    networks: UserNetworks,
     worker: OrderWorker,
     logger: Logger,
   ) {
     this.#facts = facts;
     this.#containers = containers;
     this.#network = network;
+    this.#networks = networks;
     this.#worker = worker;
     this.#logger = logger;
   }
@@ -36,6 +40,7 @@ export class AgentDelegate implements SessionDelegate {
   }
 
   async welcomed(node: nodeV1.NodeRecord): Promise<void> {
+    this.#networks.sessionBegan();
     if (node.containerSubnet === '') return;
     try {
       this.#network.configure(node.containerSubnet);
@@ -44,6 +49,10 @@ export class AgentDelegate implements SessionDelegate {
       // A host whose bridge cannot be made still runs containers that need none; those that do say why they cannot start.
       this.#logger.error({ err: error }, 'the bridge network cannot be made');
     }
+  }
+
+  network(state: networkV1.NetworkState): void {
+    void this.#networks.apply(state);
   }
 
   obey(order: nodeV1.Order): Promise<nodeV1.OrderResult> {

@@ -5,7 +5,9 @@ import type { ContainerManager } from '../containers/container-manager.ts';
 import type { ExecRegistry } from '../execs/exec-registry.ts';
 import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
+import type { NameServer } from '../network/dns/name-server.ts';
 import type { HostNetwork } from '../network/host-network.ts';
+import type { UserNetworks } from '../network/user/user-networks.ts';
 import type { ShimSpawner } from '../runtime/shim-spawner.ts';
 import type { NodeMemory } from './node-memory.ts';
 import type { Session } from './session.ts';
@@ -13,6 +15,8 @@ import type { Session } from './session.ts';
 export interface NodeAgentOptions {
   readonly containers: ContainerManager;
   readonly network: HostNetwork;
+  readonly networks: UserNetworks;
+  readonly names: NameServer;
   readonly layers: LayerStore;
   readonly memory: NodeMemory;
   readonly host: GrpcHost;
@@ -37,8 +41,11 @@ export class NodeAgent {
   }
 
   async start(): Promise<{ readonly address: string }> {
-    const { containers, network, memory, layers, host, session, health, execs, logger } = this.#options;
+    const { containers, network, networks, names, memory, layers, host, session, health, execs, logger } =
+      this.#options;
     if (memory.containerSubnet !== '') network.configure(memory.containerSubnet);
+    await networks.recover().catch((err: unknown) => logger.error({ err }, 'networks are not in order'));
+    await names.start();
     await containers.recover();
     if (network.configured) {
       // What was published before is published again, also when somebody has flushed the kernel's tables meanwhile.
@@ -61,13 +68,15 @@ export class NodeAgent {
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, host, health, spawner, execs } = this.#options;
+    const { containers, network, networks, names, host, health, spawner, execs } = this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
     health.stop();
     await this.#running;
     await host.stop();
     network.stop();
+    await networks.stop();
+    await names.stop();
     await execs.close();
     await containers.detach();
     await spawner.close();

@@ -80,6 +80,7 @@ export class OrderWorker {
     else if (order.action === A.PAUSE) await container.pause();
     else if (order.action === A.UNPAUSE) await container.unpause();
     else if (order.action === A.UPDATE) await container.update(record);
+    else if (order.action === A.CONNECT) await container.connect();
     else throw unimplemented(`this agent does not know the action ${order.action}`);
     return { status: container.status, unchanged: !changed };
   }

@@ -1,6 +1,6 @@
 import { asAtollError, unavailable } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
-import { type containerV1, type eventV1, nodeV1 } from '@atoll/proto';
+import { type containerV1, type eventV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue, type Channel, type Role } from '@atoll/rpc';
 import { BackOff } from './back-off.ts';
 import type { LeaderFinder } from './leader-finder.ts';
@@ -13,6 +13,8 @@ export interface SessionDelegate {
   containers(): readonly containerV1.ContainerStatus[];
   /** The leader has admitted this node; awaited before its orders are obeyed. */
   welcomed(node: nodeV1.NodeRecord): Promise<void>;
+  /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. */
+  network(state: networkV1.NetworkState): void;
   /** Obeys one order; never rejects. Orders of several containers run at the same time. */
   obey(order: nodeV1.Order): Promise<nodeV1.OrderResult>;
 }
@@ -112,6 +114,8 @@ export class Session {
           watchdog.limit(interval * SILENT_INTERVALS);
           clearInterval(heartbeat);
           heartbeat = setInterval(() => this.#beat(), interval);
+        } else if (message?.$case === 'network') {
+          delegate.network(message.value);
         } else if (message?.$case === 'order') {
           void this.#obey(message.value, outbox);
         }

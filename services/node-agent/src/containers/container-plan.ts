@@ -9,6 +9,7 @@ import {
   defaultMounts,
   identityMounts,
 } from '../runtime/default-mounts.ts';
+import type { EndpointsPlan } from '../runtime/endpoints-plan.ts';
 import { maskedPaths, READONLY_PATHS } from '../runtime/masked-paths.ts';
 import type {
   ContainerPlan,
@@ -56,6 +57,8 @@ export interface PlanHost {
 export interface PlanParts {
   readonly root: RootPlan;
   readonly network: NetworkPlan | undefined;
+  /** Absent: no networks of users. */
+  readonly endpoints?: EndpointsPlan | undefined;
   /** Binds, volumes and tmpfs, sources resolved. */
   readonly mounts: readonly MountPlan[];
   /** Absent: the default devices only. */
@@ -110,6 +113,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
       deviceRules: privileged ? [] : [...DEFAULT_DEVICE_RULES, ...(parts.devices?.rules ?? [])],
     },
     network: parts.network,
+    endpoints: parts.endpoints,
     log: logPlan(spec.log, parts.logDirectory),
     runtime: runtimePath(spec, host.runtimes),
   };

@@ -111,6 +111,19 @@ export class ContainerProcess {
     });
   }
 
+  /** Follows the endpoints of the record; does nothing without a process, whose next preparation will. */
+  async connect(): Promise<void> {
+    const { client, endpoint } = this.#run;
+    if (!client) return;
+    await this.#launcher.connect(
+      this.#options.record(),
+      client,
+      endpoint,
+      this.active,
+      AbortSignal.timeout(REQUEST_MS),
+    );
+  }
+
   /** The next end of the process is final, whatever the policy. */
   rest(): void {
     this.#policyRests = true;
@@ -179,8 +192,7 @@ export class ContainerProcess {
     try {
       await this.#ensureLaunched();
       const run = this.#run;
-      const { ipAddress: address, macAddress: mac } = this.#book.status;
-      await this.#launcher.publish(record, { address, mac });
+      await this.#launcher.publish(record, run.endpoint);
       failpoint('start.1-published');
       const started = this.#run.connection().start(this.#options.life);
       failpoint('start.2-asked');
@@ -224,6 +236,7 @@ export class ContainerProcess {
       this.#options.life,
     );
     run.client = launched.client;
+    run.endpoint = launched.endpoint;
     this.#run = run;
     this.#lease?.release();
     this.#lease = launched.lease;
@@ -262,6 +275,7 @@ export class ContainerProcess {
     try {
       const { client, endpoint } = await this.#launcher.reconnect(this.#options.record(), observe, life);
       run.client = client;
+      run.endpoint = endpoint;
       this.#run = run;
       this.#watch(run);
       const found = await client.state(AbortSignal.timeout(REQUEST_MS));

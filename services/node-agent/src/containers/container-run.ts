@@ -1,4 +1,5 @@
 import { hasReason, unavailable } from '@atoll/errors';
+import type { Endpoint } from '../network/host-network.ts';
 import { deferred } from '../processes/deferred.ts';
 import type { ShimClient } from '../runtime/shim-client.ts';
 import type { ShimState } from '../runtime/shim-state.ts';
@@ -8,6 +9,8 @@ const REQUEST_MS = 30_000;
 /** One life of a container's process, from its preparation to its end. */
 export class ContainerRun {
   client: ShimClient | undefined;
+  /** Its place on the default bridge. */
+  endpoint: Endpoint | undefined;
   /** Its end is being, or has been, dealt with. */
   over = false;
   readonly #running = deferred<ShimState>();

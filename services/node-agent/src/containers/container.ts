@@ -203,6 +203,14 @@ export class Container {
     });
   }
 
+  /** Brings the links of what is prepared or runs to the endpoints of the present record. */
+  async connect(): Promise<void> {
+    await this.#queue.run(async () => {
+      await this.#process.connect();
+      if (this.book.behind) this.book.change({});
+    });
+  }
+
   /** Ends and deletes everything of the container; its files and, when asked, its anonymous volumes. */
   async remove(options: { readonly force: boolean; readonly volumes: boolean }): Promise<void> {
     if (this.#process.active && !options.force) {

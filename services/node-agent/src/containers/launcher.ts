@@ -1,14 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { volumeSource } from '@atoll/docker-api';
-import { cancelled, hasReason, unimplemented } from '@atoll/errors';
+import { cancelled, hasReason } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
 import type { LayerLease, LayerStore } from '../images/layer-store.ts';
 import { endpointFile, readEndpoint } from '../network/endpoint-file.ts';
-import type { HardwareAddress } from '../network/guard-ruleset.ts';
 import { type Endpoint, type HostNetwork, publishedPorts } from '../network/host-network.ts';
-import { networkFilePaths, networkFiles } from '../network/network-files.ts';
+import { networkFilePaths, networkFiles, rewriteNetworkFiles } from '../network/network-files.ts';
+import type { PublishedPort } from '../network/nft-ruleset.ts';
+import type { PlacedEndpoint } from '../network/user/endpoint-links.ts';
+import { addressesOf } from '../network/user/membership.ts';
 import { failpoint } from '../processes/failpoint.ts';
 import { Semaphore } from '../processes/semaphore.ts';
 import { bundlePath } from '../runtime/bundle.ts';
@@ -22,6 +24,7 @@ import type { VolumeMounts } from '../volumes/volume-mounts.ts';
 import type { VolumeStore } from '../volumes/volume-store.ts';
 import type { ContainerFiles } from './container-files.ts';
 import { acquireLayers, type ContainerLayers } from './container-layers.ts';
+import type { ContainerNetworks } from './container-networks.ts';
 import { containerPlan, hostnames, type PlanHost } from './container-plan.ts';
 import { customDevices } from './custom-devices.ts';
 import { type ExitRecord, parseExitRecord } from './exit-record.ts';
@@ -36,6 +39,7 @@ export interface LauncherOptions {
   readonly files: ContainerFiles;
   readonly layers: LayerStore;
   readonly network: HostNetwork;
+  readonly networks: ContainerNetworks;
   readonly mounts: MountResolver;
   readonly volumes: VolumeStore;
   readonly volumeMounts: VolumeMounts;
@@ -72,15 +76,17 @@ export class Launcher {
     onState: (state: ShimState) => void,
     signal: AbortSignal,
   ): Promise<Launched> {
-    const { layers, network } = this.options;
+    const { layers, network, networks } = this.options;
     const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
-    if (record.endpoints.length > 0) throw unimplemented('this host cannot link containers to networks of users yet');
-    requireSupported(spec);
+    requireSupported(spec, record.endpoints);
     const bridged = usesBridge(spec);
+    const placing = networks.place(record);
+    placing.catch(() => undefined);
     const [lease] = await Promise.all([acquireLayers(layers, spec, signal), bridged ? network.ready() : undefined]);
     const endpoint = bridged ? network.take(record.id, spec.network?.macAddress ?? '') : undefined;
     try {
-      return await this.#slots.run(() => this.#launch(record, spec, lease, endpoint, onState, signal));
+      const links = { endpoint, placed: await placing };
+      return await this.#slots.run(() => this.#launch(record, spec, lease, links, onState, signal));
     } catch (error) {
       lease.release();
       await this.options.volumeMounts.release(record.id).catch(() => undefined);
@@ -98,16 +104,41 @@ export class Launcher {
     const { files, network, volumes, volumeMounts } = this.options;
     const client = await ShimClient.connect(files.directory(record.id), onState, signal);
     const endpoint = await readEndpoint(files.directory(record.id));
-    if (endpoint) network.claim(record.id, endpoint, this.#ports(record, endpoint.address));
+    if (endpoint) network.claim(record.id, endpoint);
+    network.remember(record.id, this.#ports(record, endpoint));
     for (const { type, source, volumeOptions } of record.spec?.mounts ?? []) {
       if (type === 'volume' && volumeSource(volumeOptions)) volumeMounts.claim(volumes.path(source), record.id);
     }
     return { client, endpoint };
   }
 
-  /** Publishes the ports of a container that is about to run. Throws conflict when one is taken. */
-  async publish(record: containerV1.ContainerRecord, own: HardwareAddress): Promise<void> {
-    if (own.address !== '') await this.options.network.publish(record.id, own, this.#ports(record, own.address));
+  /** Brings a run's links to what the record says, and its ports to where they lead to now. */
+  async connect(
+    record: containerV1.ContainerRecord,
+    client: ShimClient,
+    endpoint: Endpoint | undefined,
+    running: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { networks, files, host } = this.options;
+    const directory = files.directory(record.id);
+    const placed = await networks.place(record);
+    await client.connectNetworks(networks.plan(placed, endpoint, directory).endpoints, signal);
+    const identity = {
+      ...hostnames(record, host),
+      address: endpoint?.address ?? '',
+      gateway: endpoint?.gateway ?? '',
+      others: placed.flatMap((one) => addressesOf(one.endpoint)),
+      named: placed.length > 0,
+    };
+    await rewriteNetworkFiles(directory, record.spec?.network, identity);
+    if (running) await this.publish(record, endpoint);
+  }
+
+  /** Publishes the ports of a container that runs or is about to. Throws conflict when one is taken. */
+  async publish(record: containerV1.ContainerRecord, endpoint: Endpoint | undefined): Promise<void> {
+    const own = endpoint && { mac: endpoint.macAddress, address: endpoint.address };
+    await this.options.network.publish(record.id, own, this.#ports(record, endpoint));
   }
 
   /** Gives back what a run had of this host's network. Safe to repeat. */
@@ -143,19 +174,22 @@ export class Launcher {
     record: containerV1.ContainerRecord,
     spec: containerV1.ContainerSpec,
     lease: ContainerLayers,
-    endpoint: Endpoint | undefined,
+    { endpoint, placed }: { readonly endpoint: Endpoint | undefined; readonly placed: readonly PlacedEndpoint[] },
     onState: (state: ShimState) => void,
     signal: AbortSignal,
   ): Promise<Launched> {
-    const { files, mounts, network, host, spawner } = this.options;
+    const { files, mounts, network, networks, host, spawner } = this.options;
     failpoint('create.2-held');
     if (signal.aborted) throw cancelled(`container ${record.id} is being removed`);
     const directory = files.directory(record.id);
+    const { endpoints } = networks.plan(placed, endpoint, directory);
     const identity = {
       ...hostnames(record, host),
       address: endpoint?.address ?? '',
       gateway: endpoint?.gateway ?? '',
       links: linkedHosts(spec, host.find),
+      others: placed.flatMap((one) => addressesOf(one.endpoint)),
+      named: placed.length > 0,
     };
     const [resolved, own, devices, shared] = await Promise.all([
       mounts.resolve(record.id, spec.mounts, lease, signal),
@@ -172,6 +206,7 @@ export class Launcher {
         readonly: spec.security?.readOnlyRootfs ?? false,
       },
       network: endpoint && network.plan(record.id, endpoint),
+      endpoints: placed.length > 0 ? endpoints : undefined,
       mounts: resolved.mounts,
       devices,
       shared,
@@ -195,8 +230,10 @@ export class Launcher {
     return { client, lease, endpoint, volumePaths: resolved.volumePaths, warnings };
   }
 
-  #ports(record: containerV1.ContainerRecord, address: string) {
-    return publishedPorts(record.ports, address);
+  /** None of a container without a way out. */
+  #ports(record: containerV1.ContainerRecord, endpoint: Endpoint | undefined): readonly PublishedPort[] {
+    const address = this.options.networks.publishedAddress(record, endpoint);
+    return address === '' ? [] : publishedPorts(record.ports, address);
   }
 }
 

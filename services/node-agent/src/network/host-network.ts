@@ -95,13 +95,17 @@ export class HostNetwork {
   }
 
   /** Notes what a container has had since before the agent started. */
-  claim(id: string, { address, macAddress }: Endpoint, ports: readonly PublishedPort[]): void {
-    if (!this.#pool || !this.#ports) return;
+  claim(id: string, { address, macAddress }: Endpoint): void {
+    if (!this.#pool) return;
     if (!this.#pool.claim(address, id)) {
       this.#options.logger.warn({ container: id, address }, 'the address of a container is not of this host');
     }
-    this.#ports.remember(id, ports);
     if (macAddress !== macOf(address)) this.#guard?.remember(id, { mac: macAddress, address });
+  }
+
+  /** Notes ports that were published before the agent started; with `ready` they are again. */
+  remember(id: string, ports: readonly PublishedPort[]): void {
+    this.#ports?.remember(id, ports);
   }
 
   release(id: string, address: string): void {
@@ -121,11 +125,14 @@ export class HostNetwork {
     };
   }
 
-  /** Lets a container that is about to run speak and be reached. Throws conflict when a port is taken. */
-  async publish(id: string, own: HardwareAddress, ports: readonly PublishedPort[]): Promise<void> {
-    const { ports: publisher, guard } = this.#required();
-    if (own.mac !== macOf(own.address)) await guard.admit(id, own);
-    await publisher.publish(id, ports);
+  /**
+   * Lets a container that is about to run speak on the bridge, if it is there, and be reached, by these ports in the place of those
+   * before. Throws conflict when a port is taken.
+   */
+  async publish(id: string, own: HardwareAddress | undefined, ports: readonly PublishedPort[]): Promise<void> {
+    if (own && own.mac !== macOf(own.address)) await this.#required().guard.admit(id, own);
+    if (ports.length === 0) await this.#ports?.withdraw(id);
+    else await this.#required().ports.publish(id, ports);
   }
 
   async withdraw(id: string): Promise<void> {

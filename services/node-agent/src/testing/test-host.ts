@@ -29,13 +29,27 @@ export function useRunc(): void {
   suiteRuntime = 'runc';
 }
 
+export interface TestHostOptions {
+  /**
+   * What carries out the containers of `record` when they do not say otherwise. With user namespaces, which the native one makes, its
+   * containers are in some of their own unless they ask for the host's.
+   */
+  readonly runtime?: string;
+  readonly userNamespaces?: UserNamespaceMode;
+  readonly nodeId?: string;
+  /** Gives the namespace a link to other hosts; what it gives is the address the agent tells them. */
+  readonly attach?: (namespace: string) => string;
+}
+
 /**
  * A host of its own for an agent process: network namespace with a link to this one, data root, cgroup subtree; and the services
  * it talks to. Disposing removes all of it and fails when a container left something behind.
  */
 export class TestHost {
   readonly name: string;
-  readonly nodeId = 'node-1';
+  readonly nodeId: string;
+  /** Where other hosts send packets of networks to. */
+  readonly overlayIp: string;
   /** Of the next agent. */
   userNamespaces: UserNamespaceMode;
   readonly scheduler: TestScheduler;
@@ -68,8 +82,12 @@ export class TestHost {
     registryAddress: string;
     name: string;
     userNamespaces: UserNamespaceMode;
+    nodeId: string;
+    overlayIp: string;
   }) {
     this.name = parts.name;
+    this.nodeId = parts.nodeId;
+    this.overlayIp = parts.overlayIp;
     this.userNamespaces = parts.userNamespaces;
     this.folder = parts.folder;
     this.hostIp = parts.hostIp;
@@ -82,34 +100,30 @@ export class TestHost {
     this.#registryAddress = parts.registryAddress;
   }
 
-  /**
-   * `runtime`: what carries out the containers of `record` when they do not say otherwise. With user namespaces, which the native
-   * one makes, its containers are in some of their own unless they ask for the host's.
-   */
   static async create({
     userNamespaces = 'without',
     runtime = userNamespaces === 'with' ? NATIVE_RUNTIME : suiteRuntime,
-  }: {
-    readonly runtime?: string;
-    readonly userNamespaces?: UserNamespaceMode;
-  } = {}): Promise<TestHost> {
+    nodeId = 'node-1',
+    attach,
+  }: TestHostOptions = {}): Promise<TestHost> {
     requireRoot();
     buildShim();
     const name = `atoll-test-${randomBytes(4).toString('hex')}`;
     const { outer, inner } = makeNamespace(name);
+    const overlayIp = attach?.(name) ?? inner;
     const folder = await mkdtemp(join(tmpdir(), 'atoll-agent-'));
     const pki = await testPki();
     const [gateway, schedulerId, registryId, node] = await Promise.all([
       pki.identity('gateway', 'gateway-1'),
       pki.identity('scheduler', 'scheduler-1'),
       pki.identity('registry', 'registry-1'),
-      pki.identity('node', 'node-1'),
+      pki.identity('node', nodeId),
     ]);
     await mkdir(join(folder, 'tls'));
     await writeFile(join(folder, 'tls/ca.pem'), node.ca);
     await writeFile(join(folder, 'tls/cert.pem'), node.cert);
     await writeFile(join(folder, 'tls/key.pem'), node.key, { mode: 0o600 });
-    const scheduler = new TestScheduler(schedulerId, `${outer}:0`, 'node-1');
+    const scheduler = new TestScheduler(schedulerId, `${outer}:0`, nodeId);
     const registry = new TestRegistry(registryId, `${outer}:0`);
     const [{ address: schedulerAddress }, { address: registryAddress }] = await Promise.all([
       scheduler.start(),
@@ -128,6 +142,8 @@ export class TestHost {
       registryAddress,
       name,
       userNamespaces,
+      nodeId,
+      overlayIp,
     };
     const host = new TestHost(parts);
     host.#runtime = runtime;
@@ -175,7 +191,7 @@ export class TestHost {
       ATOLL_TLS_DIR: join(this.folder, 'tls'),
       ATOLL_CGROUP_PARENT: `/${this.name}`,
       ATOLL_SHIM: this.shim,
-      ATOLL_HOST_IP: this.hostIp,
+      ATOLL_HOST_IP: this.overlayIp,
       ATOLL_LOG_LEVEL: 'debug',
       ...(this.#runtime !== NATIVE_RUNTIME && { ATOLL_RUNTIMES: `${this.#runtime}=${findRunc()}` }),
       ATOLL_USERNS_REMAP: this.userNamespaces === 'with' ? `${TEST_IDS.uid}:${TEST_IDS.size}` : '',
@@ -318,7 +334,7 @@ export class TestHost {
   /** Processes, cgroups, links, mounts and files of containers. */
   async leaks(): Promise<readonly string[]> {
     const links = execFileSync('ip', ['-n', this.name, '-o', 'link'], { encoding: 'utf8' });
-    const veths = [...links.matchAll(/: (atv[0-9a-f]+)/g)].map((match) => `link ${match[1]}`);
+    const veths = [...links.matchAll(/: (at[vnx][0-9a-f]+)/g)].map((match) => `link ${match[1]}`);
     const groups = (await Promise.all((await cgroupFolders(this.name)).map(childFolders))).flat();
     const mounts = (await readFile('/proc/self/mounts', 'utf8'))
       .split('\n')

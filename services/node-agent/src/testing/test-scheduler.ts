@@ -1,6 +1,6 @@
 import { AtollError, unavailable } from '@atoll/errors';
 import { reasonOfGrpcCode } from '@atoll/errors/grpc';
-import { containerV1, nodeV1 } from '@atoll/proto';
+import { containerV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue, GrpcHost, type TlsIdentity } from '@atoll/rpc';
 
 interface Waiter {
@@ -15,6 +15,8 @@ export class TestScheduler {
   readonly nodeId: string;
   readonly statuses: containerV1.ContainerStatus[] = [];
   readonly events: string[] = [];
+  /** Told at the beginning of each session. */
+  readonly networks = new Map<string, networkV1.NetworkState>();
   hello: nodeV1.Hello | undefined;
   hellos = 0;
   readonly #host: GrpcHost;
@@ -80,6 +82,11 @@ export class TestScheduler {
     return status ?? containerV1.ContainerStatus.fromPartial({});
   }
 
+  /** Tells the agent of a network, when there is a session. */
+  tell(value: networkV1.NetworkState): void {
+    this.#orders?.push({ message: { $case: 'network', value } });
+  }
+
   /** A status the agent has reported, or will. */
   status(matches: Waiter['matches']): Promise<containerV1.ContainerStatus> {
     const known = this.statuses.findLast(matches);
@@ -134,6 +141,9 @@ export class TestScheduler {
     const node = { id: this.nodeId, index: 1, containerSubnet: this.subnet };
     const value = { node, epoch: this.epoch, heartbeatIntervalMs: 10_000, clusterId: 'test-cluster' };
     orders.push({ message: { $case: 'welcome', value: nodeV1.Welcome.fromPartial(value) } });
+    for (const network of this.networks.values()) {
+      orders.push({ message: { $case: 'network', value: network } });
+    }
     for (const status of hello.containers) this.#observe(status);
     this.#orders = orders;
     for (const resolve of this.#sessions) resolve();
