@@ -1,7 +1,12 @@
 import { relative } from 'node:path';
 import type { containerV1 } from '@atoll/proto';
 import type { Endpoint as BridgeEndpoint } from '../network/host-network.ts';
-import { type NetworksPlan, type PlacedEndpoint, planEndpoints } from '../network/user/endpoint-links.ts';
+import {
+  type NetworksPlan,
+  type PlacedEndpoint,
+  type PublishedAddresses,
+  planEndpoints,
+} from '../network/user/endpoint-links.ts';
 import type { UserNetworks } from '../network/user/user-networks.ts';
 
 /** The places of this host's containers in networks of users, by their records. */
@@ -30,12 +35,12 @@ export class ContainerNetworks {
     return planEndpoints(placed, bridge, relative(bundle, this.#resolver));
   }
 
-  /** Where a container's published ports lead to; empty without a way out. Networks it was not told of do not count. */
-  publishedAddress(record: containerV1.ContainerRecord, bridge: BridgeEndpoint | undefined): string {
+  /** Where a container's published ports lead to. Networks this host was not told of do not count. */
+  published(record: containerV1.ContainerRecord, bridge: BridgeEndpoint | undefined): PublishedAddresses {
     const placed = record.endpoints.flatMap((endpoint) => {
       const network = this.#networks.get(endpoint.networkId);
       return network ? [{ endpoint, network: network.record, mtu: network.mtu }] : [];
     });
-    return planEndpoints(placed, bridge, undefined).publishedAddress;
+    return planEndpoints(placed, bridge, undefined).published;
   }
 }

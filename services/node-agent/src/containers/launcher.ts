@@ -232,8 +232,7 @@ export class Launcher {
 
   /** None of a container without a way out. */
   #ports(record: containerV1.ContainerRecord, endpoint: Endpoint | undefined): readonly PublishedPort[] {
-    const address = this.options.networks.publishedAddress(record, endpoint);
-    return address === '' ? [] : publishedPorts(record.ports, address);
+    return publishedPorts(record.ports, this.options.networks.published(record, endpoint));
   }
 }
 

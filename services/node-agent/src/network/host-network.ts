@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { failedPrecondition, invalidArgument } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
@@ -11,6 +12,7 @@ import { listTables, type Protocol, type PublishedPort, tableOf } from './nft-ru
 import { PortPublisher } from './port-publisher.ts';
 import { Subnet } from './subnet.ts';
 import { TableWatch } from './table-watch.ts';
+import type { PublishedAddresses } from './user/endpoint-links.ts';
 
 export interface HostNetworkOptions {
   readonly bridge: string;
@@ -194,19 +196,34 @@ export function hostInterfaceOf(id: string): string {
   return `atv${id.slice(0, 12)}`;
 }
 
-/** The bindings of a record with host ports, as this host publishes them. Throws invalid-argument. */
+/**
+ * The bindings of a record with host ports, as this host publishes them for a container with these addresses; without one of a
+ * family there are none of it. Throws invalid-argument.
+ */
 export function publishedPorts(
   bindings: readonly containerV1.PortBinding[],
-  address: string,
+  addresses: PublishedAddresses,
 ): readonly PublishedPort[] {
   const ports = new Map<string, PublishedPort>();
   for (const { containerPort, protocol, hostIp, hostPort } of bindings) {
     if (hostPort === 0) continue;
     const known = PROTOCOLS.find((name) => name === (protocol || 'tcp'));
     if (!known) throw invalidArgument(`invalid proto: ${protocol}`);
-    // Docker publishes on IPv4 and IPv6 with two bindings; there is one family here.
-    const at = hostIp === '0.0.0.0' || hostIp === '::' ? '' : hostIp;
-    ports.set(`${known} ${at} ${hostPort}`, { protocol: known, hostIp: at, hostPort, address, containerPort });
+    const any = hostIp === '' || hostIp === '0.0.0.0' || hostIp === '::';
+    const put = (address: string, at: string): void => {
+      if (address === '') return;
+      ports.set(`${isIP(address)} ${known} ${at} ${hostPort}`, {
+        protocol: known,
+        hostIp: at,
+        hostPort,
+        address,
+        containerPort,
+      });
+    };
+    // Docker publishes on IPv4 and IPv6 with two bindings; here `::` alone is for both as well.
+    if (any || isIP(hostIp) !== 6) put(addresses.ipv4, any ? '' : hostIp);
+    if (hostIp === '' || hostIp === '::') put(addresses.ipv6, '');
+    else if (isIP(hostIp) === 6) put(addresses.ipv6, hostIp);
   }
   return [...ports.values()];
 }

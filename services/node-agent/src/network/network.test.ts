@@ -69,6 +69,16 @@ describe('rules', () => {
   test('no text can be smuggled in as an address', () => {
     expect(() => portCommands('add', 'atollab', [{ ...port, hostIp: '1.1.1.1 } ; flush ruleset' }])).toThrow();
   });
+  test('IPv6 has a table of its own once a port needs it', () => {
+    const six = { ...port, address: 'fd00::2' };
+    const text = fullRuleset('atollab', Subnet.parse('10.0.0.0/24'), [port, six]);
+    expect(text).toContain('table ip6 atollab {');
+    expect(text).toContain('add element ip6 atollab published { tcp . 80 : fd00::2 . 8080 }');
+    expect(fullRuleset('atollab', Subnet.parse('10.0.0.0/24'), [port])).not.toContain('ip6');
+    expect(portCommands('delete', 'atollab', [{ ...six, hostIp: '2001:db8::1' }])).toBe(
+      'delete element ip6 atollab published_at { 2001:db8::1 . tcp . 80 : fd00::2 . 8080 }\n',
+    );
+  });
   test('names of tables and bridges fit their limits', () => {
     expect(bridgeNameOf('a very long node id of some kind').length).toBeLessThanOrEqual(15);
     expect(tableOf(bridgeNameOf('n'))).toBe(bridgeNameOf('n'));
@@ -81,12 +91,24 @@ describe('bindings', () => {
   test('both families are one; what has no host port is not published', () => {
     const ports = publishedPorts(
       [binding({ hostIp: '0.0.0.0' }), binding({ hostIp: '::' }), binding({ hostPort: 0 })],
-      '10.0.0.2',
+      { ipv4: '10.0.0.2', ipv6: '' },
     );
     expect(ports).toEqual([{ protocol: 'tcp', hostIp: '', hostPort: 8080, address: '10.0.0.2', containerPort: 80 }]);
   });
+  test.each([
+    ['', ['10.0.0.2', 'fd00::2']],
+    ['0.0.0.0', ['10.0.0.2']],
+    ['::', ['10.0.0.2', 'fd00::2']],
+    ['192.0.2.1', ['10.0.0.2']],
+    ['2001:db8::1', ['fd00::2']],
+  ])('of a container with both families, bound to "%s"', (hostIp, want) => {
+    const ports = publishedPorts([binding({ hostIp })], { ipv4: '10.0.0.2', ipv6: 'fd00::2' });
+    expect(ports.map(({ address }) => address)).toEqual(want);
+  });
   test('an unknown protocol', () => {
-    expect(() => publishedPorts([binding({ protocol: 'icmp' })], '10.0.0.2')).toThrow('invalid proto: icmp');
+    expect(() => publishedPorts([binding({ protocol: 'icmp' })], { ipv4: '10.0.0.2', ipv6: '' })).toThrow(
+      'invalid proto: icmp',
+    );
   });
 });
 

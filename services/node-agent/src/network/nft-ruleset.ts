@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { invalidArgument } from '@atoll/errors';
 import { runTool } from '../processes/run-tool.ts';
-import { parseIpv4 } from './ipv4.ts';
 import type { Subnet } from './subnet.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
@@ -70,6 +71,7 @@ export function fullRuleset(bridge: string, subnet: Subnet, ports: readonly Publ
     `    oifname "${bridge}" iifname != "${bridge}" drop`,
     '  }',
     '}',
+    ...ipv6Table(table, ports),
     ...ports.map((port) => elementCommand('add', table, port)),
     '',
   ].join('\n');
@@ -87,15 +89,44 @@ export async function listTables(bridge: string): Promise<string> {
   return (await Promise.all([list('ip'), list('bridge')])).join('');
 }
 
+/**
+ * Ports of containers with IPv6 addresses; the default bridge has none, so most hosts have no such table. What may pass, and the
+ * source translation, is in the table of networks.
+ */
+function ipv6Table(table: string, ports: readonly PublishedPort[]): readonly string[] {
+  if (!ports.some(({ address }) => isIP(address) === 6)) return [];
+  return [
+    `add table ip6 ${table}`,
+    `delete table ip6 ${table}`,
+    `table ip6 ${table} {`,
+    '  map published { type inet_proto . inet_service : ipv6_addr . inet_service; }',
+    '  map published_at { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }',
+    '  chain ports {',
+    '    dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at',
+    '    dnat ip6 to meta l4proto . th dport map @published',
+    '  }',
+    '  chain prerouting {',
+    '    type nat hook prerouting priority dstnat; policy accept;',
+    '    fib daddr type local jump ports',
+    '  }',
+    '  chain output {',
+    '    type nat hook output priority -100; policy accept;',
+    '    ip6 daddr != ::1 fib daddr type local jump ports',
+    '  }',
+    '}',
+  ];
+}
+
 function elementCommand(change: 'add' | 'delete', table: string, port: PublishedPort): string {
   const key = `${port.protocol} . ${port.hostPort}`;
   const value = `${checked(port.address)} . ${port.containerPort}`;
+  const map = `element ${isIP(port.address) === 6 ? 'ip6' : 'ip'} ${table}`;
   return port.hostIp === ''
-    ? `${change} element ip ${table} published { ${key} : ${value} }`
-    : `${change} element ip ${table} published_at { ${checked(port.hostIp)} . ${key} : ${value} }`;
+    ? `${change} ${map} published { ${key} : ${value} }`
+    : `${change} ${map} published_at { ${checked(port.hostIp)} . ${key} : ${value} }`;
 }
 
 function checked(address: string): string {
-  parseIpv4(address);
+  if (isIP(address) === 0 || address.includes('%')) throw invalidArgument(`"${address}" is not an IP address`);
   return address;
 }

@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { createServer } from 'node:net';
+import { createServer, isIPv6 } from 'node:net';
 import { conflict } from '@atoll/errors';
 import type { PublishedPort } from './nft-ruleset.ts';
 
@@ -8,7 +8,7 @@ import type { PublishedPort } from './nft-ruleset.ts';
  * container without a word. SCTP has no listeners in this runtime and is not probed.
  */
 export async function probePort(port: PublishedPort): Promise<void> {
-  const host = port.hostIp === '' ? '0.0.0.0' : port.hostIp;
+  const host = port.hostIp || (isIPv6(port.address) ? '::' : '0.0.0.0');
   try {
     if (port.protocol === 'tcp') await probeTcp(host, port.hostPort);
     else if (port.protocol === 'udp') await probeUdp(host, port.hostPort);
@@ -16,7 +16,7 @@ export async function probePort(port: PublishedPort): Promise<void> {
     const code = (cause as NodeJS.ErrnoException).code;
     const why = code === 'EADDRINUSE' ? 'address already in use' : (cause as Error).message;
     throw conflict(
-      `driver failed programming external connectivity: failed to bind host port ${host}:${port.hostPort}/${port.protocol}: ${why}`,
+      `driver failed programming external connectivity: failed to bind host port ${hostOf(port)}:${port.hostPort}/${port.protocol}: ${why}`,
       { cause },
     );
   }
@@ -26,14 +26,20 @@ function probeTcp(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+    server.listen({ host, port, exclusive: true, ipv6Only: true }, () => server.close(() => resolve()));
   });
 }
 
 function probeUdp(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket({ type: isIPv6(host) ? 'udp6' : 'udp4', ipv6Only: isIPv6(host) });
     socket.once('error', reject);
     socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve()));
   });
+}
+
+/** How docker's errors name the host's side of a port. */
+export function hostOf({ hostIp, address }: PublishedPort): string {
+  if (!isIPv6(address)) return hostIp || '0.0.0.0';
+  return `[${hostIp || '::'}]`;
 }

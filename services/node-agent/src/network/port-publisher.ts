@@ -1,8 +1,9 @@
+import { isIP } from 'node:net';
 import { conflict } from '@atoll/errors';
 import { runTool } from '../processes/run-tool.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
 import { fullRuleset, type PublishedPort, portCommands } from './nft-ruleset.ts';
-import { probePort } from './port-probe.ts';
+import { hostOf, probePort } from './port-probe.ts';
 import type { Subnet } from './subnet.ts';
 
 /** Keeps the kernel's table of one bridge: address translation and the published ports of its containers. */
@@ -64,11 +65,12 @@ export class PortPublisher {
       const taken = ports.some(
         (port) =>
           port.protocol === wanted.protocol &&
+          isIP(port.address) === isIP(wanted.address) &&
           port.hostPort === wanted.hostPort &&
           (port.hostIp === '' || wanted.hostIp === '' || port.hostIp === wanted.hostIp),
       );
       if (taken && holder !== owner) {
-        const host = wanted.hostIp === '' ? '0.0.0.0' : wanted.hostIp;
+        const host = hostOf(wanted);
         throw conflict(
           `driver failed programming external connectivity: Bind for ${host}:${wanted.hostPort} failed: port is already allocated`,
         );

@@ -6,6 +6,12 @@ import { defaultRoutes, type RouteCandidate } from './default-routes.ts';
 import { endpointSysctls } from './endpoint-sysctls.ts';
 import { bridgeOf } from './overlay-device.ts';
 
+/** By family; empty without a way out. */
+export interface PublishedAddresses {
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
 /** An endpoint with what this host knows of its network. */
 export interface PlacedEndpoint {
   readonly endpoint: networkV1.Endpoint;
@@ -15,8 +21,8 @@ export interface PlacedEndpoint {
 
 export interface NetworksPlan {
   readonly endpoints: EndpointsPlan;
-  /** Where published ports lead to; empty without a way out. */
-  readonly publishedAddress: string;
+  /** Where published ports lead to. */
+  readonly published: PublishedAddresses;
 }
 
 /** Name on the host of an endpoint's link: at most 15 bytes, and not that of any container's link to the default bridge. */
@@ -35,7 +41,8 @@ export function planEndpoints(
   const gateways: GatewayPlan[] = [];
   if (routes.ipv4) gateways.push({ interface: routes.ipv4.interface, address: routes.ipv4.ipv4Gateway });
   if (routes.ipv6) gateways.push({ interface: routes.ipv6.interface, address: routes.ipv6.ipv6Gateway });
-  const published = placed.find(({ endpoint }) => endpoint.interfaceName === routes.ipv4?.interface);
+  const byInterface = (route: RouteCandidate | undefined) =>
+    placed.find(({ endpoint }) => endpoint.interfaceName === route?.interface)?.endpoint;
   return {
     endpoints: {
       links: placed.map(linkOf),
@@ -43,7 +50,10 @@ export function planEndpoints(
       sysctls: Object.assign({}, ...placed.map(sysctlsOf)) as Record<string, string>,
       dns: placed.length > 0 ? dns : undefined,
     },
-    publishedAddress: bridgeIsDefault ? bridge.address : (published?.endpoint.ipv4Address ?? ''),
+    published: {
+      ipv4: bridgeIsDefault ? bridge.address : (byInterface(routes.ipv4)?.ipv4Address ?? ''),
+      ipv6: byInterface(routes.ipv6)?.ipv6Address ?? '',
+    },
   };
 }
 

@@ -303,20 +303,26 @@ describe('a running container', { timeout: 120_000 }, () => {
   });
 
   test('publishes its ports at its address in the network', async () => {
-    const net = networks.create();
+    const net = networks.create(dual);
     const ports = [{ containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 18_090 }];
     const server = ['nc', '-ll', '-p', '80', '-e', 'echo', 'hello'];
     let record = host(0).record(server, { name: 'web', network: { mode: net.name, ports } });
     record = networks.connect(record, net);
     await host(0).ensure(record);
     await host(0).start(record);
-    const ask = (): string => inHost(host(1), 'busybox', 'nc', '-w', '2', host(0).overlayIp, '18090');
-    await expect.poll(ask, { timeout: 10_000 }).toBe('hello\n');
+    const ask = (address = host(0).overlayIp): string => inHost(host(1), 'busybox', 'nc', '-w', '2', address, '18090');
+    await expect.poll(() => ask(), { timeout: 10_000 }).toBe('hello\n');
+    for (const [index, where] of [host(0), host(1)].entries()) {
+      inHost(where, 'ip', 'addr', 'add', `fd00:233::${index + 1}/64`, 'dev', 'under', 'nodad');
+    }
+    await expect.poll(() => ask('fd00:233::1'), { timeout: 10_000 }).toBe('hello\n');
     await host(0).killAgent();
     await host(0).startAgent();
-    await expect.poll(ask, { timeout: 10_000 }).toBe('hello\n');
+    await expect.poll(() => ask(), { timeout: 10_000 }).toBe('hello\n');
+    expect(ask('fd00:233::1')).toBe('hello\n');
     await removed(record);
     expect(() => ask()).toThrow();
+    expect(() => ask('fd00:233::1')).toThrow();
     networks.remove(net);
   });
 
