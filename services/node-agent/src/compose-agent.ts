@@ -104,6 +104,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     hostIp: config.ATOLL_HOST_IP,
     fallbackMtu: config.ATOLL_MTU,
     defaultBridge: bridge,
+    shim,
     journal: await NetworkJournal.open(join(root, 'networks')),
     isUsed: (id) => containers.list().some(({ record }) => record.endpoints.some(({ networkId }) => networkId === id)),
     logger,

@@ -39,6 +39,10 @@ export class AgentDelegate implements SessionDelegate {
     return this.#containers.statuses();
   }
 
+  networks(): readonly string[] {
+    return this.#networks.ids();
+  }
+
   async welcomed(node: nodeV1.NodeRecord): Promise<void> {
     this.#networks.sessionBegan();
     if (node.containerSubnet === '') return;

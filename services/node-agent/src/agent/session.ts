@@ -11,6 +11,8 @@ import { StatusReports } from './status-reports.ts';
 export interface SessionDelegate {
   facts(): nodeV1.NodeFacts;
   containers(): readonly containerV1.ContainerStatus[];
+  /** Ids of the networks of users this host has. */
+  networks(): readonly string[];
   /** The leader has admitted this node; awaited before its orders are obeyed. */
   welcomed(node: nodeV1.NodeRecord): Promise<void>;
   /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. */
@@ -154,7 +156,7 @@ function hello(delegate: SessionDelegate, memory: NodeMemory): nodeV1.SessionReq
     containers: [...delegate.containers()],
     epoch: memory.epoch,
     clusterId: memory.clusterId,
-    networks: [],
+    networks: [...delegate.networks()],
   };
   return { message: { $case: 'hello', value } };
 }

@@ -1,4 +1,5 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
 import { containerV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestHost } from '../../testing/test-host.ts';
@@ -40,7 +41,7 @@ async function started(
   asked: Parameters<TestNetworks['connect']>[2] = {},
 ): Promise<containerV1.ContainerRecord> {
   const mode = nets[0]?.name ?? 'none';
-  let record = where.record(argv, { name, network: { mode, hostname: name } });
+  let record = where.record(argv, { name, network: { mode, hostname: name, dns: [host(1).overlayIp] } });
   for (const net of nets) record = networks.connect(record, net, asked);
   await where.ensure(record);
   await where.start(record);
@@ -52,14 +53,26 @@ async function removed(...records: readonly containerV1.ContainerRecord[]): Prom
   for (const record of records) await hosts.find(({ nodeId }) => nodeId === record.nodeId)?.remove(record);
 }
 
+/** Agents are asked once: they may be dead later. */
+const pids = new Map<string, number>();
+
 async function pidOf(record: containerV1.ContainerRecord): Promise<number> {
+  const key = `${record.nodeId} ${record.id}`;
+  if (!pids.get(key)) pids.set(key, await askPid(record));
+  return pids.get(key) ?? 0;
+}
+
+async function askPid(record: containerV1.ContainerRecord): Promise<number> {
   const where = hosts.find(({ nodeId }) => nodeId === record.nodeId) as TestHost;
   return (await where.runtime.getStatus({ containerId: record.id })).status?.pid ?? 0;
 }
 
-/** Runs a program of this machine in the container's network. */
+const execute = promisify(execFile);
+
+/** Runs a program of this machine in the container's network, while the schedulers of this process go on answering. */
 async function inside(record: containerV1.ContainerRecord, ...command: string[]): Promise<string> {
-  return execFileSync('nsenter', [`--net=/proc/${await pidOf(record)}/ns/net`, ...command], { encoding: 'utf8' });
+  const net = `--net=/proc/${await pidOf(record)}/ns/net`;
+  return (await execute('nsenter', [net, ...command])).stdout;
 }
 
 async function pings(from: containerV1.ContainerRecord, address: string, ...more: string[]): Promise<boolean> {
@@ -211,12 +224,19 @@ describe('isolation', { timeout: 120_000 }, () => {
     expect(await pings(a, ipAddress)).toBe(false);
     expect(await pings(bridged, v4(a))).toBe(false);
     // Control: without the rules the host routes between them.
+    await host(0).killAgent();
     inHost(host(0), 'nft', 'flush', 'ruleset');
     await reached(a, v4(near));
     await reached(a, v6(near));
-    await host(0).killAgent();
     await host(0).startAgent();
-    await expect.poll(() => pings(a, v4(near))).toBe(false);
+    await expect.poll(() => pings(a, v4(near)), { timeout: 10_000 }).toBe(false);
+    // E33: an agent that runs sees it and writes them anew.
+    const table = (): string => inHost(host(0), 'nft', 'list', 'tables');
+    for (const way of ['flush ruleset', `delete table inet ${/inet (\S+_networks)/.exec(table())?.[1]}`]) {
+      inHost(host(0), 'nft', ...way.split(' '));
+      await expect.poll(table, { timeout: 10_000 }).toMatch(/table ip atoll[\s\S]*_networks|_networks[\s\S]*table ip atoll/);
+      expect(await pings(a, v4(near))).toBe(false);
+    }
     await removed(a, near, far, bridged);
     networks.remove(one);
     networks.remove(two);
@@ -236,6 +256,14 @@ describe('isolation', { timeout: 120_000 }, () => {
     expect(await pings(a, host(1).overlayIp)).toBe(false);
     expect(await pings(a, host(0).overlayIp)).toBe(false);
     await reached(c, host(1).overlayIp);
+    // E32: its questions do not leave either.
+    const questions = countPackets(host(1), 53);
+    const lookUp = (from: containerV1.ContainerRecord): Promise<unknown> =>
+      inside(from, 'busybox', 'nslookup', 'secret.example.', '127.0.0.11').catch(() => undefined);
+    await lookUp(a);
+    expect(questions()).toBe(0);
+    await lookUp(c);
+    expect(questions()).toBeGreaterThan(0);
     await removed(a, b, c);
     networks.remove(inner);
     networks.remove(outer);

@@ -4,10 +4,11 @@ import { networkV1 } from '@atoll/proto';
 import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
 import { ensureForwarding } from '../bridge.ts';
+import { TableWatch } from '../table-watch.ts';
 import { ensureIpv6Forwarding } from './forwarding.ts';
 import { checkState } from './membership.ts';
 import type { NetworkJournal } from './network-journal.ts';
-import { networksRuleset } from './networks-ruleset.ts';
+import { networksRuleset, networksTable } from './networks-ruleset.ts';
 import { hasIpv6 } from './overlay-device.ts';
 import { hostLinks, UserNetwork } from './user-network.ts';
 
@@ -17,6 +18,8 @@ export interface UserNetworksOptions {
   /** Where no interface has `hostIp`. */
   readonly fallbackMtu: number;
   readonly defaultBridge: string;
+  /** Path of the shim, which watches the kernel's tables. */
+  readonly shim: string;
   readonly journal: NetworkJournal;
   /** Is a container of this host, whether it runs or not, connected to the network? */
   readonly isUsed: (networkId: string) => boolean;
@@ -35,12 +38,19 @@ export class UserNetworks {
   readonly #queue = new SerialQueue();
   #hostMtu: number;
   #rules = '';
+  /** The table as the kernel shows it when it is ours, without elements of sets. */
+  #expected = '';
+  #watch: TableWatch | undefined;
   #sessions = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: UserNetworksOptions) {
     this.#options = options;
     this.#hostMtu = options.fallbackMtu;
+  }
+
+  ids(): readonly string[] {
+    return [...this.#networks.keys()];
   }
 
   get(id: string): UserNetwork | undefined {
@@ -59,6 +69,7 @@ export class UserNetworks {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#watch?.stop();
     await this.#options.journal.idle();
   }
 
@@ -73,8 +84,10 @@ export class UserNetworks {
     const { logger, journal, isUsed } = this.#options;
     const id = state.network?.id ?? '';
     try {
-      this.#told.add(id);
       if (state.unused && !isUsed(id)) return await this.#drop(id);
+      // One that a container here is still attached to goes at a later look.
+      if (state.unused) this.#told.delete(id);
+      else this.#told.add(id);
       const network = this.#take(state);
       const written = journal
         .add(id, state, () => wholeState(network))
@@ -136,12 +149,42 @@ export class UserNetworks {
       const networks = [...this.#networks.values()];
       const peers = new Set(networks.flatMap((network) => [...network.membership.hosts()]));
       const rules = networksRuleset({ defaultBridge, hostIp, networks: networks.map(({ record }) => record), peers });
-      if (!always && rules === this.#rules) return;
+      const gone = networks.length === 0 && (this.#rules === '' || this.#rules === rules);
+      if (gone || (!always && rules === this.#rules)) return;
       if (networks.length > 0) await ensureForwarding();
       if (networks.some(({ record }) => hasIpv6(record) && !record.internal)) await ensureIpv6Forwarding();
-      if (networks.length > 0 || this.#rules !== '') await runTool('nft', ['-f', '-'], { input: rules });
+      await runTool('nft', ['-f', '-'], { input: rules });
       this.#rules = rules;
+      this.#expected = await this.#listTable();
+      this.#watch ??= this.#startWatch();
     });
+  }
+
+  /** What somebody else removes is written anew at once: until then networks are not kept apart. */
+  #startWatch(): TableWatch {
+    const { defaultBridge, shim, logger } = this.#options;
+    const watch = new TableWatch({
+      shim,
+      table: networksTable(defaultBridge),
+      logger,
+      onChange: async () => {
+        // Our own writing is told too.
+        if ((await this.#queue.run(() => this.#listTable())) === this.#expected) return;
+        logger.warn(
+          { table: networksTable(defaultBridge) },
+          'somebody has changed the rules of networks; they are written again',
+        );
+        await this.#assertRules(true);
+      },
+    });
+    watch.start();
+    return watch;
+  }
+
+  /** Empty when there is none. */
+  #listTable(): Promise<string> {
+    const table = networksTable(this.#options.defaultBridge);
+    return runTool('nft', ['-t', 'list', 'table', 'inet', table]).catch(() => '');
   }
 
   async #readMtu(): Promise<void> {
