@@ -29,7 +29,7 @@ export function addLeave(program: Command): void {
       await stopContainers(paths.hostCgroup(settings.hostname), flags.time * 1000);
       await removeLeftovers(paths, { keepHosts: false });
       await unmountBelow(paths);
-      await removeMemberNetwork(paths.names());
+      await removeMemberNetwork(paths.names(), paths.hostData(settings.hostname));
       if (flags.purge) await rm(paths.dataRoot, { recursive: true, force: true });
     });
 }

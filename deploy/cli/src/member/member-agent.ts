@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClusterNames, runCommand } from '@atoll/hosts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
@@ -38,9 +38,20 @@ export function memberBridge(names: ClusterNames): string {
   return names.bridge;
 }
 
-/** Takes away what the agent made on the machine's own network. Safe to repeat. */
-export async function removeMemberNetwork(names: ClusterNames): Promise<void> {
+/**
+ * Takes away what the agent made on the machine's own network: the default bridge, the devices of the networks it knew, and its
+ * tables. Safe to repeat.
+ */
+export async function removeMemberNetwork(names: ClusterNames, hostData: string): Promise<void> {
   const bridge = memberBridge(names);
-  await runCommand('ip', ['link', 'delete', bridge]).catch(() => undefined);
-  await runCommand('nft', ['-f', '-'], { input: `table ip ${bridge}\ndelete table ip ${bridge}\n` });
+  const networks = (await readdir(join(hostData, 'networks')).catch(() => [])).filter((id) =>
+    /^[0-9a-f]{64}$/.test(id),
+  );
+  const devices = networks.flatMap((id) => [`atx${id.slice(0, 8)}`, `atn${id.slice(0, 8)}`]);
+  for (const device of [bridge, ...devices]) {
+    await runCommand('ip', ['link', 'delete', device]).catch(() => undefined);
+  }
+  const tables = [`ip ${bridge}`, `ip6 ${bridge}`, `inet ${bridge}_networks`];
+  const input = tables.map((table) => `table ${table}\ndelete table ${table}\n`).join('');
+  await runCommand('nft', ['-f', '-'], { input });
 }

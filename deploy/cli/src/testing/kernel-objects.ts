@@ -30,7 +30,9 @@ async function mounts(): Promise<readonly string[]> {
 }
 
 async function links(): Promise<readonly string[]> {
-  return (await names('/sys/class/net')).filter((name) => /^at(ol)?l/.test(name)).map((name) => `interface ${name}`);
+  return (await names('/sys/class/net'))
+    .filter((name) => /^at(l|oll|[nvx][0-9a-f])/.test(name))
+    .map((name) => `interface ${name}`);
 }
 
 async function tables(): Promise<readonly string[]> {
