@@ -234,7 +234,9 @@ describe('isolation', { timeout: 120_000 }, () => {
     const table = (): string => inHost(host(0), 'nft', 'list', 'tables');
     for (const way of ['flush ruleset', `delete table inet ${/inet (\S+_networks)/.exec(table())?.[1]}`]) {
       inHost(host(0), 'nft', ...way.split(' '));
-      await expect.poll(table, { timeout: 10_000 }).toMatch(/table ip atoll[\s\S]*_networks|_networks[\s\S]*table ip atoll/);
+      await expect
+        .poll(table, { timeout: 10_000 })
+        .toMatch(/table ip atoll[\s\S]*_networks|_networks[\s\S]*table ip atoll/);
       expect(await pings(a, v4(near))).toBe(false);
     }
     await removed(a, near, far, bridged);
