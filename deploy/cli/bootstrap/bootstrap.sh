@@ -43,6 +43,7 @@ find_nats_server
 if [ "$profile" = test ]; then
   find_docker_cli
   find_runc
+  find_podman
 fi
 
 # The stamp is as old as the start of this run: a file changed meanwhile counts as newer.

@@ -39,7 +39,15 @@ find_runc() {
     say 'no runc to be had: the isolation tests that compare with it will fail'
 }
 
-# unpack_from <suite|own> <package> <folder>: `own` is what the machine's own sources have.
+# A real client of the native runtime's OCI command line, with what it needs and this machine may lack.
+find_podman() {
+  [ -x "$tools/podman/usr/bin/podman" ] && return 0
+  packages='podman conmon libgpgme11 libassuan0 libsubid4'
+  unpack_from own "$packages" "$tools/podman" || unpack_from bookworm "$packages" "$tools/podman" ||
+    say 'no podman to be had: the test that drives our runtime with it will fail'
+}
+
+# unpack_from <suite|own> <packages> <folder>: `own` is what the machine's own sources have.
 unpack_from() {
   command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1
   apt=$tools/apt
@@ -47,8 +55,8 @@ unpack_from() {
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/download" "$3.new"
   say "fetching $2 from Debian ($1 suite) into ${3#"$root"/}"
   if use_suite "$1" &&
-    (cd "$apt/download" && apt-get -q -c "$apt/apt.conf" download "$2") >>"$apt/log" 2>&1 &&
-    dpkg -x "$apt"/download/*.deb "$3.new" 2>>"$apt/log"; then
+    (cd "$apt/download" && apt-get -q -c "$apt/apt.conf" download $2) >>"$apt/log" 2>&1 &&
+    unpack_all "$3.new"; then
     rm -rf "$3" "$apt"
     mv "$3.new" "$3"
     return 0
@@ -56,6 +64,12 @@ unpack_from() {
   say "no $2 from there: $(grep -E '^(E|W|Err)' "$apt/log" | tail -n 1)"
   rm -rf "$apt" "$3.new"
   return 1
+}
+
+unpack_all() {
+  for package in "$apt"/download/*.deb; do
+    dpkg -x "$package" "$1" 2>>"$apt/log" || return 1
+  done
 }
 
 # Writes apt.conf for a suite and fetches its lists. Proxies and the like stay those of the machine.

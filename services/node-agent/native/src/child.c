@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -76,6 +77,20 @@ int namespace_open(const struct ns_plan *namespace, struct err *err)
 	return fd < 0 ? err_sys(err, "join namespace", "%s", namespace->path) : fd;
 }
 
+/* Whoever connects takes the pair's place: its end of the connection learns how the exec went. */
+static void accept_starter(int listener, int sync)
+{
+	int connection;
+
+	do
+		connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	while (connection < 0 && errno == EINTR);
+	if (connection < 0 || dup3(connection, sync, O_CLOEXEC) < 0)
+		_exit(125);
+	close(connection);
+	close(listener);
+}
+
 static void wait_for_start(int sync)
 {
 	struct sync_message message;
@@ -96,6 +111,22 @@ static int check_mapped(const struct user *user, uint32_t size, struct err *err)
 					    "user or group %u is not one of the %u ids of the container's user namespace", largest, size);
 }
 
+/* All but the streams, what the program is to get, the pair and the listener. */
+static void close_others(const struct process_plan *process, int sync)
+{
+	unsigned first = 3 + process->preserve_fds, low = (unsigned)sync, high = (unsigned)sync;
+
+	if (process->start_listener) {
+		low = process->start_listener < sync ? (unsigned)process->start_listener : (unsigned)sync;
+		high = process->start_listener < sync ? (unsigned)sync : (unsigned)process->start_listener;
+	}
+	if (low > first)
+		close_range(first, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
 void child_finish(struct shim *shim, int master, int sync, struct err *err)
 {
 	static struct user user;
@@ -112,6 +143,8 @@ void child_finish(struct shim *shim, int master, int sync, struct err *err)
 	/* In a user namespace the shim sets them, later. */
 	if (shim->userns < 0 && creds_rlimits(0, process, err) < 0)
 		return;
+	if (process->exact_groups)
+		memmove(user.groups, user.groups + 1, --user.group_count * sizeof(*user.groups));
 	/* As in Docker: that of a container is made, an exec has to find its own. */
 	if (program_enter_cwd(root, process->cwd, !shim->plan.has_target, err) < 0)
 		return;
@@ -119,15 +152,26 @@ void child_finish(struct shim *shim, int master, int sync, struct err *err)
 	if (creds_become(process, &user, err) < 0)
 		return;
 	failpoint("init.3-become");
+	/* Callers of the OCI command line want to hear it from `create`. */
+	char found[PATH_MAX];
+	if (process->start_listener && program_find(process, found, sizeof(found), err) < 0)
+		return;
+	/* Nobody supervises it: it stays when we go. */
+	if ((process->outlives_us || process->start_listener) && prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0) {
+		err_sys(err, "start child", "prctl");
+		return;
+	}
 	if (sync_send(sync, SYNC_READY, NULL, master) < 0) {
 		err_sys(err, "start child", "tell the shim");
 		return;
 	}
 	/* Nothing but the streams and the pair may be open while user code is near. */
-	if (sync > 3)
-		close_range(3, (unsigned)sync - 1, 0);
-	close_range((unsigned)sync + 1, ~0u, 0);
+	close_others(process, sync);
+	if (process->start_listener)
+		accept_starter(process->start_listener, sync);
 	wait_for_start(sync);
 	failpoint("init.4-released");
+	if (process->before_exec && process->before_exec(shim->plan.host_pid, err) < 0)
+		return;
 	program_exec(process, &user, err);
 }

@@ -37,12 +37,14 @@ static int join_namespaces(const struct shim *shim, struct err *err)
 	return 0;
 }
 
-static int wait_joined(int sync, struct err *err)
+static int wait_joined(int sync, struct plan *plan, struct err *err)
 {
 	struct sync_message message;
 
 	if (sync_receive(sync, &message, NULL) != 1 || message.kind != SYNC_JOINED)
 		return err_set(err, 0, "start child", "the shim is gone");
+	/* Inside its own pid namespace it could not know. */
+	plan->host_pid = message.err.code;
 	return 0;
 }
 
@@ -102,11 +104,13 @@ static int build_root(struct shim *shim, int scratch, int root, int proc, const 
 	if (plan->process.tty && make_terminal(plan, dev, devpts, &shim->stdio, master, err) < 0)
 		return -1;
 	/* Settings of interfaces need the interfaces: until here the shim made the network beside us. */
-	if (wait_joined(sync, err) < 0 || sysctls_write(plan, proc, err) < 0 || paths_make_readonly(plan, root, err) < 0 ||
+	if (wait_joined(sync, plan, err) < 0 || sysctls_write(plan, proc, err) < 0 || paths_make_readonly(plan, root, err) < 0 ||
 	    paths_mask(plan, root, scratch, shim->made.nodes, err) < 0)
 		return -1;
 	if (plan->root_readonly && mount_setattr(root, "", AT_EMPTY_PATH, &readonly, sizeof(readonly)) < 0)
 		return err_sys(err, "mount root", "make it read-only");
+	if (plan->before_pivot && plan->before_pivot(plan->host_pid, err) < 0)
+		return -1;
 	return rootfs_pivot(root, err);
 }
 

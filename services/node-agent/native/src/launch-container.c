@@ -211,6 +211,28 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	return shim.listener < 0 ? -1 : bundle_write_pid(shim.bundle, "init.pid", shim.pid, err);
 }
 
+struct shim *launch_unsupervised(const struct plan *plan, const struct stdio *stdio, int (*created)(pid_t pid, struct err *err), struct warnings *warnings,
+				 struct err *err)
+{
+	shim_init(&shim);
+	shim.plan = *plan;
+	shim.stdio = *stdio;
+	if (cgroup_open(&shim.cgroup, plan->cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
+	    cgroup_limits(&shim.cgroup, &plan->limits, warnings, err) < 0 ||
+	    cgroup_devices(&shim.cgroup, plan->device_rules, plan->device_rule_count, err) < 0 || clone_init(err) < 0)
+		return NULL;
+	struct err pid = { .code = shim.pid };
+	if (created(shim.pid, err) == 0) {
+		/* To whom it cannot be said is gone, and what it said before comes out here. */
+		sync_send(shim.sync, SYNC_JOINED, &pid, -1);
+		if (wait_ready(-1, err) == 0)
+			return &shim;
+	}
+	kill(shim.pid, SIGKILL);
+	waitpid(shim.pid, NULL, __WALL);
+	return NULL;
+}
+
 /* Nothing may be left of an attempt that failed. */
 static void undo(void)
 {

@@ -118,15 +118,19 @@ static int expect(enum sync_kind wanted, int *fd, struct err *err)
 	return 0;
 }
 
-static int start(struct err *err)
+/* `given`: streams of the caller's instead of pipes. */
+static int start(const struct stdio *given, struct err *err)
 {
 	int master;
 	CLEANUP_CLOSE int target = process_open(&shim.plan.target, err);
 
 	if (shim.plan.runtime)
 		return target < 0 || stdio_make(&shim.plan.process, &shim.stdio, err) < 0 ? -1 : oci_exec(&shim, err);
+	if (given)
+		shim.stdio = *given;
 	if (target < 0 || (shim.userns = userns_of(&shim.plan.target, &shim.ids, err)) < -1 ||
-	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || (shim.userns >= 0 && stdio_give(&shim.stdio, &shim.ids, err) < 0) ||
+	    (!given && stdio_make(&shim.plan.process, &shim.stdio, err) < 0) ||
+	    (shim.userns >= 0 && stdio_give(&shim.stdio, &shim.ids, err) < 0) ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || clone_process(target, err) < 0)
 		return -1;
 	failpoint("exec.2-cloned");
@@ -147,6 +151,20 @@ static int start(struct err *err)
 	return 0;
 }
 
+struct shim *launch_exec_unsupervised(const struct plan *plan, const struct stdio *stdio, struct err *err)
+{
+	shim_init(&shim);
+	shim.is_exec = 1;
+	shim.plan = *plan;
+	if (start(stdio, err) == 0)
+		return &shim;
+	if (shim.pid > 0) {
+		syscall(SYS_pidfd_send_signal, shim.pidfd, SIGKILL, NULL, 0);
+		waitpid(shim.pid, NULL, __WALL);
+	}
+	return NULL;
+}
+
 void launch_exec(int connection, const uint8_t *plan, size_t length)
 {
 	struct client *client = &shim.clients[0];
@@ -157,7 +175,7 @@ void launch_exec(int connection, const uint8_t *plan, size_t length)
 	shim.is_exec = 1;
 	self_title("atoll-shim exec");
 	failpoint("exec.1-planned");
-	int failed = plan_parse(plan, length, 1, &shim.plan, &err) < 0 || start(&err) < 0;
+	int failed = plan_parse(plan, length, 1, &shim.plan, &err) < 0 || start(NULL, &err) < 0;
 	failpoint("exec.3-running");
 	client_open(client, connection);
 	if (failed) {

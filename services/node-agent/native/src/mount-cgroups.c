@@ -12,18 +12,20 @@
 #include "mounts.h"
 #include "rootfs.h"
 
-/* One hierarchy, not yet attached. */
+/* One hierarchy, not yet attached: mounted anew, or the group bound. The host's root is still there for it to be found in. */
 static int cgroup_tree(const struct mount_plan *mount, const struct hierarchy *hierarchy, const char *const (*pairs)[2], unsigned count,
-		       int bound, struct err *err)
+		       const char *group, struct err *err)
 {
-	struct mount_attr attributes = { .attr_set = mount->attributes };
+	struct mount_attr attributes = { .attr_set = mount->attributes, .propagation = MS_PRIVATE };
+	char path[1024];
 
-	if (!bound)
+	if (!group)
 		return fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup", pairs, count, mount->attributes, err);
-	int tree = open_tree(AT_FDCWD, hierarchy->mount_point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	snprintf(path, sizeof(path), "%s%s", hierarchy->mount_point, group);
+	int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0)
 		return tree;
-	mount_fail(err, mount, hierarchy->mount_point);
+	mount_fail(err, mount, path);
 	if (tree >= 0)
 		close(tree);
 	return -1;
@@ -35,7 +37,7 @@ int mount_cgroups(const struct mount_plan *mount, int target, struct cgroup *cgr
 	int is_v2_only = strcmp(cgroup_mode(cgroup), "v2") == 0;
 
 	if (is_v2_only) {
-		CLEANUP_CLOSE int tree = cgroup_tree(mount, &cgroup->hierarchies[0], NULL, 0, bound, err);
+		CLEANUP_CLOSE int tree = cgroup_tree(mount, &cgroup->hierarchies[0], NULL, 0, bound ? "" : NULL, err);
 
 		return tree < 0 ? -1 : mount_attach(tree, target) < 0 ? mount_fail(err, mount, "attach") : 0;
 	}
@@ -66,7 +68,7 @@ int mount_cgroups(const struct mount_plan *mount, int target, struct cgroup *cgr
 				pairs[count++][1] = named ? item + 5 : "";
 			}
 		}
-		CLEANUP_CLOSE int tree = cgroup_tree(mount, hierarchy, (const char *const(*)[2])pairs, count, bound, err);
+		CLEANUP_CLOSE int tree = cgroup_tree(mount, hierarchy, (const char *const(*)[2])pairs, count, bound ? cgroup->path : NULL, err);
 		CLEANUP_CLOSE int at = openat(base, leaf + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (tree < 0)
 			return -1;

@@ -212,7 +212,7 @@ static int apply_new(const struct plan *plan, const struct mount_plan *mount, in
 	if (mount->kind == MOUNT_TMPFS && check_not_proc(mount, target, err) < 0)
 		return -1;
 	if (mount->kind == MOUNT_CGROUP)
-		return mount_cgroups(mount, target, cgroup, plan->ids.size && plan->namespaces[NS_CGROUP].mode == NS_HOST, err);
+		return mount_cgroups(mount, target, cgroup, plan->namespaces[NS_CGROUP].mode == NS_HOST, err);
 	int tree = premade >= 0 ? premade : fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes, err);
 	if (tree < 0)
 		return -1;

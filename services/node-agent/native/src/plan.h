@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "err.h"
 
@@ -139,6 +140,12 @@ struct process_plan {
 	int has_oom_score_adj;
 	int32_t oom_score_adj;
 	uint32_t umask;
+	/* Of `atoll-oci` only, never from bytes. */
+	int outlives_us;    /* no death signal */
+	int exact_groups;   /* the further groups alone, as the OCI specification has it */
+	int start_listener; /* a socket that START comes over instead of the pair; 0: none */
+	unsigned preserve_fds; /* descriptors from 3 on that the program gets too */
+	int (*before_exec)(pid_t pid, struct err *err);
 };
 
 /* All texts point into the bytes given to plan_parse, which must outlive the plan. */
@@ -172,6 +179,8 @@ struct plan {
 	const char *log_directory;
 	int has_target;
 	struct identity target;
+	int32_t host_pid; /* of the first process, as the host sees it; known to it only where somebody told */
+	int (*before_pivot)(pid_t pid, struct err *err); /* in the first process, with the host's root still there */
 	const char *runtime; /* path of the OCI runtime that carries the container out; NULL: this program */
 	const char *runtime_bundle, *runtime_container, *runtime_process; /* of an exec with it: OCI bundle, id, OCI process as JSON */
 };

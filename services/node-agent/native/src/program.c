@@ -66,24 +66,13 @@ static int look_up(const char *name, const char *path, char *found, size_t size)
 	return -1;
 }
 
-int program_exec(const struct process_plan *process, const struct user *user, struct err *err)
+int program_find(const struct process_plan *process, char *found, size_t size, struct err *err)
 {
-	CLEANUP_FREE const char **env = calloc(process->env.count + 2, sizeof(*env));
-	const char *name = process->argv.items[0];
-	const char *path = find_env(&process->env, "PATH");
-	char home[PATH_MAX + 8], found[PATH_MAX];
+	const char *name = process->argv.items[0], *path = find_env(&process->env, "PATH");
 	struct stat info;
 
-	if (!env)
-		return err_set(err, ENOMEM, STEP, "out of memory");
-	for (size_t index = 0; index < process->env.count; index++)
-		env[index] = process->env.items[index];
-	if (!find_env(&process->env, "HOME")) {
-		snprintf(home, sizeof(home), "HOME=%s", user->home);
-		env[process->env.count] = home;
-	}
 	if (!strchr(name, '/')) {
-		if (*name == '\0' || look_up(name, path ? path : DEFAULT_PATH, found, sizeof(found)) < 0)
+		if (*name == '\0' || look_up(name, path ? path : DEFAULT_PATH, found, size) < 0)
 			return err_set(err, ENOENT, STEP, "exec: \"%s\": executable file not found in $PATH", name);
 	} else {
 		if (stat(name, &info) < 0)
@@ -93,8 +82,26 @@ int program_exec(const struct process_plan *process, const struct user *user, st
 			return err_set(err, EISDIR, STEP, "exec: \"%s\": is a directory", name);
 		if (!(info.st_mode & 0111))
 			return err_set(err, EACCES, STEP, "exec: \"%s\": permission denied", name);
-		snprintf(found, sizeof(found), "%s", name);
+		snprintf(found, size, "%s", name);
 	}
+	return 0;
+}
+
+int program_exec(const struct process_plan *process, const struct user *user, struct err *err)
+{
+	CLEANUP_FREE const char **env = calloc(process->env.count + 2, sizeof(*env));
+	char home[PATH_MAX + 8], found[PATH_MAX];
+
+	if (!env)
+		return err_set(err, ENOMEM, STEP, "out of memory");
+	for (size_t index = 0; index < process->env.count; index++)
+		env[index] = process->env.items[index];
+	if (!find_env(&process->env, "HOME")) {
+		snprintf(home, sizeof(home), "HOME=%s", user->home);
+		env[process->env.count] = home;
+	}
+	if (program_find(process, found, sizeof(found), err) < 0)
+		return -1;
 	execve(found, (char *const *)(uintptr_t)process->argv.items, (char *const *)(uintptr_t)env);
 	int code = errno;
 	const char *why = code == ENOENT ? "no such file or directory" : code == EACCES ? "permission denied"

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { useRunc } from '../testing/test-host.ts';
+import { useRuntime } from '../testing/test-host.ts';
 
 /** Its tests, of which vitest waits for the import. */
 function suite(name: string, load: () => Promise<unknown>): void {
@@ -9,7 +9,7 @@ function suite(name: string, load: () => Promise<unknown>): void {
 }
 
 /** What holds for containers of the native runtime holds for those of another one: the same suites, with Debian's runc. */
-useRunc();
+useRuntime('runc');
 suite('lifecycle', () => import('./lifecycle.test.ts'));
 suite('recovery', () => import('./recovery.test.ts'));
 suite('neighbours', () => import('./neighbours.test.ts'));

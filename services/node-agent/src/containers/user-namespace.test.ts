@@ -50,6 +50,11 @@ describe('containers of a node that remaps ids', { timeout: 120_000 }, () => {
     ['privileged', { security: { privileged: true } }, /^privileged mode is incompatible with user namespaces/],
     ["the host's network", { network: { mode: 'host' } }, /^cannot share the host's network namespace when user/],
     ["the host's processes", { pidMode: 'host' }, /^cannot share the host PID namespace when user/],
+    [
+      'another runtime',
+      { runtime: 'runc' },
+      /^runtime runc cannot be had when user namespaces are enabled: use --userns=host/,
+    ],
     ['a user beyond the ids', { process: { user: '70000' } }, /70000 is not one of the 65536 ids/],
   ] as [string, Spec, RegExp][])('are refused: %s', async (_name, spec, words) => {
     expect(await refusal(spec)).toMatch(words);

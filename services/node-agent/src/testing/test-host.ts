@@ -9,10 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { Channel, type TlsIdentity } from '@atoll/rpc';
 import { type TestPki, testPki } from '@atoll/testing';
-import { NATIVE_RUNTIME } from '../containers/runtimes.ts';
 import type { Failpoint } from '../processes/failpoint.ts';
 import { findRunc } from '../runtime/testing/find-runc.ts';
-import { buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
+import { buildOci, buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
 import { TEST_IDS, type UserNamespaceMode } from '../runtime/testing/user-namespace-modes.ts';
 import { cgroupFolders, childFolders, shimsOf } from './host-traces.ts';
 import { busyboxLayer } from './test-image.ts';
@@ -22,11 +21,18 @@ import { TestScheduler } from './test-scheduler.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'main.ts');
 
-let suiteRuntime = NATIVE_RUNTIME;
+/** The native runtime by its own protocol and by its OCI command line, and Debian's runc. */
+export type TestRuntime = 'native' | 'atoll-oci' | 'runc';
 
-/** The hosts of the suites that are read in from here on have runc's containers instead of our own. */
-export function useRunc(): void {
-  suiteRuntime = 'runc';
+let suiteRuntime: TestRuntime = 'native';
+
+/** The hosts of the suites that are read in from here on have containers of this runtime. */
+export function useRuntime(name: TestRuntime): void {
+  suiteRuntime = name;
+}
+
+function runtimeOf(name: TestRuntime): string {
+  return name === 'runc' ? findRunc() : buildOci();
 }
 
 export interface TestHostOptions {
@@ -34,7 +40,7 @@ export interface TestHostOptions {
    * What carries out the containers of `record` when they do not say otherwise. With user namespaces, which the native one makes, its
    * containers are in some of their own unless they ask for the host's.
    */
-  readonly runtime?: string;
+  readonly runtime?: TestRuntime;
   readonly userNamespaces?: UserNamespaceMode;
   readonly nodeId?: string;
   /** Gives the namespace a link to other hosts; what it gives is the address the agent tells them. */
@@ -62,7 +68,7 @@ export class TestHost {
   readonly #schedulerAddress: string;
   readonly #registryAddress: string;
   #channel: Channel | undefined;
-  #runtime = NATIVE_RUNTIME;
+  #runtime: TestRuntime = 'native';
   agent: ChildProcess | undefined;
   /** The shim of agents that are started from now on. */
   shim = buildShim();
@@ -102,7 +108,7 @@ export class TestHost {
 
   static async create({
     userNamespaces = 'without',
-    runtime = userNamespaces === 'with' ? NATIVE_RUNTIME : suiteRuntime,
+    runtime = userNamespaces === 'with' ? 'native' : suiteRuntime,
     nodeId = 'node-1',
     attach,
   }: TestHostOptions = {}): Promise<TestHost> {
@@ -193,7 +199,7 @@ export class TestHost {
       ATOLL_SHIM: this.shim,
       ATOLL_HOST_IP: this.overlayIp,
       ATOLL_LOG_LEVEL: 'debug',
-      ...(this.#runtime !== NATIVE_RUNTIME && { ATOLL_RUNTIMES: `${this.#runtime}=${findRunc()}` }),
+      ...(this.#runtime !== 'native' && { ATOLL_RUNTIMES: `${this.#runtime}=${runtimeOf(this.#runtime)}` }),
       ATOLL_USERNS_REMAP: this.userNamespaces === 'with' ? `${TEST_IDS.uid}:${TEST_IDS.size}` : '',
       ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
     };

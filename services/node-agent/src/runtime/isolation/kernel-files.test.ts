@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -128,6 +129,15 @@ describe.each(USER_NAMESPACE_MODES)('%s user namespaces', (mode) => {
     it('no file of any hierarchy can be written to', async () => {
       expect(await shell(look)).toBe(mode === 'with' ? 'EACCES' : 'EROFS');
     });
+    // Docker shows the whole tree where there is only v2.
+    it.skipIf(existsSync('/sys/fs/cgroup/cgroup.controllers'))(
+      'those of others are not shown, also in the cgroup namespace of the host',
+      async () => {
+        const { namespaces } = host.plan('/nowhere', ['true']);
+        const plan = { namespaces: { ...namespaces, cgroup: { mode: 'host' } } } as const;
+        expect(await shell('cat /sys/fs/cgroup/pids/pids.max; ls -d /sys/fs/cgroup/*/*/', { plan })).toBe('512');
+      },
+    );
     it('control: with writable mounts they can be', async () => {
       // Nor are its groups those of a user namespace.
       expect(await shell(look, WEAK_PLAN)).toContain(mode === 'with' ? 'EACCES' : 'ok');

@@ -26,6 +26,12 @@ export function buildFailpointShim(): string {
   return join(NATIVE, 'build', 'atoll-shim-failpoints');
 }
 
+/** The native runtime as an OCI command line. */
+export function buildOci(): string {
+  make('build/atoll-oci');
+  return join(NATIVE, 'build', 'atoll-oci');
+}
+
 /** The init of `--init`, compiled with the shim. */
 export function buildInit(): string {
   return join(dirname(buildShim()), 'atoll-init');

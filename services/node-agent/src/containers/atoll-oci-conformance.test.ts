@@ -1,0 +1,19 @@
+import { describe } from 'vitest';
+import { useRuntime } from '../testing/test-host.ts';
+
+/** Its tests, of which vitest waits for the import. */
+function suite(name: string, load: () => Promise<unknown>): void {
+  describe(`atoll-oci: ${name}`, async () => {
+    await load();
+  });
+}
+
+/** What holds for containers of the native runtime holds for those of another one: the same suites, with our own OCI command line. */
+useRuntime('atoll-oci');
+suite('lifecycle', () => import('./lifecycle.test.ts'));
+suite('recovery', () => import('./recovery.test.ts'));
+suite('neighbours', () => import('./neighbours.test.ts'));
+suite('commit', () => import('./commit.test.ts'));
+suite('volumes', () => import('../volumes/volumes.test.ts'));
+suite('streams', () => import('../api/grpc/streams.test.ts'));
+suite('execs', () => import('../execs/exec-restart.test.ts'));
