@@ -44,6 +44,7 @@ if [ "$profile" = test ]; then
   find_docker_cli
   find_runc
   find_podman
+  find_compose
 fi
 
 # The stamp is as old as the start of this run: a file changed meanwhile counts as newer.

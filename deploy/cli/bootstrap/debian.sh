@@ -48,6 +48,16 @@ find_podman() {
 }
 
 # unpack_from <suite|own> <packages> <folder>: `own` is what the machine's own sources have.
+# Ordinary files of users are run by the compose of today; the one of Debian 12 is a package (packages.sh).
+find_compose() {
+  [ -x "$tools/compose/usr/libexec/docker/cli-plugins/docker-compose" ] && return 0
+  for suite in sid trixie; do
+    unpack_from "$suite" docker-compose "$tools/compose" && return 0
+  done
+  say 'no docker compose 2 to be had: the tests of compose files will fail'
+}
+
+# unpack_from <suite|own> <package> <folder>: `own` is what the machine's own sources have.
 unpack_from() {
   command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1
   apt=$tools/apt

@@ -14,6 +14,7 @@ LIST
 redis-server redis-server
 skopeo skopeo
 docker-registry docker-registry
+docker-compose docker-compose
 ps procps
 LIST
 }
