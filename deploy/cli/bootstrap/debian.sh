@@ -47,7 +47,6 @@ find_podman() {
     say 'no podman to be had: the test that drives our runtime with it will fail'
 }
 
-# unpack_from <suite|own> <packages> <folder>: `own` is what the machine's own sources have.
 # Ordinary files of users are run by the compose of today; the one of Debian 12 is a package (packages.sh).
 find_compose() {
   [ -x "$tools/compose/usr/libexec/docker/cli-plugins/docker-compose" ] && return 0
@@ -57,7 +56,7 @@ find_compose() {
   say 'no docker compose 2 to be had: the tests of compose files will fail'
 }
 
-# unpack_from <suite|own> <package> <folder>: `own` is what the machine's own sources have.
+# unpack_from <suite|own> <packages> <folder>: `own` is what the machine's own sources have.
 unpack_from() {
   command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1
   apt=$tools/apt
