@@ -1,6 +1,6 @@
 import { AtollError, unavailable } from '@atoll/errors';
 import { reasonOfGrpcCode } from '@atoll/errors/grpc';
-import { containerV1, type networkV1, nodeV1 } from '@atoll/proto';
+import { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue, GrpcHost, type TlsIdentity } from '@atoll/rpc';
 
 interface Waiter {
@@ -143,6 +143,10 @@ export class TestScheduler {
     orders.push({ message: { $case: 'welcome', value: nodeV1.Welcome.fromPartial(value) } });
     for (const network of this.networks.values()) {
       orders.push({ message: { $case: 'network', value: network } });
+    }
+    for (const id of hello.networks.filter((known) => !this.networks.has(known))) {
+      const unused = networkV1.NetworkState.fromPartial({ network: { id }, complete: true, unused: true });
+      orders.push({ message: { $case: 'network', value: unused } });
     }
     for (const status of hello.containers) this.#observe(status);
     this.#orders = orders;

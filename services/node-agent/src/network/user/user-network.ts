@@ -23,6 +23,8 @@ export interface UserNetworkOptions {
   readonly nodeId: string;
   readonly hostIp: string;
   readonly hostMtu: () => number;
+  /** The devices of a network of this id that is being taken down: ours come after it. */
+  readonly after?: Promise<void>;
 }
 
 /** One network of a user on this host: its devices and its entries about members on other hosts. */
@@ -34,10 +36,12 @@ export class UserNetwork {
   readonly #changed = new Set<string>();
   #record: networkV1.NetworkRecord;
   #up: Promise<void> | undefined;
+  #leaving = false;
 
   constructor(record: networkV1.NetworkRecord, options: UserNetworkOptions) {
     this.#record = record;
     this.#options = options;
+    if (options.after) void this.#queue.run(() => options.after as Promise<void>);
     this.#entries = new ForwardingEntries(vxlanOf(record.id));
   }
 
@@ -61,6 +65,7 @@ export class UserNetwork {
 
   /** The devices are there and know the members told before. */
   async ready(): Promise<void> {
+    if (this.#leaving) throw failedPrecondition(`network ${this.#record.name} is being taken down on this host`);
     this.#up ??= this.#queue
       .run(() => this.#assert())
       .catch((error: unknown) => {
@@ -73,6 +78,7 @@ export class UserNetwork {
 
   /** Brings what has changed of the members into the kernel; many changes of a moment are one step. */
   async follow(): Promise<void> {
+    if (this.#leaving) return;
     if (!this.#up) return await this.ready();
     await this.#queue.run(async () => {
       if (this.#changed.size === 0) return;
@@ -82,11 +88,14 @@ export class UserNetwork {
 
   /** Looks after devices and entries: others may have removed some. */
   assert(): Promise<void> {
-    return this.#queue.run(() => this.#assert());
+    return this.#queue.run(async () => {
+      if (!this.#leaving) await this.#assert();
+    });
   }
 
-  /** Safe to repeat. */
+  /** For good: what is still on its way to be followed makes nothing anew. Safe to repeat. */
   async takeDown(): Promise<void> {
+    this.#leaving = true;
     await this.#queue.run(async () => {
       this.#up = undefined;
       const found = new Set((await hostLinks()).map(({ ifname }) => ifname));

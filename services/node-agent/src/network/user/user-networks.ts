@@ -36,6 +36,8 @@ export class UserNetworks {
   /** Told in the present session. */
   readonly #told = new Set<string>();
   readonly #queue = new SerialQueue();
+  /** Networks being taken down: one that is told of anew meanwhile waits for it. */
+  readonly #leaving = new Map<string, Promise<void>>();
   #hostMtu: number;
   #rules = '';
   /** The table as the kernel shows it when it is ours, without elements of sets. */
@@ -114,7 +116,8 @@ export class UserNetworks {
     let network = this.#networks.get(record.id);
     if (!network) {
       const { nodeId, hostIp } = this.#options;
-      network = new UserNetwork(record, { nodeId, hostIp, hostMtu: () => this.#hostMtu });
+      const after = this.#leaving.get(record.id);
+      network = new UserNetwork(record, { nodeId, hostIp, hostMtu: () => this.#hostMtu, ...(after && { after }) });
       this.#networks.set(record.id, network);
     }
     network.apply(state);
@@ -124,8 +127,14 @@ export class UserNetworks {
   async #drop(id: string): Promise<void> {
     const network = this.#networks.get(id);
     this.#networks.delete(id);
-    await this.#options.journal.forget(id);
-    await network?.takeDown();
+    const down = network?.takeDown() ?? Promise.resolve();
+    const ended = down.catch(() => undefined);
+    this.#leaving.set(id, ended);
+    try {
+      await Promise.all([this.#options.journal.forget(id), down]);
+    } finally {
+      if (this.#leaving.get(id) === ended) this.#leaving.delete(id);
+    }
     await this.#assertRules(false);
   }
 
