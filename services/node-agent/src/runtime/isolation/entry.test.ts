@@ -28,7 +28,8 @@ describe.each(USER_NAMESPACE_MODES)('%s user namespaces', (mode) => {
     await host.whileRunning(['sleep', '600'], {}, async (container, plan) => {
       const spy = host.exec(plan, container, ['probe', 'spy', '/stop'], process);
       for (let round = 0; round < count; round++) await host.exec(plan, container, ['true']);
-      await host.exec(plan, container, ['touch', '/stop']);
+      // A folder: whoever makes a file has it open for a moment, which the spy would see.
+      await host.exec(plan, container, ['mkdir', '/stop']);
       said = (await spy).stdout.trim();
     });
     return said;
