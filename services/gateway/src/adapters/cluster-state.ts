@@ -67,8 +67,8 @@ export class ClusterState implements ContainerLookup, VolumeHomes, VolumeLookup 
   }
 
   volumeHome(name: string): string | undefined {
-    const users = this.list().filter(({ spec }) => spec.mounts.some((m) => m.type === 'volume' && m.source === name));
-    return users[0]?.record.nodeId ?? (this.#mirrors.volumes.get(name)?.nodeId || undefined);
+    const user = this.list().find(({ spec }) => spec.mounts.some((m) => m.type === 'volume' && m.source === name));
+    return user?.record.nodeId ?? (this.#mirrors.volumes.get(name)?.nodeId || undefined);
   }
 
   volumePlace({ name, nodeId }: Pick<volumeV1.VolumeRecord, 'name' | 'nodeId'>): VolumePlace | undefined {
