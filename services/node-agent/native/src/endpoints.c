@@ -93,20 +93,12 @@ static void put_address(struct nl_batch *batch, const struct ip_plan *ip, int in
 		.ifa_family = ip->family, .ifa_prefixlen = ip->prefix, .ifa_index = (unsigned)index,
 		.ifa_flags = ip->family == AF_INET6 ? IFA_F_NODAD : 0,
 	};
-	uint8_t broadcast[4];
 
 	nl_begin(batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &address, sizeof(address));
 	nl_put(batch, IFA_LOCAL, ip->bytes, size);
 	nl_put(batch, IFA_ADDRESS, ip->bytes, size);
-	if (ip->family != AF_INET || ip->prefix >= 31)
-		return;
-	for (int byte = 0; byte < 4; byte++) {
-		int bits = ip->prefix - byte * 8;
-		uint8_t mask = bits >= 8 ? 0xff : bits <= 0 ? 0 : (uint8_t)(0xff << (8 - bits));
-
-		broadcast[byte] = (uint8_t)(ip->bytes[byte] | (uint8_t)~mask);
-	}
-	nl_put(batch, IFA_BROADCAST, broadcast, 4);
+	if (ip->family == AF_INET && ip->prefix < 31)
+		network_put_broadcast(batch, ip->bytes, ip->prefix);
 }
 
 static int give_addresses(const struct endpoint_plan *endpoint, int socket, struct err *err)

@@ -145,21 +145,27 @@ int network_connect_bridge(const struct network_plan *network, int netns, unsign
 	return 0;
 }
 
-static void put_address(struct nl_batch *batch, const struct network_plan *network, unsigned index)
+void network_put_broadcast(struct nl_batch *batch, const uint8_t *address, int prefix)
 {
-	struct ifaddrmsg address = { .ifa_family = AF_INET, .ifa_prefixlen = network->prefix, .ifa_index = index };
 	uint8_t broadcast[4];
 
 	for (int byte = 0; byte < 4; byte++) {
-		int bits = network->prefix - byte * 8;
+		int bits = prefix - byte * 8;
 		uint8_t mask = bits >= 8 ? 0xff : bits <= 0 ? 0 : (uint8_t)(0xff << (8 - bits));
 
-		broadcast[byte] = (uint8_t)(network->address[byte] | (uint8_t)~mask);
+		broadcast[byte] = (uint8_t)(address[byte] | (uint8_t)~mask);
 	}
+	nl_put(batch, IFA_BROADCAST, broadcast, 4);
+}
+
+static void put_address(struct nl_batch *batch, const struct network_plan *network, unsigned index)
+{
+	struct ifaddrmsg address = { .ifa_family = AF_INET, .ifa_prefixlen = network->prefix, .ifa_index = index };
+
 	nl_begin(batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &address, sizeof(address));
 	nl_put(batch, IFA_LOCAL, network->address, 4);
 	nl_put(batch, IFA_ADDRESS, network->address, 4);
-	nl_put(batch, IFA_BROADCAST, broadcast, 4);
+	network_put_broadcast(batch, network->address, network->prefix);
 }
 
 static void put_default_route(struct nl_batch *batch, const struct network_plan *network, unsigned index)

@@ -2,6 +2,7 @@
 #define ATOLL_NETWORK_H
 
 #include "err.h"
+#include "netlink.h"
 #include "plan.h"
 
 /*
@@ -19,6 +20,9 @@ void network_leave(unsigned link);
 
 /* A veth pair between the bridge and `netns`, its outer end (`index`) up; addresses of the plan are not used. */
 int network_connect_bridge(const struct network_plan *network, int netns, unsigned *index, struct err *err);
+
+/* The broadcast address of an IPv4 address that is being given. */
+void network_put_broadcast(struct nl_batch *batch, const uint8_t *address, int prefix);
 
 /* Removes a link; one that is gone already is fine. */
 int network_delete(const char *interface, struct err *err);
