@@ -13,7 +13,9 @@ const KEY = 'ca-key.pem';
  * Errors: not-found when a file is missing, failed-precondition when the key is not the certificate's.
  */
 export async function loadAuthority(dir: string): Promise<Authority> {
-  const [certificatePem, privateKeyPem] = await Promise.all([read(dir, CERTIFICATE), read(dir, KEY)]);
+  // One after the other: of two missing files the error always names the same.
+  const certificatePem = await read(dir, CERTIFICATE);
+  const privateKeyPem = await read(dir, KEY);
   const certificate = new X509Certificate(certificatePem);
   if (!certificate.checkPrivateKey(createPrivateKey(privateKeyPem))) {
     throw failedPrecondition(
