@@ -2,6 +2,7 @@ import { DockerClient } from './docker-client.ts';
 import type { Engine } from './engine.ts';
 import type { Pair } from './engines.ts';
 import { quantile } from './statistics.ts';
+import { warmUp } from './warm-up.ts';
 
 const AT_ONCE = 10;
 const ROUNDS = 40;
@@ -26,10 +27,11 @@ async function lists(engine: Engine, count: number): Promise<number[]> {
     await client.call('POST', `/containers/${Id}/start`);
   });
   const times: number[] = [];
-  for (let round = -5; round < ROUNDS; round++) {
+  await warmUp(async () => void (await client.call('GET', '/containers/json')));
+  for (let round = 0; round < ROUNDS; round++) {
     const start = performance.now();
     const text = await client.call('GET', '/containers/json');
-    if (round >= 0) times.push(performance.now() - start);
+    times.push(performance.now() - start);
     const seen = JSON.parse(text) as unknown[];
     if (seen.length !== count) throw new Error(`${engine.name} lists ${seen.length} containers of ${count}`);
   }
