@@ -39,7 +39,8 @@ export class NatsObservedStore implements ObservedStore {
 
 const BATCH = 256;
 const RETRY_MS = 200;
-const CHECK_MS = 1_000;
+/** A server that ended shows as a lost connection; in a cluster the bucket may be gone without one. */
+const CHECK_MS = 10_000;
 const MAX_TOMBSTONES = 8_192;
 
 class NatsObservedWriter implements ObservedWriter {
@@ -56,11 +57,16 @@ class NatsObservedWriter implements ObservedWriter {
   #wake: (() => void) | undefined;
   #incarnation: string | undefined;
   readonly #run: Promise<void>;
+  readonly #ignoreLoss: () => void;
 
   constructor(bus: Bus, bucket: string, replicas: number) {
     this.#bus = bus;
     this.#bucket = bucket;
     this.#replicas = replicas;
+    this.#ignoreLoss = bus.onConnectionLost(() => {
+      this.#incarnation = undefined;
+      this.#wake?.();
+    });
     this.#run = this.#work();
   }
 
@@ -92,6 +98,7 @@ class NatsObservedWriter implements ObservedWriter {
   }
 
   async close(): Promise<void> {
+    this.#ignoreLoss();
     this.#abort.abort();
     this.#wake?.();
     await this.#run;
@@ -193,7 +200,7 @@ class NatsObservedWriter implements ObservedWriter {
   /** Until there is something to write, or it is time to look whether the bucket is still there. */
   #idle(): Promise<void> {
     return this.#until(
-      () => this.#dirty.size > 0,
+      () => this.#dirty.size > 0 || this.#incarnation === undefined,
       (done) => setTimeout(done, CHECK_MS).unref(),
     );
   }

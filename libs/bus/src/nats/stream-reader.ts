@@ -12,10 +12,10 @@ export type ReaderItem =
   | { readonly kind: 'message'; readonly message: Msg; readonly sequence: number }
   | { readonly kind: 'live' };
 
-const HEARTBEAT_MS = 1_000;
+const HEARTBEAT_MS = 2_000;
 /** Silence is counted in ticks, so a process that was starved itself does not take a queued heartbeat for a missing one. */
-const TICK_MS = 500;
-const SILENT_TICKS = 14;
+const TICK_MS = 1_000;
+const SILENT_TICKS = 7;
 const INACTIVE_MS = 10_000;
 /** Header fields of JetStream's control messages (NATS ADR-15, push consumers). */
 const LAST_CONSUMER_SEQUENCE = 'Nats-Last-Consumer';
