@@ -135,6 +135,10 @@ static int seed_cpuset(int parent, int group)
 
 		if (!own || !outer)
 			return -1;
+		if (outer[0] == '\0' || outer[0] == '\n') {
+			errno = ENOSPC;
+			return -1;
+		}
 		if ((own[0] == '\0' || own[0] == '\n') && write_file_at(group, names[index], outer) < 0)
 			return -1;
 	}
@@ -156,13 +160,32 @@ static void enable_v2_controllers(struct hierarchy *hierarchy, int group)
 	}
 }
 
+/* A folder whose parents are there and set up, as for all containers but a host's first. */
+static int create_last(const struct hierarchy *hierarchy, const char *path, int is_cpuset)
+{
+	if (mkdirat(hierarchy->mount, path + 1, 0755) < 0 && errno != EEXIST)
+		return -1;
+	int group = openat(hierarchy->mount, path + 1, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (group < 0 || !is_cpuset)
+		return group;
+	CLEANUP_CLOSE int parent = openat(group, "..", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (parent >= 0 && seed_cpuset(parent, group) == 0)
+		return group;
+	close(group);
+	return -1;
+}
+
 static int create_in(struct hierarchy *hierarchy, const char *path)
 {
 	char copy[512];
 	char *save = NULL;
 	int is_cpuset = !hierarchy->is_v2 && strstr(hierarchy->controllers, ",cpuset,");
-	int at = openat(hierarchy->mount, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	/* In v2 what is above has to pass its controllers on, and may have been left before it did. */
+	int at = hierarchy->is_v2 ? -1 : create_last(hierarchy, path, is_cpuset);
 
+	if (at >= 0)
+		return at;
+	at = openat(hierarchy->mount, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	snprintf(copy, sizeof(copy), "%s", path);
 	for (char *part = strtok_r(copy, "/", &save); at >= 0 && part; part = strtok_r(NULL, "/", &save)) {
 		CLEANUP_CLOSE int parent = at;
