@@ -67,3 +67,12 @@ int bundle_write_pid(int bundle, const char *name, pid_t pid, struct err *err)
 		return err_sys(err, "write bundle", "%s", name);
 	return 0;
 }
+
+int bundle_note_start(int bundle, struct err *err)
+{
+	char text[32];
+	int length = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)now_realtime_ns());
+	CLEANUP_CLOSE int file = openat(bundle, "init.pid", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+
+	return file < 0 || write_all(file, text, (size_t)length) < 0 ? err_sys(err, "write bundle", "init.pid") : 0;
+}

@@ -14,5 +14,7 @@ int bundle_enter(const char *path, struct err *err);
 int bundle_lock(int bundle, unsigned milliseconds, int client, struct err *err);
 /* Writes "<pid> <start ticks>". */
 int bundle_write_pid(int bundle, const char *name, pid_t pid, struct err *err);
+/* Adds the time to "init.pid", before the first process is let go: what may have run is not taken for what was only prepared. */
+int bundle_note_start(int bundle, struct err *err);
 
 #endif

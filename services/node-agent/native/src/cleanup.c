@@ -15,13 +15,13 @@
 #include "plan.h"
 
 /* The first process can only be alive when its death signal was lost; the start time says it is ours. */
-static void kill_init(int bundle, uint64_t *had_init)
+static void kill_init(int bundle, int *had_init, unsigned long long *started_ns)
 {
 	CLEANUP_FREE char *text = read_file_at(bundle, "init.pid", 128, NULL);
 	unsigned long long ticks;
 	int pid;
 
-	if (!text || sscanf(text, "%d %llu", &pid, &ticks) != 2)
+	if (!text || sscanf(text, "%d %llu %llu", &pid, &ticks, started_ns) < 2)
 		return;
 	*had_init = 1;
 	CLEANUP_CLOSE int pidfd = pidfd_open(pid, 0);
@@ -29,12 +29,12 @@ static void kill_init(int bundle, uint64_t *had_init)
 		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 }
 
-static int write_lost_exit(int bundle, struct err *err)
+static int write_lost_exit(int bundle, unsigned long long started_ns, struct err *err)
 {
 	char text[200];
 	int length = snprintf(text, sizeof(text),
-			      "{\"code\":137,\"signal\":9,\"oomKilled\":false,\"startedAt\":\"0\",\"finishedAt\":\"%llu\",\"lost\":true}\n",
-			      (unsigned long long)now_realtime_ns());
+			      "{\"code\":137,\"signal\":9,\"oomKilled\":false,\"startedAt\":\"%llu\",\"finishedAt\":\"%llu\",\"lost\":true}\n",
+			      started_ns, (unsigned long long)now_realtime_ns());
 
 	if (faccessat(bundle, "exit", F_OK, 0) == 0)
 		return 0;
@@ -46,14 +46,15 @@ static int clean(const char *path, struct err *err)
 {
 	static struct cgroup cgroup;
 	static struct plan plan;
-	uint64_t had_init = 0;
+	unsigned long long started_ns = 0;
+	int had_init = 0;
 	size_t length;
 	CLEANUP_CLOSE int bundle = bundle_enter(path, err);
 	CLEANUP_CLOSE int lock = bundle < 0 ? -1 : bundle_lock(bundle, 0, -1, err);
 
 	if (lock < 0)
 		return -1;
-	kill_init(bundle, &had_init);
+	kill_init(bundle, &had_init, &started_ns);
 	CLEANUP_FREE char *bytes = read_file_at(bundle, "plan", PLAN_MAX_BYTES, &length);
 	int is_plan = bytes && plan_parse((const uint8_t *)bytes, length, 0, &plan, err) == 0;
 	/* A plan that cannot be read was never carried out, unless somebody changed it since. */
@@ -72,7 +73,7 @@ static int clean(const char *path, struct err *err)
 			if (network_delete(plan.endpoints.items[index].link.host_interface, err) < 0)
 				return -1;
 	}
-	if (had_init && write_lost_exit(bundle, err) < 0)
+	if (had_init && write_lost_exit(bundle, started_ns, err) < 0)
 		return -1;
 	unlinkat(bundle, "control.sock", 0);
 	unlinkat(bundle, "init.pid", 0);

@@ -74,6 +74,8 @@ int oci_start(struct shim *shim, struct err *err)
 		return -1;
 	if (shim->runtime_resources && oci_update(shim, shim->runtime_resources, err) < 0)
 		return -1;
+	if (bundle_note_start(shim->bundle, err) < 0)
+		return -1;
 	return call(&shim->plan, arguments, NO_STREAMS, OCI_CALL_MILLISECONDS, err);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "failpoint.h"
 #include "cursor.h"
 #include "io.h"
@@ -51,6 +52,8 @@ static int start(struct shim *shim, struct client *client, struct err *err)
 	failpoint("start.1-asked");
 	if (oci_is(shim))
 		return start_oci(shim, client, err);
+	if (!shim->is_exec && bundle_note_start(shim->bundle, err) < 0)
+		return -1;
 	if (sync_send(shim->sync, SYNC_START, NULL, -1) < 0)
 		return err_sys(err, "start child", "the prepared process is gone");
 	failpoint("start.2-released");

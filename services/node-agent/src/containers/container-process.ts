@@ -177,9 +177,7 @@ export class ContainerProcess {
     if (isActive(before.state)) {
       await this.#end(this.#run, unseen ? exit : unknownExit(before.startedAtNs));
     } else if (unseen && exit.startedAt !== 0n) {
-      // It was being started when the agent died: it ran, and nobody had seen it.
-      this.#book.change({ state: S.RUNNING, startedAtNs: exit.startedAt });
-      await this.#end(this.#run, exit);
+      await this.#endUnseen(exit);
     } else {
       await this.#launcher.settle(before.id, before.ipAddress);
       if (before.state === S.RESTARTING) this.#restartAfter(FIRST_DELAY_MS, before.restartCount + 1);
@@ -187,13 +185,21 @@ export class ContainerProcess {
     }
   }
 
+  /** It ran, and nobody had seen it. */
+  async #endUnseen(exit: ExitRecord): Promise<void> {
+    this.#book.change({ state: S.RUNNING, startedAtNs: exit.startedAt });
+    await this.#end(this.#run, exit);
+  }
+
   async #start(restartCount: number): Promise<void> {
     const record = this.#options.record();
+    let asked = false;
     try {
       await this.#ensureLaunched();
       const run = this.#run;
       await this.#launcher.publish(record, run.endpoint);
       failpoint('start.1-published');
+      asked = true;
       const started = this.#run.connection().start(this.#options.life);
       failpoint('start.2-asked');
       await started;
@@ -216,6 +222,9 @@ export class ContainerProcess {
       await this.dismantle().catch((err: unknown) =>
         this.#options.logger.warn({ err }, 'not all of a failed start could be undone'),
       );
+      const exit = asked ? await this.#launcher.exitRecord(record.id) : undefined;
+      // Its supervisor was killed when the program may have run already: it is not to run twice.
+      if (exit?.lost && exit.startedAt !== 0n) return await this.#endUnseen(exit);
       const state = this.#book.state === S.RESTARTING ? { state: S.EXITED } : {};
       this.#book.change({
         ...state,

@@ -6,7 +6,7 @@ export const BUNDLE_FILE = {
   plan: 'plan',
   /** `<pid> <start ticks>` of the shim; locked by it as long as it lives. */
   shim: 'shim.pid',
-  /** `<pid> <start ticks>` of the container's first process. */
+  /** `<pid> <start ticks>` of the container's first process; a second line has the time of its start, ns, once it was asked for. */
   init: 'init.pid',
   /** JSON `ExitRecord`; present once the container has ended and all its output is in the log. */
   exit: 'exit',

@@ -4,6 +4,6 @@ import type { ProcessIdentity } from './plan.ts';
 
 /** The first process of a bundle's container, as its shim has noted it. */
 export async function firstProcess(bundle: string): Promise<ProcessIdentity> {
-  const [pid = '', startTicks = ''] = (await readFile(bundlePath(bundle, 'init'), 'utf8')).trim().split(' ');
+  const [pid = '', startTicks = ''] = (await readFile(bundlePath(bundle, 'init'), 'utf8')).split(/\s+/);
   return { pid: Number(pid), startTicks: BigInt(startTicks) };
 }
