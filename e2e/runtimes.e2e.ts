@@ -75,6 +75,26 @@ describe('docker run --runtime runc', () => {
     expect(await (await fetch(`http://${port}/`)).text()).toBe('web\n');
   });
 
+  test('networks of users: before the start and while it runs, by name', async () => {
+    const [first, second] = [unique('net'), unique('net')];
+    await dockerOk(['network', 'create', first]);
+    await dockerOk(['network', 'create', second]);
+    try {
+      await using server = await start(['--network', first], ['sleep', '600']);
+      const create = ['create', ...RUNC, '--network', first, 'busybox', 'sleep', '600'];
+      await using peer = new TestContainer(await dockerOk(create));
+      await dockerOk(['network', 'connect', '--alias', 'second', second, peer.name]);
+      await dockerOk(['start', peer.name]);
+      await dockerOk(['network', 'connect', second, server.name]);
+      await dockerOk(['exec', peer.name, 'ping', '-c1', '-w5', server.name]);
+      await dockerOk(['exec', server.name, 'ping', '-c1', '-w5', 'second']);
+      await dockerOk(['network', 'disconnect', first, server.name]);
+      expect(await dockerOk(['exec', server.name, 'ip', '-o', '-4', 'addr'])).not.toContain('eth0');
+    } finally {
+      await dockerOk(['network', 'rm', first, second]);
+    }
+  });
+
   test('exec, exec -t, top, stats, cp, logs', async () => {
     await using box = await start([], ['sh', '-c', 'echo began; sleep 600']);
     expect(

@@ -5,6 +5,7 @@
 
 #include "io.h"
 #include "network.h"
+#include "oci-runtime.h"
 #include "plan-endpoints.h"
 #include "shim.h"
 
@@ -12,8 +13,11 @@ static int open_netns(const struct shim *shim, struct err *err)
 {
 	char path[64];
 
-	/* Its child's pid: it is not collected before shim_finish. */
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim->pid);
+	/* Its child's pid: it is not collected before shim_finish. Another runtime has none before the start. */
+	if (shim->pid > 0)
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim->pid);
+	else
+		snprintf(path, sizeof(path), OCI_NAMESPACES "/net");
 	int netns = open(path, O_RDONLY | O_CLOEXEC);
 	return netns < 0 ? err_sys(err, "network", "open the container's namespace") : netns;
 }
