@@ -18,14 +18,16 @@ class Project implements AsyncDisposable {
   readonly name = unique('e2e').replace('-', '');
   readonly #program: string;
   readonly #file: string;
+  readonly #env: Readonly<Record<string, string>>;
 
-  constructor(program: string, file: string) {
+  constructor(program: string, file: string, env: Readonly<Record<string, string>> = {}) {
     this.#program = program;
     this.#file = file;
+    this.#env = env;
   }
 
   run(...args: string[]): Promise<RunResult> {
-    const env = { DOCKER_HOST: dockerHost(), DOCKER_BUILDKIT: '0', COMPOSE_ANSI: 'never' };
+    const env = { DOCKER_HOST: dockerHost(), DOCKER_BUILDKIT: '0', COMPOSE_ANSI: 'never', ...this.#env };
     return run(this.#program, ['-f', this.#file, '-p', this.name, ...args], { env, timeoutMs: 120_000 });
   }
 
@@ -33,6 +35,12 @@ class Project implements AsyncDisposable {
     const { code, stdout, stderr } = await this.run(...args);
     if (code !== 0) throw new Error(`compose ${args.join(' ')}: code ${code}\n${stdout}${stderr}`);
     return stdout;
+  }
+
+  /** Those its containers are on. */
+  async hosts(): Promise<ReadonlySet<string>> {
+    const filter = `label=com.docker.compose.project=${this.name}`;
+    return new Set((await dockerOk(['ps', '--filter', filter, '--format', '{{.Label "atoll.node"}}'])).split('\n'));
   }
 
   /** What of the project the cluster has. */
@@ -61,16 +69,7 @@ describe('the example of deploy/examples/web', { timeout: 240_000 }, () => {
       const visit = () => project.ok('run', '--rm', 'visitor');
       expect(await visit()).toMatch(/Hello from compose\nvisit 1, served by [0-9a-f]{12}\n/);
       expect(await visit()).toContain('visit 2,');
-      const hosts = await dockerOk([
-        ...[
-          'ps',
-          '--filter',
-          `label=com.docker.compose.project=${project.name}`,
-          '--format',
-          '{{.Label "atoll.node"}}',
-        ],
-      ]);
-      expect(new Set(hosts.split('\n')).size).toBeGreaterThan(1);
+      expect((await project.hosts()).size).toBeGreaterThan(1);
       await project.ok('restart', '-t', '1', 'store');
       expect(await visit()).toContain('visit 3,');
       await project.ok('up', '-d', '--scale', 'web=4', '--no-recreate');
@@ -83,6 +82,46 @@ describe('the example of deploy/examples/web', { timeout: 240_000 }, () => {
     } finally {
       await project.run('down', '-v', '-t', '1');
       await docker(['rmi', '-f', `${project.name}-web`, `${project.name}-store`]);
+    }
+  });
+});
+
+describe('the example of deploy/examples/shop', { timeout: 240_000 }, () => {
+  beforeAll(async () => {
+    const base = `tar --numeric-owner --owner=0 --group=0 -C ${ROOT}/.tools/shop -c . | docker import - atoll-demo/debian`;
+    const { code, stderr } = await run('sh', ['-c', base], { env: { DOCKER_HOST: dockerHost() }, timeoutMs: 60_000 });
+    if (code !== 0) throw new Error(stderr);
+  });
+  afterAll(() => docker(['rmi', '-f', 'atoll-demo/debian']));
+
+  test('sells from every host, and forgets no order when its database is killed or made anew', async () => {
+    await using project = new Project(PROGRAMS['compose 2'], join(ROOT, 'deploy/examples/shop/compose.yaml'), {
+      DB_PASSWORD: unique('password'),
+    });
+    try {
+      await project.ok('up', '-d', '--build', '--wait');
+      const sold = (nth: number) => new RegExp(`^visitor ${nth}, order ${nth}, served by [0-9a-f]{12}\n$`);
+      const order = (index: string) =>
+        project.ok('exec', '-T', '--index', index, 'app', 'wget', '-qO-', 'http://127.0.0.1:8080/cgi-bin/order?tea');
+      expect(await order('1')).toMatch(sold(1));
+      expect(await order('2')).toMatch(sold(2));
+      expect(await order('3')).toMatch(sold(3));
+      const { port } = new URL(`http://${(await project.ok('port', 'app', '8080')).trim()}`);
+      const answer = await fetch(`http://127.0.0.1:${port}/cgi-bin/order?coffee`);
+      expect(await answer.text()).toMatch(sold(4));
+      const hosts = await project.hosts();
+      expect(hosts.size).toBe(3);
+      await project.ok('kill', '-s', 'KILL', 'db', 'cache');
+      await project.ok('up', '-d', '--wait');
+      expect(await order('1')).toMatch(sold(5));
+      await project.ok('down', '-t', '10');
+      await project.ok('up', '-d', '--wait');
+      expect(await order('2')).toMatch(sold(6));
+      await project.ok('down', '-v', '-t', '1');
+      expect(await project.objects()).toEqual([]);
+    } finally {
+      await project.run('down', '-v', '-t', '1');
+      await docker(['rmi', '-f', ...['app', 'cache', 'db'].map((name) => `${project.name}-${name}`)]);
     }
   });
 });

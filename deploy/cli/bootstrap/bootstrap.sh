@@ -45,6 +45,7 @@ if [ "$profile" = test ]; then
   find_runc
   find_podman
   find_compose
+  find_shop
 fi
 
 # The stamp is as old as the start of this run: a file changed meanwhile counts as newer.

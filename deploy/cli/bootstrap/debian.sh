@@ -56,6 +56,14 @@ find_compose() {
   say 'no docker compose 2 to be had: the tests of compose files will fail'
 }
 
+# Redis and PostgreSQL for the example that the end-to-end tests run.
+find_shop() {
+  [ -x "$tools/shop/usr/bin/redis-server" ] && return 0
+  say 'fetching Redis and PostgreSQL from Debian for the example'
+  "$root/deploy/examples/shop/debian-root.sh" "$tools/shop" >"$tools/shop.log" 2>&1 ||
+    say "no Redis and PostgreSQL to be had: the test of deploy/examples/shop will fail; .tools/shop.log has the reason"
+}
+
 # unpack_from <suite|own> <packages> <folder>: `own` is what the machine's own sources have.
 unpack_from() {
   command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1
