@@ -1,11 +1,15 @@
 import type { DockerClient } from './docker-client.ts';
 
 /** Creates a container that runs `true`, starts it, waits for its end and removes it. */
-export async function runContainer(client: DockerClient, networkMode: string): Promise<void> {
+export async function runContainer(
+  client: DockerClient,
+  networkMode: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
   const created = await client.call('POST', '/containers/create', {
     Image: 'busybox',
     Cmd: ['true'],
-    HostConfig: { NetworkMode: networkMode },
+    HostConfig: { NetworkMode: networkMode, ...more },
   });
   const { Id } = JSON.parse(created) as { Id: string };
   // Its answer begins when the wait is on: dockerd does not see an end that comes before.

@@ -31,8 +31,13 @@ const PACKAGES = [
   'libnfnetlink0',
 ];
 
+export interface DockerdEngine extends Engine {
+  /** Of a process in its network namespace. */
+  readonly pid: number;
+}
+
 /** Debian's dockerd, unpacked into the tools folder (nothing is installed), in namespaces of its own. */
-export async function startDockerd(): Promise<Engine> {
+export async function startDockerd(): Promise<DockerdEngine> {
   const packages = unpack();
   const work = mkdtempSync(join(tmpdir(), 'atoll-bench-dockerd-'));
   const group = `atoll-bench-dockerd-${process.pid}`;
@@ -56,6 +61,7 @@ export async function startDockerd(): Promise<Engine> {
   }
   return {
     name: 'dockerd',
+    pid: child.pid ?? 0,
     dockerHost,
     cpu: () => Number(readFileSync(`/sys/fs/cgroup/cpuacct/${group}/cpuacct.usage`, 'utf8')),
     stop: async () => {

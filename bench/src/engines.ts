@@ -1,11 +1,10 @@
 import { type AtollEngine, startAtoll } from './atoll-engine.ts';
 import { importBusybox } from './busybox.ts';
-import { startDockerd } from './dockerd-engine.ts';
-import type { Engine } from './engine.ts';
+import { type DockerdEngine, startDockerd } from './dockerd-engine.ts';
 
 export interface Pair {
   readonly atoll: AtollEngine;
-  readonly dockerd: Engine;
+  readonly dockerd: DockerdEngine;
 }
 
 /** Brings up both sides with a busybox image, and takes them down after the body. */

@@ -4,6 +4,7 @@ import { type Pair, withEngines } from './engines.ts';
 import { measureList } from './list.ts';
 import { measureMemory } from './memory.ts';
 import { measureNeighbours } from './neighbours.ts';
+import { measureNetworks } from './networks.ts';
 import { measureParallel } from './parallel.ts';
 import { measurePlacement } from './placement.ts';
 import { measureStart } from './start.ts';
@@ -16,6 +17,7 @@ const SIDE_BY_SIDE: Readonly<Record<string, (engines: Pair, rounds: number) => P
   start: measureStart,
   streams: measureStreams,
   parallel: measureParallel,
+  networks: measureNetworks,
   // Last, for it leaves a dockerd with 50 containers behind.
   list: measureList,
 };

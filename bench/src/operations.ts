@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { runContainer } from './container-cycle.ts';
+import { cliOf } from './docker-cli.ts';
 import { DockerClient } from './docker-client.ts';
 import type { Engine } from './engine.ts';
 
@@ -10,13 +10,6 @@ export interface Operation {
   readonly goal: { readonly time: number; readonly cpu?: number };
   prepare(engine: Engine): Promise<{ once: () => Promise<void>; end: () => Promise<void> }>;
 }
-
-const cli = (engine: Engine, ...args: string[]): string =>
-  execFileSync('docker', args, {
-    env: { ...process.env, DOCKER_HOST: engine.dockerHost },
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  }).trim();
 
 async function apiExec(client: DockerClient, id: string): Promise<void> {
   const body = { Cmd: ['true'], AttachStdout: true, AttachStderr: true };
@@ -38,20 +31,36 @@ export const OPERATIONS: readonly Operation[] = [
     name: 'docker run --rm busybox true (CLI, bridge)',
     goal: { time: 0.2 },
     prepare: async (engine) => ({
-      once: async () => void cli(engine, 'run', '--rm', 'busybox', 'true'),
+      once: async () => void cliOf(engine)('run', '--rm', 'busybox', 'true'),
       end: async () => undefined,
     }),
   },
   apiOperation('create+start+wait+remove (API, bridge)', 'bridge', { time: 0.08, cpu: 0.12 }),
   apiOperation('create+start+wait+remove (API, none)', 'none', { time: 0.08, cpu: 0.12 }),
   {
+    name: 'create+start+wait+remove (API, network of a user, one port)',
+    goal: { time: 0.25 },
+    prepare: async (engine) => {
+      const client = new DockerClient(engine.dockerHost);
+      await client.call('POST', '/networks/create', { Name: 'bench-start' });
+      const PortBindings = { '80/tcp': [{ HostPort: '' }] };
+      return {
+        once: () => runContainer(client, 'bench-start', { PortBindings }),
+        end: async () => {
+          await client.call('DELETE', '/networks/bench-start');
+          client.close();
+        },
+      };
+    },
+  },
+  {
     name: 'docker exec true (CLI)',
     goal: { time: 0.5 },
     prepare: async (engine) => {
-      const id = cli(engine, 'run', '-d', 'busybox', 'sleep', '3600');
+      const id = cliOf(engine)('run', '-d', 'busybox', 'sleep', '3600');
       return {
-        once: async () => void cli(engine, 'exec', id, 'true'),
-        end: async () => void cli(engine, 'rm', '-f', id),
+        once: async () => void cliOf(engine)('exec', id, 'true'),
+        end: async () => void cliOf(engine)('rm', '-f', id),
       };
     },
   },
@@ -59,13 +68,13 @@ export const OPERATIONS: readonly Operation[] = [
     name: 'exec true: create, start, end of output (API)',
     goal: { time: 0.2 },
     prepare: async (engine) => {
-      const id = cli(engine, 'run', '-d', 'busybox', 'sleep', '3600');
+      const id = cliOf(engine)('run', '-d', 'busybox', 'sleep', '3600');
       const client = new DockerClient(engine.dockerHost);
       return {
         once: () => apiExec(client, id),
         end: async () => {
           client.close();
-          cli(engine, 'rm', '-f', id);
+          cliOf(engine)('rm', '-f', id);
         },
       };
     },
