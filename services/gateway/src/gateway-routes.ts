@@ -2,6 +2,7 @@ import { unimplemented } from '@atoll/errors';
 import type { BuildBackend } from './resources/build/backend.ts';
 import { BUILD_ROUTES } from './resources/build/routes.ts';
 import type { ContainerBackend, PruneNews } from './resources/container/backend.ts';
+import { publishPorts, withdrawPorts } from './resources/container/ports.ts';
 import { CONTAINER_ROUTES } from './resources/container/routes.ts';
 import type { ExecBackend } from './resources/exec/backend.ts';
 import { EXEC_ROUTES } from './resources/exec/routes.ts';
@@ -46,6 +47,22 @@ const EXTRAS: readonly ExtraRoute[] = [
   },
 ];
 
+/** Requests docker has not: what they do is in the documents the notes name. */
+export const OWN_ROUTES = [
+  {
+    method: 'POST',
+    path: '/containers/{id}/ports',
+    notes: 'publishes ports of a container that exists (`docs/networking.md`)',
+    make: ({ containers }: Backends) => publishPorts(containers),
+  },
+  {
+    method: 'POST',
+    path: '/containers/{id}/ports/remove',
+    notes: 'withdraws them',
+    make: ({ containers }: Backends) => withdrawPorts(containers),
+  },
+] as const;
+
 export function gatewayRoutes(backends: Backends): RouteTable {
   return new RouteTable(
     {
@@ -57,6 +74,6 @@ export function gatewayRoutes(backends: Backends): RouteTable {
       ...bindRoutes(BUILT_ROUTES.volumes, backends.volumes),
       ...bindRoutes(BUILT_ROUTES.system, backends.system),
     },
-    EXTRAS,
+    [...EXTRAS, ...OWN_ROUTES.map(({ method, path, make }) => ({ method, path, handler: make(backends) }))],
   );
 }

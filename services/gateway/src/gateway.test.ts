@@ -255,6 +255,74 @@ describe('published ports', () => {
   });
 });
 
+describe('ports of containers that exist', () => {
+  const asked = (binding: object, port = '80/tcp') => ({ PortBindings: { [port]: [binding] } });
+
+  test('are published and withdrawn, and answer here meanwhile', async () => {
+    const server = createServer((socket) => socket.end('from the host'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.77', resolve));
+    const port = String((server.address() as { port: number }).port);
+    const id = await run({ Cmd: ['sleep'] });
+    const answer = await post(`/containers/${id}/ports`, asked({ HostIp: '127.0.0.1', HostPort: port }));
+    expect(answer).toMatchObject({
+      status: 200,
+      json: { Ports: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: port }] } },
+    });
+    expect(await read('127.0.0.1', Number(port))).toBe('from the host');
+    expect((await get(`/containers/${id}/json`)).json).toMatchObject({
+      HostConfig: { PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: port }] } },
+      NetworkSettings: { Ports: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: port }] } },
+    });
+    const gone = await post(`/containers/${id}/ports/remove`, asked({}));
+    expect(gone).toMatchObject({
+      status: 200,
+      json: { Ports: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: port }] } },
+    });
+    await expect.poll(() => read('127.0.0.1', Number(port))).toBe('ECONNREFUSED');
+    expect((await post(`/containers/${id}/ports/remove`, asked({}))).status).toBe(404);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test('one that is taken on this machine is taken back', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as { port: number };
+    const id = await run({ Cmd: ['sleep'] });
+    const refused = await post(`/containers/${id}/ports`, asked({ HostIp: '127.0.0.1', HostPort: String(port) }));
+    expect(refused).toMatchObject({
+      status: 500,
+      json: { message: expect.stringContaining(`Bind for 127.0.0.1:${port} failed: port is already allocated`) },
+    });
+    expect(cluster.scheduler.records.get(id)?.ports).toEqual([]);
+    await new Promise((resolve) => taken.close(resolve));
+  });
+
+  test.each<[string, string, object, number, string]>([
+    ['no port', 'ports', { PortBindings: {} }, 400, 'PortBindings: at least one port has to be named'],
+    ['no body', 'ports', {}, 400, 'PortBindings'],
+    ['an unknown field', 'ports', { ...asked({}), Ports: [] }, 400, 'Ports'],
+    ['a container port that is none', 'ports', asked({}, '0/tcp'), 400, 'invalid port "0/tcp"'],
+    ['a host port that is none', 'ports', asked({ HostPort: 'x' }), 400, 'invalid port specification: "x"'],
+    ['an address that is none', 'ports', asked({ HostIp: '1.2.3' }), 400, 'invalid IP address "1.2.3"'],
+    [
+      'a mode that is none',
+      'ports',
+      { ...asked({}), Mode: 'x' },
+      400,
+      'invalid value for Mode: "x", want ingress or host',
+    ],
+    ['a range to remove', 'ports/remove', asked({ HostPort: '80-90' }), 400, 'named by one host port, not a range'],
+  ])('%s', async (_name, path, body, status, message) => {
+    const id = await run({ Cmd: ['sleep'] });
+    const answer = await post(`/containers/${id}/${path}`, body);
+    expect(answer).toMatchObject({ status, json: { message: expect.stringContaining(message) } });
+  });
+
+  test('of a container that does not exist', async () => {
+    expect(await post('/containers/nosuch/ports', asked({}))).toMatchObject({ status: 404 });
+  });
+});
+
 test('a host port that was chosen and is taken here is chosen anew', async () => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(cluster.scheduler.nextPort, '127.0.0.1', resolve));

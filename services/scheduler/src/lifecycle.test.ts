@@ -100,17 +100,17 @@ describe('create', () => {
     expect((await create({ mounts })).nodeId).toBe(records[0]?.nodeId);
   });
 
-  test('host ports: 0 becomes a port nobody has, a wanted one is kept apart on its host', async () => {
+  test('host ports: 0 becomes a port nobody has, of one host only they are kept apart', async () => {
     const network = (hostPort: number) => ({ ports: [{ containerPort: 80, protocol: 'tcp', hostPort }] });
     const records = await Promise.all(Array.from({ length: 5 }, () => create({ network: network(0) })));
     const ports = records.map((record) => record.ports[0]?.hostPort ?? 0);
     expect(new Set(ports).size).toBe(5);
     expect(ports.every((port) => port >= 32_768 && port <= 60_999)).toBe(true);
-    const same = await Promise.all(Array.from({ length: 3 }, () => create({ network: network(8080) })));
+    const own = { ports: [{ containerPort: 80, protocol: 'tcp', hostPort: 8080, hostOnly: true }] };
+    const same = await Promise.all(Array.from({ length: 3 }, () => create({ network: own })));
     expect(new Set(same.map((record) => record.nodeId)).size).toBe(3);
-    await expect(create({ network: network(8080) })).rejects.toMatchObject({
-      message: 'no suitable node: 3 hosts: 3 have a wanted host port in use (8080/tcp)',
-    });
+    // As under docker: which of them may run is decided at the start.
+    same.push(await create({ network: own }));
     const all = await create({ network: { publishAll: true, exposedPorts: ['80/tcp', '53/udp'] } });
     expect(all.ports.map((port) => `${port.containerPort}/${port.protocol}`)).toEqual(['80/tcp', '53/udp']);
     const host = await create({ network: { mode: 'host', ...network(8080) } });

@@ -12,6 +12,7 @@ import type { KnownNetworks } from './known-networks.ts';
 import type { LeaderCaller } from './leader-caller.ts';
 import { LifecycleBackend } from './lifecycle-backend.ts';
 import { NetworkAdapter } from './network-backend.ts';
+import { PortBackend } from './port-backend.ts';
 import type { PublishedPorts } from './published-ports.ts';
 import { QuestionBackend } from './question-backend.ts';
 import { StreamBackend } from './stream-backend.ts';
@@ -55,6 +56,7 @@ export function composeBackends(parts: BackendParts): Backends {
       'update',
       'remove',
     ]),
+    ...bound(new PortBackend(state, parts.leader, parts.ports), ['publishPorts', 'withdrawPorts']),
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
     ...bound(store, ['resolveContent']),

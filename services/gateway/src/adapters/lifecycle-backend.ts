@@ -1,10 +1,11 @@
-import { conflict, failedPrecondition, hasReason } from '@atoll/errors';
+import { conflict } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ContainerLifecycle, ResourceUpdate, StopOptions } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
 import { keepAddressesHere } from '../resources/container/gateway-addresses.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { LeaderCaller } from './leader-caller.ts';
+import { inDockersWords } from './port-conflict.ts';
 import type { PublishedPorts } from './published-ports.ts';
 
 /** Images may have to be fetched by the node first. */
@@ -31,8 +32,8 @@ export class LifecycleBackend implements ContainerLifecycle {
   }
 
   async create(id: string, spec: containerV1.ContainerSpec, signal: AbortSignal): Promise<readonly string[]> {
-    const onHosts = keepAddressesHere(spec);
-    const request = { id, spec: onHosts !== spec && this.#ports.hostsAreHere() ? spec : onHosts };
+    const isOfHost = (address: string): boolean => this.#ports.isOfHost(address);
+    const request = { id, spec: this.#ports.hostsAreHere() ? spec : keepAddressesHere(spec, isOfHost) };
     const { record, warnings } = await this.#leader.call((client, how) => client.createContainer(request, how), signal);
     const chosen = (record?.ports ?? []).filter((_, at) => (spec.network?.ports[at]?.hostPort ?? 0) === 0);
     if (chosen.length > 0 && !(await this.#ports.areFree(id, chosen))) {
@@ -122,15 +123,7 @@ export class LifecycleBackend implements ContainerLifecycle {
   async #withPorts<T>(view: ContainerView, begin: () => Promise<T>): Promise<T> {
     const { id, ports } = view.record;
     if (ports.length === 0) return await begin();
-    try {
-      return await this.#ports.during(view, begin, () => this.#stopNow(id));
-    } catch (error) {
-      if (!hasReason(error, 'conflict') || !(error as Error).message.startsWith('Bind for')) throw error;
-      throw failedPrecondition(
-        `failed to set up container networking: driver failed programming external connectivity on endpoint ${view.spec.name} (${id}): ${(error as Error).message}`,
-        { cause: error },
-      );
-    }
+    return await inDockersWords(view, () => this.#ports.during(view, begin, () => this.#stopNow(id)));
   }
 
   async #stopNow(id: string): Promise<void> {

@@ -1,3 +1,4 @@
+import type { containerV1 } from '@atoll/proto';
 import type { ForwardedPort, Target } from '../ports/forwarded-port.ts';
 import { PortForwarder } from '../ports/port-forwarder.ts';
 import { dockerState } from '../resources/container/container-state.ts';
@@ -23,7 +24,7 @@ export class PublishedPorts {
     this.#isOwnAddress = isOwnAddress;
     this.#forwarder = new PortForwarder({
       targetOf: (owner, port) => this.#target(owner, port),
-      loopbackOnly: (owner) => this.#isLocal(state.get(owner)),
+      loopbackOnly: (owner, port) => this.#isLocal(state.get(owner)) || (isEverywhere(port) && this.#machineIsHost()),
       onError,
     });
   }
@@ -39,16 +40,26 @@ export class PublishedPorts {
   }
 
   /** Whether ports nobody asked for by number can be listened on here: the scheduler does not know what else this machine runs. */
-  async areFree(owner: string, ports: readonly ForwardedPort[]): Promise<boolean> {
+  async areFree(owner: string, ports: readonly containerV1.PortBinding[]): Promise<boolean> {
     const probe = `probe ${owner}`;
     try {
-      await this.#forwarder.open(probe, ports);
+      await this.#forwarder.open(
+        probe,
+        ports.filter(({ protocol, hostOnly, gatewayIp }) => protocol !== 'sctp' && (!hostOnly || gatewayIp !== '')),
+      );
       return true;
     } catch {
       return false;
     } finally {
       await this.#forwarder.close(probe);
     }
+  }
+
+  /** Whether an address is one of a host of the cluster. */
+  isOfHost(address: string): boolean {
+    return this.#state
+      .nodes()
+      .some(({ record: { facts } }) => facts?.hostIp === address || facts?.hostIpv6 === address);
   }
 
   /** Whether every host is this machine: then hosts publish on the addresses asked for themselves. */
@@ -64,14 +75,27 @@ export class PublishedPorts {
   async during<T>(view: ContainerView, begin: () => Promise<T>, undo: () => Promise<unknown>): Promise<T> {
     const { id } = view.record;
     if (publishedPorts(view).length === 0) return begin();
+    const opened = async (): Promise<T> => {
+      // What the scheduler picks it may pick anew.
+      if (this.#isLocal(view)) await this.#forwarder.close(id);
+      else
+        await this.#forwarder.open(
+          id,
+          this.#served(view, (at) => isAskedFor(view, at)),
+        );
+      return begin();
+    };
+    return this.changing(id, opened, undo);
+  }
+
+  /** Runs a change of a container with its ports, as they are afterwards, open before it answers. @throws as `during` */
+  async changing<T>(id: string, change: () => Promise<T>, undo: () => Promise<unknown>): Promise<T> {
     this.#hold(id);
     try {
-      if (this.#isLocal(view)) await this.#forwarder.close(id);
-      else await this.#forwarder.open(id, publishedPorts(view));
-      const result = await begin();
+      const result = await change();
       const now = this.#state.get(id);
       if (now !== undefined && this.#isOpen(now)) {
-        await this.#forwarder.open(id, publishedPorts(now)).catch(async (error: unknown) => {
+        await this.#forwarder.open(id, this.#served(now)).catch(async (error: unknown) => {
           await undo();
           throw error;
         });
@@ -86,8 +110,17 @@ export class PublishedPorts {
   #follow(id: string): void {
     if (this.#held.has(id)) return;
     const view = this.#state.get(id);
-    const ports = view === undefined ? [] : publishedPorts(view);
+    const ports = view === undefined ? [] : this.#served(view);
     this.#forwarder.follow(id, view !== undefined && ports.length > 0 && this.#isOpen(view) ? ports : []);
+  }
+
+  /** Ports this machine has to listen for. Ports of one host, and of one host's address, are that host's. */
+  #served(view: ContainerView, which: (at: number) => boolean = () => true): readonly containerV1.PortBinding[] {
+    const local = this.#isLocal(view);
+    return publishedPorts(view).filter((port, at) => {
+      if (port.protocol === 'sctp' || !which(at)) return false;
+      return local || port.gatewayIp !== '' || (!port.hostOnly && isEverywhere(port));
+    });
   }
 
   #target(owner: string, port: ForwardedPort): Target | undefined {
@@ -108,6 +141,11 @@ export class PublishedPorts {
     else this.#held.set(id, count);
   }
 
+  /** Whether a host is this machine: its agent forwards what is published on all hosts. */
+  #machineIsHost(): boolean {
+    return this.#state.nodes().some(({ record }) => this.#isOwnAddress(record.facts?.hostIp ?? ''));
+  }
+
   /** Whether the container's host is this very machine, in this network namespace. */
   #isLocal(view: ContainerView | undefined): boolean {
     const address = view?.node?.facts?.hostIp ?? '';
@@ -119,4 +157,14 @@ export class PublishedPorts {
     const state = dockerState(view);
     return state === 'running' || state === 'paused' || (state === 'restarting' && !this.#isLocal(view));
   }
+}
+
+function isEverywhere({ hostIp }: ForwardedPort): boolean {
+  return hostIp === '' || hostIp === '0.0.0.0';
+}
+
+/** By number, so that it is no other when the container starts. */
+function isAskedFor({ spec }: ContainerView, at: number): boolean {
+  const port = spec.network?.ports[at];
+  return port !== undefined && port.hostPort !== 0 && port.hostPortEnd === 0;
 }

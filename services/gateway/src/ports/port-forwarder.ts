@@ -6,8 +6,8 @@ import { listenUdp } from './udp-listener.ts';
 export interface PortForwarderOptions {
   /** Where a port's connections go now; asked for each, for a container may be placed anew. */
   readonly targetOf: (owner: string, port: ForwardedPort) => Target | undefined;
-  /** Listen on loopback only: the container's host is this machine, and its kernel forwards all other addresses. */
-  readonly loopbackOnly: (owner: string) => boolean;
+  /** Listen on loopback only: the kernel of this machine forwards all other addresses. */
+  readonly loopbackOnly: (owner: string, port: ForwardedPort) => boolean;
   readonly onError: (owner: string, port: ForwardedPort, error: unknown) => void;
 }
 
@@ -77,7 +77,7 @@ export class PortForwarder {
     const listen = port.protocol === 'udp' ? listenUdp : listenTcp;
     const opened: PortListener[] = [];
     try {
-      for (const { address, optional } of addressesOf(port.hostIp, this.#options.loopbackOnly(owner))) {
+      for (const { address, optional } of addressesOf(port.hostIp, this.#options.loopbackOnly(owner, port))) {
         try {
           opened.push(await listen(address, port.hostPort, target));
         } catch (error) {

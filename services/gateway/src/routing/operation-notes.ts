@@ -3,7 +3,7 @@ import type { OperationId } from '@atoll/docker-api';
 /** What of a built operation is not, and what is different: shown in `docs/docker-api.md`. */
 export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   ContainerCreate:
-    'Fields that are not built answer 501 with their name: GPUs, storage options, port ranges, sctp, driver options of endpoints other than `com.docker.network.endpoint.ifname`. A network that does not exist is 400, for clients take 404 for a missing image. Bind mounts need a constraint to one host when there are several.',
+    'Fields that are not built answer 501 with their name: GPUs, storage options, driver options of endpoints other than `com.docker.network.endpoint.ifname`. A network that does not exist is 400, for clients take 404 for a missing image. Bind mounts need a constraint to one host when there are several.',
   ContainerList:
     '`ancestor` compares layers; patterns of the `id` and `name` filters may repeat at most four times, and no groups. A host that does not say sizes is left without.',
   ContainerStart: 'Without `checkpoint`.',

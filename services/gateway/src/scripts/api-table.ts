@@ -5,7 +5,7 @@ import {
   OPERATION_IDS,
   OPERATIONS,
 } from '@atoll/docker-api';
-import { BUILT_ROUTES } from '../gateway-routes.ts';
+import { BUILT_ROUTES, OWN_ROUTES } from '../gateway-routes.ts';
 import { OPERATION_NOTES } from '../routing/operation-notes.ts';
 
 /** The text of `docs/docker-api.md`: every operation of the published description and whether it is built. */
@@ -29,5 +29,7 @@ export function apiTable(): string {
       lines.push(`| ${operation} | \`${method} ${path}\` | ${state} | ${OPERATION_NOTES[operation] ?? ''} |`);
     }
   }
+  lines.push('', "## Atoll's own", '', '| request | notes |', '| --- | --- |');
+  for (const { method, path, notes } of OWN_ROUTES) lines.push(`| \`${method} ${path}\` | ${notes} |`);
   return `${lines.join('\n').replace(/ +\|$/gm, ' |')}\n`;
 }

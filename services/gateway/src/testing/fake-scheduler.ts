@@ -102,7 +102,33 @@ export class FakeScheduler {
       const spec = { ...(record.spec ?? containerV1.ContainerSpec.fromPartial({})), resources };
       return { record: this.#store({ ...record, spec }), status: this.#agent.containers.get(id)?.status };
     },
+    publishPorts: async ({ id, ports }) => {
+      const record = this.#record(id);
+      const chosen = ports.map((port) => ({ ...port, hostPort: port.hostPort || this.nextPort++ }));
+      return { record: this.#withPorts(record, [...record.ports, ...chosen], ports), ports: chosen };
+    },
+    withdrawPorts: async ({ id, ports }) => {
+      const record = this.#record(id);
+      const goes = record.ports.map((known) => ports.some((port) => port.containerPort === known.containerPort));
+      if (!goes.includes(true)) throw notFound(`container ${record.spec?.name} does not publish it`);
+      const stays = record.ports.filter((_, at) => !goes[at]);
+      return { record: this.#withPorts(record, stays, []), ports: record.ports.filter((_, at) => goes[at]) };
+    },
   };
+
+  #withPorts(
+    record: containerV1.ContainerRecord,
+    ports: containerV1.PortBinding[],
+    asked: readonly containerV1.PortBinding[],
+  ): containerV1.ContainerRecord {
+    const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
+    const network = spec.network ?? containerV1.NetworkSpec.fromPartial({});
+    return this.#store({
+      ...record,
+      ports,
+      spec: { ...spec, network: { ...network, ports: [...network.ports, ...asked] } },
+    });
+  }
 
   #requireFree(name: string): void {
     const holder = [...this.records.values()].find((record) => record.spec?.name === name);

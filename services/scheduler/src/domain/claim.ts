@@ -1,5 +1,6 @@
 import type { containerV1 } from '@atoll/proto';
 import type { Claim, HostPort } from '@atoll/scheduling';
+import { isClusterWide } from './port-scope.ts';
 
 /** What a container reserves of its host: the memory reservation, else the limit; CPUs from `--cpus` or quota and period. */
 export function claimOf(spec: containerV1.ContainerSpec, ports: readonly containerV1.PortBinding[]): Claim {
@@ -7,7 +8,8 @@ export function claimOf(spec: containerV1.ContainerSpec, ports: readonly contain
   return {
     memory: resources ? Number(resources.memoryReservation || resources.memory) : 0,
     nanoCpus: resources ? nanoCpusOf(resources) : 0,
-    ports: ports.filter((port) => port.hostPort !== 0).map(hostPortOf),
+    // One that all hosts publish is no reason for one of them.
+    ports: ports.filter((port) => port.hostPort !== 0 && !isClusterWide(port)).map(hostPortOf),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Mirror, MirrorChange } from '@atoll/bus';
 import { containerV1, type networkV1, nodeV1, type volumeV1 } from '@atoll/proto';
 import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
+import { keyOf } from './container-ports.ts';
 import { NetworkTable } from './network/network-table.ts';
 import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
 
@@ -10,6 +11,8 @@ interface Hold {
   readonly name: string;
   readonly nodeId: string;
   readonly claim: Claim;
+  /** Host ports, as `80/tcp`. */
+  readonly ports: readonly string[];
   readonly volumes: readonly string[];
   readonly endpoints: readonly networkV1.Endpoint[];
 }
@@ -72,6 +75,7 @@ export class ClusterState {
     return this.#names.get(name);
   }
 
+  /** Does any container have it in its record, whether it runs or not? */
   isPortInUse(port: number, protocol: string): boolean {
     return (this.#ports.get(`${port}/${protocol}`) ?? 0) > 0;
   }
@@ -94,7 +98,7 @@ export class ClusterState {
     this.#holds.set(record.id, hold);
     if (hold.name !== '') this.#names.set(hold.name, record.id);
     this.#place(record.nodeId, record.id);
-    for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, 1);
+    for (const port of hold.ports) this.#countPort(port, 1);
     this.volumes.add(hold.volumes, hold.nodeId);
     for (const endpoint of hold.endpoints) this.networks.hold(endpoint);
     this.infos.get(hold.nodeId)?.add(hold.claim);
@@ -161,7 +165,7 @@ export class ClusterState {
     const placed = this.#onNode.get(hold.nodeId);
     placed?.delete(id);
     if (placed?.size === 0) this.#onNode.delete(hold.nodeId);
-    for (const port of hold.claim.ports) this.#countPort(`${port.port}/${port.protocol}`, -1);
+    for (const port of hold.ports) this.#countPort(port, -1);
     this.volumes.remove(hold.volumes, hold.nodeId);
     for (const endpoint of hold.endpoints) this.networks.release(endpoint);
     this.infos.get(hold.nodeId)?.remove(hold.claim);
@@ -186,10 +190,19 @@ function holdOf(record: containerV1.ContainerRecord, stored: readonly networkV1.
   const own = new Set(record.endpoints.map(({ endpointId }) => endpointId));
   const endpoints = [...record.endpoints, ...stored.filter(({ endpointId }) => !own.has(endpointId))];
   if (!spec || record.desired === containerV1.DesiredState.REMOVED) {
-    return { record, name: '', nodeId, claim: { memory: 0, nanoCpus: 0, ports: [] }, volumes: [], endpoints };
+    const claim = { memory: 0, nanoCpus: 0, ports: [] };
+    return { record, name: '', nodeId, claim, ports: [], volumes: [], endpoints };
   }
   const claim = claimOf(spec, ports);
-  return { record, name: spec.name, nodeId, claim, volumes: namedVolumes(spec), endpoints };
+  return {
+    record,
+    name: spec.name,
+    nodeId,
+    claim,
+    ports: ports.map(keyOf),
+    volumes: namedVolumes(spec),
+    endpoints,
+  };
 }
 
 function availabilityOf(record: nodeV1.NodeRecord): Availability {

@@ -16,7 +16,7 @@ import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { failpoint } from './failpoint.ts';
 import { planEndpoints } from './network/endpoint-plan.ts';
-import { PortAllocator } from './port-allocator.ts';
+import { addressConstraints } from './port-scope.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
 
@@ -30,7 +30,6 @@ const ID = /^[0-9a-f]{64}$/;
 export class ContainerCreation {
   readonly #parts: TermParts;
   readonly #volumes: ClusterVolumes;
-  readonly #ports = new PortAllocator();
 
   constructor(parts: TermParts, volumes: ClusterVolumes) {
     this.#parts = parts;
@@ -113,7 +112,8 @@ export class ContainerCreation {
     checkContainerName(spec.name);
     assertNameFree(state.idOfName(spec.name), spec.name);
     const constraints = spec.constraints.map(parseConstraint);
-    const ports = assignPorts(spec.network, this.#ports, (port, protocol) => state.isPortInUse(port, protocol));
+    const { allocator } = this.#parts.ports;
+    const ports = assignPorts(spec.network, allocator, (port, protocol) => state.isPortInUse(port, protocol));
     const node = this.#choose(spec, ports, constraints);
     const endpoints = planEndpoints(state.networks, spec.network);
     return {
@@ -140,7 +140,7 @@ export class ContainerCreation {
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
-      constraints: [...constraints, ...this.#nearVolumes(spec)],
+      constraints: [...constraints, ...this.#nearVolumes(spec), ...addressConstraints(this.#parts.state, ports)],
       runtime: spec.runtime,
     });
     if (!placement.node) throw failedPrecondition(placement.reason);

@@ -40,21 +40,20 @@ export class ContainerRunning {
 
   /**
    * The durable write and the order go out together; the answer waits for both. A start the agent refuses is taken back, so that
-   * nothing starts later by itself. Errors: not-found (also a network that is gone), conflict (paused), failed-precondition (host down), the agent's refusal.
+   * nothing starts later by itself. Errors: not-found (also a network that is gone), conflict (paused, a port in use), failed-precondition (host down), the agent's refusal.
    */
   start(id: string): Promise<RunOutcome> {
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
       if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
-      const wanted = this.#startable(record);
-      const unpin = this.#parts.state.networks.pin(wanted.endpoints.map(({ networkId }) => networkId));
+      const { wanted, release } = this.#taken(record);
       const writing = Promise.resolve(wanted === record ? record : this.#parts.writes.putContainer(wanted));
       const asking = this.#parts.orders.send(nodeV1.Action.START, wanted);
       failpoint('start.1-asked');
       const [written, ordered] = await Promise.allSettled([
         writing.then(thenFailpoint('start.2-stored')),
         asking.then(thenFailpoint('start.3-obeyed')),
-      ]).finally(unpin);
+      ]).finally(release);
       if (ordered.status === 'rejected') {
         if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) {
           if (record.spec.autoRemove) this.#autoRemove(id);
@@ -127,12 +126,11 @@ export class ContainerRunning {
     const { id } = request;
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
-      const wanted = this.#startable(record);
+      const { wanted, release } = this.#taken(record);
       const ran = isActive(this.#status(id));
       const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
       if (ran) this.#tellKill(record, request.signal || record.spec.stopSignal || 'TERM');
       const stopEnds = ran ? this.#parts.observations.expectStop(wanted) : undefined;
-      const unpin = this.#parts.state.networks.pin(wanted.endpoints.map(({ networkId }) => networkId));
       try {
         const [stored, outcome] = await Promise.all([
           wanted === record ? record : this.#parts.writes.putContainer(wanted),
@@ -150,7 +148,7 @@ export class ContainerRunning {
         stopEnds?.(false);
         throw error;
       } finally {
-        unpin();
+        release();
       }
     });
   }
@@ -212,9 +210,29 @@ export class ContainerRunning {
 
   #startable(record: Record_): Record_ {
     const endpoints = this.#connections.revive(record);
+    const ports = isActive(this.#status(record.id)) ? record.ports : this.#parts.ports.settle(record);
     const wanted = this.#with(record, DesiredState.RUNNING);
-    if (endpoints === record.endpoints) return wanted;
-    return { ...wanted, endpoints, generation: record.generation + 1n };
+    if (endpoints === record.endpoints && ports === record.ports) return wanted;
+    return { ...wanted, endpoints, ports, generation: record.generation + 1n };
+  }
+
+  /** The record to start, with its ports and networks held until `release`. */
+  #taken(record: Record_): { readonly wanted: Record_; readonly release: () => void } {
+    try {
+      const wanted = this.#startable(record);
+      const release = this.#parts.ports.take(wanted);
+      const unpin = this.#parts.state.networks.pin(wanted.endpoints.map(({ networkId }) => networkId));
+      return {
+        wanted,
+        release: () => {
+          unpin();
+          release();
+        },
+      };
+    } catch (error) {
+      if (record.spec.autoRemove && !isActive(this.#status(record.id))) this.#autoRemove(record.id);
+      throw error;
+    }
   }
 
   async #takeBack(record: Record_, written: PromiseSettledResult<containerV1.ContainerRecord>): Promise<void> {

@@ -4,6 +4,7 @@ import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
+import { addressConstraints } from './port-scope.ts';
 import { place, type TermParts } from './term-parts.ts';
 
 const RETRY_MS = 2_000;
@@ -62,13 +63,13 @@ export class NodeFailure {
   }
 
   async #move(id: string): Promise<void> {
-    const { state, writes, observations, orders, events, sessions, log } = this.#parts;
+    const { state, writes, observations, orders, events, sessions, ports, log } = this.#parts;
     const record = state.records.get(id);
     if (!record?.spec || !this.#hasToMove(record)) return;
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
       hostUsers: needsHostUsers(record.spec),
-      constraints: record.spec.constraints.map(parseConstraint),
+      constraints: [...record.spec.constraints.map(parseConstraint), ...addressConstraints(state, record.ports)],
       runtime: record.spec.runtime,
       avoid: new Set([record.nodeId]),
     });
@@ -86,7 +87,12 @@ export class NodeFailure {
       placements: record.placements + 1,
       lostReason: '',
     };
-    const stored = await writes.putContainer(moved);
+    moved.ports = ports.settle(moved);
+    const release = ports.take(moved);
+    const stored = await writes.putContainer(moved).catch((error: unknown) => {
+      release();
+      throw error;
+    });
     observations.reset(stored);
     events.container(stored, 'reschedule', {
       'atoll.from': this.#hostname(record.nodeId),
@@ -96,6 +102,7 @@ export class NodeFailure {
     if (sessions.get(record.nodeId)) await orders.attempt(nodeV1.Action.REMOVE, record, { force: true });
     await orders.attempt(nodeV1.Action.ENSURE, stored);
     void orders.attempt(nodeV1.Action.START, stored).then((refusal) => {
+      release();
       if (refusal && !this.#parts.signal.aborted)
         log.warn({ container: id, err: refusal }, 'a container placed anew does not start');
     });

@@ -22,6 +22,10 @@ export class NodeSessions {
     return this.#sessions.get(nodeId);
   }
 
+  all(): Iterable<NodeSession> {
+    return this.#sessions.values();
+  }
+
   /** A new session takes the place of an older one of the same node. It is found by orders only after `open`. */
   create(nodeId: string): NodeSession {
     return new NodeSession(nodeId, this.#epoch, () => ++this.#lastOrderId);

@@ -115,6 +115,7 @@ export class SessionService {
     const node = await this.#registry.register(session.nodeId, hello.facts);
     session.send({ $case: 'welcome', value: { node, epoch, heartbeatIntervalMs: heartbeatMs, clusterId } });
     this.#parts.pushes.begin(session, hello.networks);
+    this.#parts.portPushes.begin(session);
     sessions.open(session);
     this.#registry.up(session.nodeId);
     log.info(

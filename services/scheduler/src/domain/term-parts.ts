@@ -1,10 +1,12 @@
 import type { Pipeline, PlacementRequest } from '@atoll/scheduling';
 import type { ClusterEvents } from './cluster-events.ts';
+import type { ClusterPorts } from './cluster-ports.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { DesiredWrites } from './desired-writes.ts';
 import type { KeyedQueue } from './keyed-queue.ts';
 import type { AddressPools } from './network/address-pools.ts';
 import type { NetworkPushes } from './network/network-pushes.ts';
+import type { PortPushes } from './network/port-pushes.ts';
 import type { NodeHealth } from './node-health.ts';
 import type { NodeSessions } from './node-sessions.ts';
 import type { Observations } from './observations.ts';
@@ -30,6 +32,8 @@ export interface TermParts {
   readonly events: ClusterEvents;
   readonly health: NodeHealth;
   readonly pushes: NetworkPushes;
+  readonly ports: ClusterPorts;
+  readonly portPushes: PortPushes;
   readonly pools: AddressPools;
   /** All blocks of container addresses of hosts, CIDR. */
   readonly containerCidr: string;
@@ -39,6 +43,12 @@ export interface TermParts {
   readonly log: Log;
 }
 
+/**
+ * A host for a container. Where another one has a wanted port of that host, it is asked for again without: which of the two may run is
+ * decided when one is started, as under docker.
+ */
 export function place(parts: TermParts, request: PlacementRequest): ReturnType<Pipeline['place']> {
-  return parts.pipeline.place(parts.state.infos, request);
+  const placement = parts.pipeline.place(parts.state.infos, request);
+  if (placement.node || request.claim.ports.length === 0) return placement;
+  return parts.pipeline.place(parts.state.infos, { ...request, claim: { ...request.claim, ports: [] } });
 }

@@ -3,10 +3,12 @@ import { failedPrecondition, unavailable } from '@atoll/errors';
 import type { containerV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 import type { Pipeline } from '@atoll/scheduling';
 import { ClusterEvents } from './cluster-events.ts';
+import { ClusterPorts } from './cluster-ports.ts';
 import { ClusterState } from './cluster-state.ts';
 import { ClusterVolumes } from './cluster-volumes.ts';
 import { ContainerChanges } from './container-changes.ts';
 import { ContainerCreation } from './container-creation.ts';
+import { ContainerPortChanges } from './container-port-changes.ts';
 import { ContainerRemoval } from './container-removal.ts';
 import { ContainerRunning } from './container-running.ts';
 import { DesiredWrites } from './desired-writes.ts';
@@ -16,6 +18,7 @@ import type { AddressPools } from './network/address-pools.ts';
 import { NetworkConnections } from './network/network-connections.ts';
 import { NetworkPushes } from './network/network-pushes.ts';
 import { Networks } from './network/networks.ts';
+import { PortPushes } from './network/port-pushes.ts';
 import { NodeFailure } from './node-failure.ts';
 import { NodeHealth } from './node-health.ts';
 import { NodeRegistry } from './node-registry.ts';
@@ -81,6 +84,7 @@ export class Term {
   readonly running: ContainerRunning;
   readonly removal: ContainerRemoval;
   readonly changes: ContainerChanges;
+  readonly portChanges: ContainerPortChanges;
   readonly networks: Networks;
   readonly connections: NetworkConnections;
   readonly registry: NodeRegistry;
@@ -100,6 +104,7 @@ export class Term {
     // A leader that died between the two has deleted the record only.
     for (const { id } of mirrors.statuses.values()) if (state.records.get(id) === undefined) observations.forget(id);
     const sessions = new NodeSessions(channels.writer.epoch, hostname);
+    const ports = new ClusterPorts(state, observations);
     const health = new NodeHealth({
       timeoutMs: settings.nodeTimeoutMs,
       aloneTimeoutMs: settings.aloneTimeoutMs,
@@ -117,6 +122,8 @@ export class Term {
       events,
       health,
       pushes: new NetworkPushes(state, observations, sessions, settings.networkLingerMs),
+      ports,
+      portPushes: new PortPushes(state, ports, sessions),
       pools: settings.pools,
       containerCidr: settings.subnets.cidr,
       turns: new KeyedQueue(),
@@ -130,6 +137,7 @@ export class Term {
     this.connections = new NetworkConnections(this.parts);
     this.running = new ContainerRunning(this.parts, this.connections, (id) => this.removal.autoRemove(id));
     this.changes = new ContainerChanges(this.parts);
+    this.portChanges = new ContainerPortChanges(this.parts);
     this.#failure = new NodeFailure(this.parts);
     this.registry = new NodeRegistry(this.parts, settings.subnets, this.#failure);
     this.tokens = new JoinTokens(mirrors.tokens, this.parts.writes);
@@ -163,6 +171,7 @@ export class Term {
     this.parts.health.stop();
     this.#failure.stop();
     this.parts.pushes.close();
+    this.parts.portPushes.close();
     this.parts.state.close();
     this.parts.sessions.endAll(
       unavailable('this scheduler does not lead any more; look for the leader', {

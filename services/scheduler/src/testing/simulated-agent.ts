@@ -5,6 +5,7 @@ import { type containerV1, type eventV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue, ChannelPool, type TlsIdentity } from '@atoll/rpc';
 import { SimulatedContainers } from './simulated-containers.ts';
 import { SimulatedNetworks } from './simulated-networks.ts';
+import { SimulatedPorts } from './simulated-ports.ts';
 
 export interface SimulatedAgentOptions {
   /** A node's certificate; its id is the agent's. */
@@ -31,6 +32,7 @@ export class SimulatedAgent {
   readonly id: string;
   readonly containers: SimulatedContainers;
   readonly networks = new SimulatedNetworks();
+  readonly ports = new SimulatedPorts();
   readonly #options: SimulatedAgentOptions;
   readonly #channels: ChannelPool;
   #life = new AbortController();
@@ -147,6 +149,8 @@ export class SimulatedAgent {
           );
         } else if (message?.$case === 'network') {
           this.networks.hear(message.value);
+        } else if (message?.$case === 'ports') {
+          this.ports.hear(message.value);
         } else if (message?.$case === 'order') {
           void this.#obey(message.value, outbox);
         }

@@ -121,6 +121,25 @@ export interface ContainerStreams {
   ): Promise<void>;
 }
 
+/** Ports of containers that exist, whether they run or not. */
+export interface ContainerPorts {
+  /**
+   * The ports as they are published, host ports chosen.
+   * @throws invalid-argument, failed-precondition with docker's text for a port in use; nothing has changed then
+   */
+  publishPorts(
+    view: ContainerView,
+    ports: readonly containerV1.PortBinding[],
+    signal: AbortSignal,
+  ): Promise<readonly containerV1.PortBinding[]>;
+  /** The ports that are not published any more. @throws not-found for one that is not published */
+  withdrawPorts(
+    view: ContainerView,
+    ports: readonly containerV1.PortBinding[],
+    signal: AbortSignal,
+  ): Promise<readonly containerV1.PortBinding[]>;
+}
+
 /** What only the node can tell about a container beyond its status. */
 export interface ContainerDetails {
   readonly logPath: string;
@@ -198,6 +217,7 @@ export interface PruneNews {
 export interface ContainerBackend
   extends ContainerLookup,
     ContainerLifecycle,
+    ContainerPorts,
     ContainerStreams,
     ContainerQuestions,
     ContainerArchive,

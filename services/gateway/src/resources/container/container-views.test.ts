@@ -157,16 +157,28 @@ test('inspect has every part, the node too', () => {
   });
 });
 
+test.each(['192.0.2.1', '', '0.0.0.0'])('address %j is left to the hosts', (hostIp) => {
+  const { spec } = view({ spec: { network: { ports: [{ containerPort: 80, hostIp }] } } });
+  expect(keepAddressesHere(spec, (address) => address === '192.0.2.1')).toEqual(spec);
+});
+
+test('an sctp port on an address of the gateway is refused', () => {
+  const { spec } = view({
+    spec: { network: { ports: [{ containerPort: 80, protocol: 'sctp', hostIp: '127.0.0.1' }] } },
+  });
+  expect(() => keepAddressesHere(spec, () => false)).toThrow(/sctp port on 127\.0\.0\.1/);
+});
+
 test('an address asked for is kept here and not asked of the host', () => {
   const asked = view({
     spec: { network: { ports: [{ containerPort: 80, protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 0 }] } },
   });
-  const spec = keepAddressesHere(asked.spec);
-  expect(spec.network?.ports[0]?.hostIp).toBe('');
-  const ports = [
-    { containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 4000 },
-    { containerPort: 81, protocol: 'tcp', hostIp: '', hostPort: 4001 },
-  ];
+  const spec = keepAddressesHere(asked.spec, () => false);
+  const [kept] = spec.network?.ports ?? [];
+  expect(kept).toMatchObject({ hostIp: '', hostOnly: true, gatewayIp: '127.0.0.1' });
+  const ports = [{ hostPort: 4000, ...kept }, { hostPort: 4001 }].map((one) =>
+    containerV1.PortBinding.fromPartial(one),
+  );
   const placed = { ...asked, spec, record: { ...asked.record, ports } };
   expect(publishedPorts(placed).map((port) => port.hostIp)).toEqual(['127.0.0.1', '']);
 });

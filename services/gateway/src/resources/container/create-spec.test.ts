@@ -162,11 +162,24 @@ describe('what a request asks for', () => {
   test('ports', () => {
     const PortBindings = { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }, { HostPort: '' }], '53/udp': null };
     const made = spec({ ExposedPorts: { '81': {} }, HostConfig: { PortBindings } });
-    expect(made.network?.ports).toEqual([
-      { containerPort: 80, protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 8080 },
-      { containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 0 },
+    expect(made.network?.ports).toMatchObject([
+      { containerPort: 80, protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 8080, hostOnly: false },
+      { containerPort: 80, protocol: 'tcp', hostIp: '', hostPort: 0, hostPortEnd: 0 },
     ]);
     expect(made.network?.exposedPorts).toEqual(['53/udp', '80/tcp', '81/tcp']);
+  });
+  test('a range of host ports, sctp, and the publish mode of the label', () => {
+    const PortBindings = { '80/sctp': [{ HostPort: '8000-8002' }], '81/tcp': [{ HostPort: '81-81' }] };
+    const made = spec({ Labels: { 'atoll.publish': 'host' }, HostConfig: { PortBindings } });
+    expect(made.network?.ports).toMatchObject([
+      { containerPort: 80, protocol: 'sctp', hostPort: 8000, hostPortEnd: 8002, hostOnly: true },
+      { containerPort: 81, protocol: 'tcp', hostPort: 81, hostPortEnd: 0, hostOnly: true },
+    ]);
+  });
+  test('an image that says where its ports are published is not heard', () => {
+    const PortBindings = { '80/tcp': [{ HostPort: '80' }] };
+    const made = spec({ HostConfig: { PortBindings } }, { Cmd: ['sh'], Labels: { 'atoll.publish': 'host' } });
+    expect(made.network?.ports[0]?.hostOnly).toBe(false);
   });
   test('constraints of the label and of Swarm classic', () => {
     const made = spec({
@@ -273,11 +286,23 @@ describe('refusals name the field', () => {
       'invalid-argument',
       `conflicting options: ${String(message)}`,
     ]),
+    ...['90-80', '0-80', '80-', '80-70000', '80-90-99'].map((HostPort): [string, object, string, string] => [
+      `a range of host ports that is none: ${HostPort}`,
+      { HostConfig: { PortBindings: { '80/tcp': [{ HostPort }] } } },
+      'invalid-argument',
+      `invalid value for HostConfig.PortBindings: invalid port specification: "${HostPort}"`,
+    ]),
     [
-      'a range of host ports',
-      { HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '80-90' }] } } },
-      'unimplemented',
-      'PortBindings',
+      'an address that is none',
+      { HostConfig: { PortBindings: { '80/tcp': [{ HostIp: '10.0.0.256' }] } } },
+      'invalid-argument',
+      'invalid IP address "10.0.0.256"',
+    ],
+    [
+      'a publish mode that is none',
+      { Labels: { 'atoll.publish': 'node' } },
+      'invalid-argument',
+      'invalid value for label atoll.publish: "node", want ingress or host',
     ],
     [
       'a port that is none',

@@ -1,6 +1,5 @@
 import type { ContainerView } from './container-view.ts';
 import { deviceFields } from './devices-view.ts';
-import { ownAnnotations } from './gateway-addresses.ts';
 import { bindTexts, mountObjects, tmpfsMap } from './mounts-view.ts';
 import { networkName } from './networks-view.ts';
 import { portBindings } from './ports-view.ts';
@@ -33,7 +32,7 @@ export function hostConfigObject(view: ContainerView): Record<string, unknown> {
     VolumesFrom: orNull(spec.volumesFrom),
     ...(mountObjects(view) === undefined ? {} : { Mounts: mountObjects(view) }),
     ConsoleSize: [process?.consoleHeight ?? 0, process?.consoleWidth ?? 0],
-    ...(Object.keys(ownAnnotations(spec)).length > 0 ? { Annotations: ownAnnotations(spec) } : {}),
+    ...(Object.keys(spec.annotations).length > 0 ? { Annotations: spec.annotations } : {}),
     CapAdd: orNull(security?.capAdd),
     CapDrop: orNull(security?.capDrop),
     CgroupnsMode: spec.cgroupnsMode || 'private',

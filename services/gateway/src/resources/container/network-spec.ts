@@ -1,9 +1,11 @@
 import { parsePort } from '@atoll/docker-api';
-import { invalidArgument, unimplemented } from '@atoll/errors';
+import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { CreateRequest } from './create-request.ts';
 import { type JoinedContainers, joinMode } from './namespaces.ts';
 import { askedNetworks, type NetworkNames } from './network-endpoints.ts';
+import { parseBindings } from './port-bindings.ts';
+import { publishModeOf } from './publish-mode.ts';
 
 /**
  * The network part of a create request.
@@ -30,7 +32,10 @@ export function networkOf(
     // In another's network a container has its names too.
     hostname: owner?.spec.network?.hostname ?? request.Hostname ?? '',
     domainname: owner?.spec.network?.domainname || (request.Domainname ?? ''),
-    ports: mode === 'host' || mode === 'none' || owner ? [] : portsOf(request),
+    ports:
+      mode === 'host' || mode === 'none' || owner
+        ? []
+        : parseBindings(host?.PortBindings ?? {}, 'HostConfig.PortBindings', publishModeOf(request.Labels)),
     // Ports are those of whose network it is.
     exposedPorts: owner
       ? []
@@ -44,43 +49,6 @@ export function networkOf(
     endpoints: own?.endpoints ?? [],
     networkDisabled: request.NetworkDisabled ?? false,
   });
-}
-
-/** Explicit bindings; exposed ports of `-P` are added where host ports are chosen, by the scheduler. */
-function portsOf(request: CreateRequest): containerV1.PortBinding[] {
-  const bindings = request.HostConfig?.PortBindings ?? {};
-  const ports: containerV1.PortBinding[] = [];
-  for (const [text, targets] of Object.entries(bindings)) {
-    const { port, protocol } = parsePort(text, 'HostConfig.PortBindings');
-    if (protocol === 'sctp') throw unimplemented('HostConfig.PortBindings: publishing sctp ports is not built yet');
-    for (const target of targets ?? []) {
-      ports.push({
-        containerPort: port,
-        protocol,
-        hostIp: hostIp(target.HostIp ?? ''),
-        hostPort: hostPort(target.HostPort),
-      });
-    }
-  }
-  return ports;
-}
-
-function hostIp(text: string): string {
-  if (text === '' || text === '0.0.0.0' || text === '::') return text === '::' ? '' : text;
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text) || text.includes(':')) return text;
-  throw invalidArgument(`invalid value for HostConfig.PortBindings: invalid IP address "${text}"`);
-}
-
-function hostPort(text: string | undefined): number {
-  if (text === undefined || text === '' || text === '0') return 0;
-  if (/^\d+-\d+$/.test(text)) {
-    throw unimplemented(`HostConfig.PortBindings: a range of host ports is not built yet (got "${text}")`);
-  }
-  const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65535) {
-    throw invalidArgument(`invalid value for HostConfig.PortBindings: invalid port specification: "${text}"`);
-  }
-  return port;
 }
 
 function withProtocol(port: string): string {

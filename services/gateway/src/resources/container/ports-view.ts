@@ -1,3 +1,4 @@
+import type { containerV1 } from '@atoll/proto';
 import { isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { publishedPorts, requestedPorts } from './gateway-addresses.ts';
@@ -43,10 +44,16 @@ export function portMap(view: ContainerView): PortMap {
 
 /** `HostConfig.PortBindings`: what was asked for. */
 export function portBindings(view: ContainerView): PortMap {
+  return bindingMap(requestedPorts(view), '');
+}
+
+/** Bindings by port of the container; `anyIp` stands for all addresses. */
+export function bindingMap(ports: readonly containerV1.PortBinding[], anyIp: string): PortMap {
   const bindings: PortMap = {};
-  for (const { containerPort, protocol, hostIp, hostPort } of requestedPorts(view)) {
+  for (const { containerPort, protocol, hostIp, hostPort, hostPortEnd } of ports) {
     const key = `${containerPort}/${protocol}`;
-    bindings[key] = [...(bindings[key] ?? []), { HostIp: hostIp, HostPort: hostPort === 0 ? '' : String(hostPort) }];
+    const range = hostPortEnd > 0 ? `${hostPort}-${hostPortEnd}` : String(hostPort);
+    bindings[key] = [...(bindings[key] ?? []), { HostIp: hostIp || anyIp, HostPort: hostPort === 0 ? '' : range }];
   }
   return bindings;
 }

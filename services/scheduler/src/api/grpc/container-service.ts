@@ -16,6 +16,8 @@ export const CONTAINER_SERVICE_ROLES: AllowTable<Definition> = {
   unpauseContainer: ['gateway', 'operator'],
   renameContainer: ['gateway', 'operator'],
   updateContainer: ['gateway', 'operator'],
+  publishPorts: ['gateway', 'operator'],
+  withdrawPorts: ['gateway', 'operator'],
 };
 
 export function containerService(leadership: Leadership): Handlers<Definition> {
@@ -30,5 +32,7 @@ export function containerService(leadership: Leadership): Handlers<Definition> {
     unpauseContainer: async ({ id }) => ({ status: await leadership.require().running.unpause(id) }),
     renameContainer: async ({ id, name }) => ({ record: await leadership.require().changes.rename(id, name) }),
     updateContainer: async (request) => leadership.require().changes.update(request),
+    publishPorts: async (request) => leadership.require().portChanges.publish(request),
+    withdrawPorts: async (request) => leadership.require().portChanges.withdraw(request),
   };
 }

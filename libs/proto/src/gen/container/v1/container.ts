@@ -258,6 +258,15 @@ export interface PortBinding {
   hostIp: string;
   /** 0 = the scheduler picks one */
   hostPort: number;
+  /** Last of a range from `host_port` on that the scheduler picks one from; 0 = no range. */
+  hostPortEnd: number;
+  /** Published by the container's own host only; other hosts do not forward it. */
+  hostOnly: boolean;
+  /**
+   * The address of the gateway's machine it was asked for on, where that is no host's: the host publishes on its own address, the
+   * gateway listens here.
+   */
+  gatewayIp: string;
 }
 
 export interface NetworkSpec {
@@ -587,6 +596,34 @@ export interface UpdateContainerRequest {
 export interface UpdateContainerResponse {
   record: ContainerRecord | undefined;
   status: ContainerStatus | undefined;
+}
+
+export interface PublishPortsRequest {
+  id: string;
+  /** Host ports of 0 and ranges are filled in; one that is published already in the same way is left as it is. */
+  ports: PortBinding[];
+}
+
+export interface PublishPortsResponse {
+  record:
+    | ContainerRecord
+    | undefined;
+  /** Those of the request, as published. */
+  ports: PortBinding[];
+}
+
+export interface WithdrawPortsRequest {
+  id: string;
+  /** Each names at least one published port; host port 0 and an empty address fit any. */
+  ports: PortBinding[];
+}
+
+export interface WithdrawPortsResponse {
+  record:
+    | ContainerRecord
+    | undefined;
+  /** Those that are not published any more. */
+  ports: PortBinding[];
 }
 
 function createBaseImageSource(): ImageSource {
@@ -2276,7 +2313,7 @@ export const SeccompFilter: MessageFns<SeccompFilter> = {
 };
 
 function createBasePortBinding(): PortBinding {
-  return { containerPort: 0, protocol: "", hostIp: "", hostPort: 0 };
+  return { containerPort: 0, protocol: "", hostIp: "", hostPort: 0, hostPortEnd: 0, hostOnly: false, gatewayIp: "" };
 }
 
 export const PortBinding: MessageFns<PortBinding> = {
@@ -2292,6 +2329,15 @@ export const PortBinding: MessageFns<PortBinding> = {
     }
     if (message.hostPort !== 0) {
       writer.uint32(32).uint32(message.hostPort);
+    }
+    if (message.hostPortEnd !== 0) {
+      writer.uint32(40).uint32(message.hostPortEnd);
+    }
+    if (message.hostOnly !== false) {
+      writer.uint32(48).bool(message.hostOnly);
+    }
+    if (message.gatewayIp !== "") {
+      writer.uint32(58).string(message.gatewayIp);
     }
     return writer;
   },
@@ -2341,6 +2387,30 @@ export const PortBinding: MessageFns<PortBinding> = {
             message.hostPort = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.hostPortEnd = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.hostOnly = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.gatewayIp = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2362,6 +2432,9 @@ export const PortBinding: MessageFns<PortBinding> = {
     message.protocol = object.protocol ?? "";
     message.hostIp = object.hostIp ?? "";
     message.hostPort = object.hostPort ?? 0;
+    message.hostPortEnd = object.hostPortEnd ?? 0;
+    message.hostOnly = object.hostOnly ?? false;
+    message.gatewayIp = object.gatewayIp ?? "";
     return message;
   },
 };
@@ -6110,6 +6183,278 @@ export const UpdateContainerResponse: MessageFns<UpdateContainerResponse> = {
   },
 };
 
+function createBasePublishPortsRequest(): PublishPortsRequest {
+  return { id: "", ports: [] };
+}
+
+export const PublishPortsRequest: MessageFns<PublishPortsRequest> = {
+  encode(message: PublishPortsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    for (const v of message.ports) {
+      PortBinding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishPortsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishPortsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ports.push(PortBinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PublishPortsRequest>): PublishPortsRequest {
+    return PublishPortsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PublishPortsRequest>): PublishPortsRequest {
+    const message = createBasePublishPortsRequest();
+    message.id = object.id ?? "";
+    message.ports = object.ports?.map((e) => PortBinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePublishPortsResponse(): PublishPortsResponse {
+  return { record: undefined, ports: [] };
+}
+
+export const PublishPortsResponse: MessageFns<PublishPortsResponse> = {
+  encode(message: PublishPortsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.record !== undefined) {
+      ContainerRecord.encode(message.record, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.ports) {
+      PortBinding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PublishPortsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePublishPortsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.record = ContainerRecord.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ports.push(PortBinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PublishPortsResponse>): PublishPortsResponse {
+    return PublishPortsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PublishPortsResponse>): PublishPortsResponse {
+    const message = createBasePublishPortsResponse();
+    message.record = (object.record !== undefined && object.record !== null)
+      ? ContainerRecord.fromPartial(object.record)
+      : undefined;
+    message.ports = object.ports?.map((e) => PortBinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWithdrawPortsRequest(): WithdrawPortsRequest {
+  return { id: "", ports: [] };
+}
+
+export const WithdrawPortsRequest: MessageFns<WithdrawPortsRequest> = {
+  encode(message: WithdrawPortsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    for (const v of message.ports) {
+      PortBinding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WithdrawPortsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWithdrawPortsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ports.push(PortBinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WithdrawPortsRequest>): WithdrawPortsRequest {
+    return WithdrawPortsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WithdrawPortsRequest>): WithdrawPortsRequest {
+    const message = createBaseWithdrawPortsRequest();
+    message.id = object.id ?? "";
+    message.ports = object.ports?.map((e) => PortBinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWithdrawPortsResponse(): WithdrawPortsResponse {
+  return { record: undefined, ports: [] };
+}
+
+export const WithdrawPortsResponse: MessageFns<WithdrawPortsResponse> = {
+  encode(message: WithdrawPortsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.record !== undefined) {
+      ContainerRecord.encode(message.record, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.ports) {
+      PortBinding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WithdrawPortsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWithdrawPortsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.record = ContainerRecord.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ports.push(PortBinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WithdrawPortsResponse>): WithdrawPortsResponse {
+    return WithdrawPortsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WithdrawPortsResponse>): WithdrawPortsResponse {
+    const message = createBaseWithdrawPortsResponse();
+    message.record = (object.record !== undefined && object.record !== null)
+      ? ContainerRecord.fromPartial(object.record)
+      : undefined;
+    message.ports = object.ports?.map((e) => PortBinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * Lifecycle of containers; served by the scheduler's leader, the one writer of desired state. A replica that does not lead
  * answers UNAVAILABLE with the leader's address in the metadata `atoll-leader`.
@@ -6224,6 +6569,27 @@ export const ContainerServiceService = {
       Buffer.from(UpdateContainerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpdateContainerResponse => UpdateContainerResponse.decode(value),
   },
+  /** Ports of a container that exists, whether it runs or not. */
+  publishPorts: {
+    path: "/container.v1.ContainerService/PublishPorts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PublishPortsRequest): Buffer => Buffer.from(PublishPortsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PublishPortsRequest => PublishPortsRequest.decode(value),
+    responseSerialize: (value: PublishPortsResponse): Buffer =>
+      Buffer.from(PublishPortsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PublishPortsResponse => PublishPortsResponse.decode(value),
+  },
+  withdrawPorts: {
+    path: "/container.v1.ContainerService/WithdrawPorts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WithdrawPortsRequest): Buffer => Buffer.from(WithdrawPortsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WithdrawPortsRequest => WithdrawPortsRequest.decode(value),
+    responseSerialize: (value: WithdrawPortsResponse): Buffer =>
+      Buffer.from(WithdrawPortsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WithdrawPortsResponse => WithdrawPortsResponse.decode(value),
+  },
 } as const;
 
 export interface ContainerServiceServer extends UntypedServiceImplementation {
@@ -6237,6 +6603,9 @@ export interface ContainerServiceServer extends UntypedServiceImplementation {
   unpauseContainer: handleUnaryCall<UnpauseContainerRequest, UnpauseContainerResponse>;
   renameContainer: handleUnaryCall<RenameContainerRequest, RenameContainerResponse>;
   updateContainer: handleUnaryCall<UpdateContainerRequest, UpdateContainerResponse>;
+  /** Ports of a container that exists, whether it runs or not. */
+  publishPorts: handleUnaryCall<PublishPortsRequest, PublishPortsResponse>;
+  withdrawPorts: handleUnaryCall<WithdrawPortsRequest, WithdrawPortsResponse>;
 }
 
 export interface ContainerServiceClient extends Client {
@@ -6389,6 +6758,37 @@ export interface ContainerServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpdateContainerResponse) => void,
+  ): ClientUnaryCall;
+  /** Ports of a container that exists, whether it runs or not. */
+  publishPorts(
+    request: PublishPortsRequest,
+    callback: (error: ServiceError | null, response: PublishPortsResponse) => void,
+  ): ClientUnaryCall;
+  publishPorts(
+    request: PublishPortsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PublishPortsResponse) => void,
+  ): ClientUnaryCall;
+  publishPorts(
+    request: PublishPortsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PublishPortsResponse) => void,
+  ): ClientUnaryCall;
+  withdrawPorts(
+    request: WithdrawPortsRequest,
+    callback: (error: ServiceError | null, response: WithdrawPortsResponse) => void,
+  ): ClientUnaryCall;
+  withdrawPorts(
+    request: WithdrawPortsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WithdrawPortsResponse) => void,
+  ): ClientUnaryCall;
+  withdrawPorts(
+    request: WithdrawPortsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WithdrawPortsResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -162,6 +162,30 @@ export interface NetworkState {
   unused: boolean;
 }
 
+/**
+ * A published port of a running container on another host: what arrives for it on any address of the host that is told goes on to
+ * the container's host, same port.
+ */
+export interface ForwardedPort {
+  /** tcp, udp, sctp */
+  protocol: string;
+  hostPort: number;
+  /** Addresses of the container's host; the second is empty when it or the container has no IPv6. */
+  hostIp: string;
+  hostIpv6: string;
+}
+
+/** Told to each host when its session begins and at each change. Protocol and host port are the key. */
+export interface PortState {
+  /** Begins a whole state: what is in none of its messages is gone. */
+  complete: boolean;
+  /** Further messages belong to this one; nothing is done before the last. */
+  more: boolean;
+  ports: ForwardedPort[];
+  /** Only protocol and host port are filled. */
+  gone: ForwardedPort[];
+}
+
 export interface CreateNetworkRequest {
   /** The id chosen by the gateway; subnets as asked for: missing ones, gateways and the VNI are filled in. */
   network: NetworkRecord | undefined;
@@ -1640,6 +1664,188 @@ export const NetworkState: MessageFns<NetworkState> = {
     message.members = object.members?.map((e) => Member.fromPartial(e)) || [];
     message.gone = object.gone?.map((e) => e) || [];
     message.unused = object.unused ?? false;
+    return message;
+  },
+};
+
+function createBaseForwardedPort(): ForwardedPort {
+  return { protocol: "", hostPort: 0, hostIp: "", hostIpv6: "" };
+}
+
+export const ForwardedPort: MessageFns<ForwardedPort> = {
+  encode(message: ForwardedPort, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.protocol !== "") {
+      writer.uint32(10).string(message.protocol);
+    }
+    if (message.hostPort !== 0) {
+      writer.uint32(16).uint32(message.hostPort);
+    }
+    if (message.hostIp !== "") {
+      writer.uint32(26).string(message.hostIp);
+    }
+    if (message.hostIpv6 !== "") {
+      writer.uint32(34).string(message.hostIpv6);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForwardedPort {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForwardedPort();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hostPort = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hostIp = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.hostIpv6 = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForwardedPort>): ForwardedPort {
+    return ForwardedPort.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForwardedPort>): ForwardedPort {
+    const message = createBaseForwardedPort();
+    message.protocol = object.protocol ?? "";
+    message.hostPort = object.hostPort ?? 0;
+    message.hostIp = object.hostIp ?? "";
+    message.hostIpv6 = object.hostIpv6 ?? "";
+    return message;
+  },
+};
+
+function createBasePortState(): PortState {
+  return { complete: false, more: false, ports: [], gone: [] };
+}
+
+export const PortState: MessageFns<PortState> = {
+  encode(message: PortState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.complete !== false) {
+      writer.uint32(8).bool(message.complete);
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    for (const v of message.ports) {
+      ForwardedPort.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.gone) {
+      ForwardedPort.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PortState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePortState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ports.push(ForwardedPort.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.gone.push(ForwardedPort.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PortState>): PortState {
+    return PortState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PortState>): PortState {
+    const message = createBasePortState();
+    message.complete = object.complete ?? false;
+    message.more = object.more ?? false;
+    message.ports = object.ports?.map((e) => ForwardedPort.fromPartial(e)) || [];
+    message.gone = object.gone?.map((e) => ForwardedPort.fromPartial(e)) || [];
     return message;
   },
 };

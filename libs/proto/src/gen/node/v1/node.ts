@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { ContainerRecord, ContainerStatus } from "../../container/v1/container.ts";
 import { Event } from "../../event/v1/event.ts";
-import { NetworkState } from "../../network/v1/network.ts";
+import { NetworkState, PortState } from "../../network/v1/network.ts";
 
 export const protobufPackage = "node.v1";
 
@@ -62,7 +62,7 @@ export const Action = {
   PAUSE: 7,
   UNPAUSE: 8,
   UPDATE: 9,
-  /** CONNECT - bring the links of a running container to what the record's endpoints say */
+  /** CONNECT - bring links and published ports of a running container to what the record says */
   CONNECT: 10,
   /** REMOVE_VOLUME - names a volume, no container */
   REMOVE_VOLUME: 11,
@@ -111,6 +111,8 @@ export interface NodeFacts {
   runtimes: Runtime[];
   /** Containers run in user namespaces unless they ask for the host's. */
   usernsRemap: boolean;
+  /** IPv6 address other machines reach published ports at; empty when the host has none. */
+  hostIpv6: string;
 }
 
 export interface NodeFacts_LabelsEntry {
@@ -225,6 +227,7 @@ export interface SessionResponse {
     | { $case: "order"; value: Order }
     | { $case: "heartbeatAck"; value: HeartbeatAck }
     | { $case: "network"; value: NetworkState }
+    | { $case: "ports"; value: PortState }
     | undefined;
 }
 
@@ -282,6 +285,7 @@ function createBaseNodeFacts(): NodeFacts {
     local: false,
     runtimes: [],
     usernsRemap: false,
+    hostIpv6: "",
   };
 }
 
@@ -340,6 +344,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     if (message.usernsRemap !== false) {
       writer.uint32(136).bool(message.usernsRemap);
+    }
+    if (message.hostIpv6 !== "") {
+      writer.uint32(146).string(message.hostIpv6);
     }
     return writer;
   },
@@ -488,6 +495,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.usernsRemap = reader.bool();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.hostIpv6 = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -531,6 +546,7 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     message.local = object.local ?? false;
     message.runtimes = object.runtimes?.map((e) => Runtime.fromPartial(e)) || [];
     message.usernsRemap = object.usernsRemap ?? false;
+    message.hostIpv6 = object.hostIpv6 ?? "";
     return message;
   },
 };
@@ -1711,6 +1727,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "network":
         NetworkState.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
+      case "ports":
+        PortState.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1760,6 +1779,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.message = { $case: "network", value: NetworkState.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "ports", value: PortState.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1799,6 +1826,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "network": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "network", value: NetworkState.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "ports": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "ports", value: PortState.fromPartial(object.message.value) };
         }
         break;
       }
