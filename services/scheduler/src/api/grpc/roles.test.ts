@@ -20,6 +20,8 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
   '/container.v1.ContainerService/UnpauseContainer': ['gateway', 'operator'],
   '/container.v1.ContainerService/RenameContainer': ['gateway', 'operator'],
   '/container.v1.ContainerService/UpdateContainer': ['gateway', 'operator'],
+  '/container.v1.ContainerService/PublishPorts': ['gateway', 'operator'],
+  '/container.v1.ContainerService/WithdrawPorts': ['gateway', 'operator'],
   '/volume.v1.VolumeService/CreateVolume': ['gateway', 'operator'],
   '/volume.v1.VolumeService/RemoveVolume': ['gateway', 'operator'],
   '/network.v1.NetworkService/CreateNetwork': ['gateway', 'operator'],
@@ -87,6 +89,8 @@ describe.each([...ROLES, 'anonymous' as const])('as %s', (role) => {
 /** Requests that are complete enough to be sent. */
 const EMPTY: Readonly<Record<string, unknown>> = {
   createContainer: { id: 'f00', spec: undefined },
+  publishPorts: { id: 'f00', ports: [] },
+  withdrawPorts: { id: 'f00', ports: [] },
   stopContainer: { id: 'f00', signal: '' },
   killContainer: { id: 'f00', signal: '' },
   restartContainer: { id: 'f00', signal: '' },
