@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@atoll/logging';
-import { buildV1, runtimeV1 } from '@atoll/proto';
+import { buildV1, networkV1, runtimeV1 } from '@atoll/proto';
 import { ChannelPool, GrpcHost, type TlsIdentity } from '@atoll/rpc';
 import { AgentDelegate } from './agent/agent-delegate.ts';
 import { detectCgroupMode } from './agent/cgroup-mode.ts';
@@ -36,8 +36,10 @@ import { LayerDirectory } from './images/layer-directory.ts';
 import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
 import { NameServer } from './network/dns/name-server.ts';
+import { ForwardedPorts } from './network/forwarded-ports.ts';
 import { HostNetwork } from './network/host-network.ts';
-import { NetworkJournal } from './network/user/network-journal.ts';
+import { probeListener } from './network/port-probe.ts';
+import { StateJournal } from './network/state-journal.ts';
 import { UserNetworks } from './network/user/user-networks.ts';
 import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
@@ -105,8 +107,16 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     fallbackMtu: config.ATOLL_MTU,
     defaultBridge: bridge,
     shim,
-    journal: await NetworkJournal.open(join(root, 'networks')),
+    journal: await StateJournal.open(join(root, 'networks'), networkV1.NetworkState),
     isUsed: (id) => containers.list().some(({ record }) => record.endpoints.some(({ networkId }) => networkId === id)),
+    logger,
+  });
+  const forwarded = new ForwardedPorts({
+    hostIp: config.ATOLL_HOST_IP,
+    hostIpv6: facts.hostIpv6,
+    forwarding: network,
+    probe: probeListener,
+    journal: await StateJournal.open(join(root, 'ports'), networkV1.PortState),
     logger,
   });
   const names = await NameServer.open(join(root, 'dns'), {
@@ -140,6 +150,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       containers,
       network,
       networks,
+      forwarded,
       new OrderWorker(tls.id, containers, memory),
       logger,
     ),
@@ -207,6 +218,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     containers,
     network,
     networks,
+    forwarded,
     names,
     layers,
     memory,

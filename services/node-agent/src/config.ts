@@ -21,6 +21,8 @@ export const configSchema = z.object({
   ATOLL_SHIM: absolutePath,
   /** Address at which other machines reach published ports. */
   ATOLL_HOST_IP: z.ipv4(),
+  /** The same for IPv6; unset: the first global one of the interface that has the other. */
+  ATOLL_HOST_IPV6: z.ipv6().optional(),
   /** Name of the bridge; unset: derived from the node's id, so that two agents can share a network namespace. */
   ATOLL_BRIDGE: z
     .string()

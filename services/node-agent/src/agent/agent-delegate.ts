@@ -1,6 +1,7 @@
 import type { Logger } from '@atoll/logging';
 import type { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import type { ContainerManager } from '../containers/container-manager.ts';
+import type { ForwardedPorts } from '../network/forwarded-ports.ts';
 import type { HostNetwork } from '../network/host-network.ts';
 import type { UserNetworks } from '../network/user/user-networks.ts';
 import type { OrderWorker } from './order-worker.ts';
@@ -12,6 +13,7 @@ export class AgentDelegate implements SessionDelegate {
   readonly #containers: ContainerManager;
   readonly #network: HostNetwork;
   readonly #networks: UserNetworks;
+  readonly #forwarded: ForwardedPorts;
   readonly #worker: OrderWorker;
   readonly #logger: Logger;
 
@@ -20,6 +22,7 @@ export class AgentDelegate implements SessionDelegate {
     containers: ContainerManager,
     network: HostNetwork,
     networks: UserNetworks,
+    forwarded: ForwardedPorts,
     worker: OrderWorker,
     logger: Logger,
   ) {
@@ -27,6 +30,7 @@ export class AgentDelegate implements SessionDelegate {
     this.#containers = containers;
     this.#network = network;
     this.#networks = networks;
+    this.#forwarded = forwarded;
     this.#worker = worker;
     this.#logger = logger;
   }
@@ -45,6 +49,7 @@ export class AgentDelegate implements SessionDelegate {
 
   async welcomed(node: nodeV1.NodeRecord): Promise<void> {
     this.#networks.sessionBegan();
+    this.#forwarded.sessionBegan();
     if (node.containerSubnet === '') return;
     try {
       this.#network.configure(node.containerSubnet);
@@ -57,6 +62,10 @@ export class AgentDelegate implements SessionDelegate {
 
   network(state: networkV1.NetworkState): void {
     void this.#networks.apply(state);
+  }
+
+  ports(state: networkV1.PortState): void {
+    void this.#forwarded.apply(state);
   }
 
   obey(order: nodeV1.Order): Promise<nodeV1.OrderResult> {

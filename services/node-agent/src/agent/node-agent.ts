@@ -6,6 +6,7 @@ import type { ExecRegistry } from '../execs/exec-registry.ts';
 import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import type { NameServer } from '../network/dns/name-server.ts';
+import type { ForwardedPorts } from '../network/forwarded-ports.ts';
 import type { HostNetwork } from '../network/host-network.ts';
 import type { UserNetworks } from '../network/user/user-networks.ts';
 import type { ShimSpawner } from '../runtime/shim-spawner.ts';
@@ -16,6 +17,7 @@ export interface NodeAgentOptions {
   readonly containers: ContainerManager;
   readonly network: HostNetwork;
   readonly networks: UserNetworks;
+  readonly forwarded: ForwardedPorts;
   readonly names: NameServer;
   readonly layers: LayerStore;
   readonly memory: NodeMemory;
@@ -41,15 +43,17 @@ export class NodeAgent {
   }
 
   async start(): Promise<{ readonly address: string }> {
-    const { containers, network, networks, names, memory, layers, host, session, health, execs, logger } =
+    const { containers, network, networks, forwarded, names, memory, layers, host, session, health, execs, logger } =
       this.#options;
     if (memory.containerSubnet !== '') network.configure(memory.containerSubnet);
     await networks.recover().catch((err: unknown) => logger.error({ err }, 'networks are not in order'));
+    await forwarded.recover().catch((err: unknown) => logger.error({ err }, 'published ports are not in order'));
     await names.start();
     await containers.recover();
     if (network.configured) {
       // What was published before is published again, also when somebody has flushed the kernel's tables meanwhile.
       await network.ready().catch((error: unknown) => logger.error({ err: error }, 'the network is not in order'));
+      await forwarded.flush();
     }
     await Promise.all(containers.list().map(({ id }) => execs.recover(id)));
     containers.listen((status) => session.report(status));
@@ -68,12 +72,13 @@ export class NodeAgent {
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, networks, names, host, health, spawner, execs } = this.#options;
+    const { containers, network, networks, forwarded, names, host, health, spawner, execs } = this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
     health.stop();
     await this.#running;
     await host.stop();
+    await forwarded.stop();
     network.stop();
     await networks.stop();
     await names.stop();

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { arch, cpus, release, totalmem } from 'node:os';
+import { arch, cpus, networkInterfaces, release, totalmem } from 'node:os';
 import { nodeV1 } from '@atoll/proto';
 import type { AgentConfig } from '../config.ts';
 import { NATIVE_RUNTIME, type Runtimes } from '../containers/runtimes.ts';
@@ -32,6 +32,7 @@ export async function detectNodeFacts(
     agentVersion: AGENT_VERSION,
     labels: config.ATOLL_NODE_LABELS,
     hostIp: config.ATOLL_HOST_IP,
+    hostIpv6: config.ATOLL_HOST_IPV6 ?? ipv6Beside(config.ATOLL_HOST_IP),
     runtimes: [
       { name: NATIVE_RUNTIME, path: config.ATOLL_SHIM },
       ...[...runtimes].map(([name, path]) => ({ name, path })),
@@ -40,6 +41,13 @@ export async function detectNodeFacts(
     local: config.ATOLL_LOCAL,
     usernsRemap: remap !== undefined,
   });
+}
+
+/** The first global IPv6 address of the interface that has an IPv4 address; empty without one. */
+function ipv6Beside(hostIp: string): string {
+  const own = Object.values(networkInterfaces()).find((all) => all?.some(({ address }) => address === hostIp));
+  const found = own?.find(({ family, internal, scopeid }) => family === 'IPv6' && !internal && scopeid === 0);
+  return found?.address ?? '';
 }
 
 /** PRETTY_NAME of os-release(5), or `Linux`. */

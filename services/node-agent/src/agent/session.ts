@@ -17,6 +17,8 @@ export interface SessionDelegate {
   welcomed(node: nodeV1.NodeRecord): Promise<void>;
   /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. */
   network(state: networkV1.NetworkState): void;
+  /** Takes over what the leader tells of other hosts' published ports. */
+  ports(state: networkV1.PortState): void;
   /** Obeys one order; never rejects. Orders of several containers run at the same time. */
   obey(order: nodeV1.Order): Promise<nodeV1.OrderResult>;
 }
@@ -118,6 +120,8 @@ export class Session {
           heartbeat = setInterval(() => this.#beat(), interval);
         } else if (message?.$case === 'network') {
           delegate.network(message.value);
+        } else if (message?.$case === 'ports') {
+          delegate.ports(message.value);
         } else if (message?.$case === 'order') {
           void this.#obey(message.value, outbox);
         }

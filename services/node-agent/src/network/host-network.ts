@@ -8,7 +8,7 @@ import { AddressPool } from './address-pool.ts';
 import { ensureBridge } from './bridge.ts';
 import type { HardwareAddress } from './guard-ruleset.ts';
 import { macOf } from './ipv4.ts';
-import { listTables, type Protocol, type PublishedPort, tableOf } from './nft-ruleset.ts';
+import { type ForwardedTarget, listTable, type Protocol, type PublishedPort, tableOf } from './nft-ruleset.ts';
 import { PortPublisher } from './port-publisher.ts';
 import { Subnet } from './subnet.ts';
 import { TableWatch } from './table-watch.ts';
@@ -41,7 +41,7 @@ export class HostNetwork {
   #ports: PortPublisher | undefined;
   #guard: AddressGuard | undefined;
   #watch: TableWatch | undefined;
-  /** The tables as the kernel shows them when they are ours, without elements. */
+  /** The table of addresses as the kernel shows it when it is ours, without elements. */
   #expected: string | undefined;
   #ready: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -141,6 +141,17 @@ export class HostNetwork {
     await Promise.all([this.#ports?.withdraw(id), this.#guard?.withdraw(id)]);
   }
 
+  /** Forwards published ports of other hosts, by key; undefined ends it. */
+  async forward(changes: ReadonlyMap<string, ForwardedTarget | undefined>): Promise<void> {
+    const { ports } = this.#required();
+    await this.ready();
+    await ports.forward(changes);
+  }
+
+  isForwarded(key: string): boolean {
+    return this.#ports?.isForwarded(key) ?? false;
+  }
+
   async #assert(subnet: Subnet): Promise<void> {
     await ensureBridge(this.#options.bridge, subnet, this.#options.mtu);
     await Promise.all([
@@ -153,7 +164,7 @@ export class HostNetwork {
         );
       }),
     ]);
-    this.#expected ??= await listTables(this.#options.bridge);
+    this.#expected ??= await listTable('bridge', this.#options.bridge);
   }
 
   #startWatch(subnet: Subnet): TableWatch {
@@ -164,7 +175,8 @@ export class HostNetwork {
       logger,
       onChange: async () => {
         // Our own writing is told too.
-        if (this.#expected === undefined || (await listTables(bridge)) === this.#expected) return;
+        const same = this.#expected === undefined || (await listTable('bridge', bridge)) === this.#expected;
+        if (same && (await this.#ports?.intact())) return;
         logger.warn({ bridge }, 'somebody has changed the rules of the network; they are written again');
         await this.#assert(subnet);
       },

@@ -15,6 +15,14 @@ export interface PublishedPort {
   readonly containerPort: number;
 }
 
+/** A port of another host's container: what arrives here for it goes on to that host. An empty address: not in that family. */
+export interface ForwardedTarget {
+  readonly protocol: Protocol;
+  readonly hostPort: number;
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
 /** Name of the table that belongs to one bridge; no other table is ever touched. */
 export function tableOf(bridge: string): string {
   return /^[a-z0-9_]+$/i.test(bridge) && bridge.startsWith('atoll')
@@ -24,25 +32,22 @@ export function tableOf(bridge: string): string {
 
 /**
  * The whole table as one transaction of nft(8) commands: made anew, so that asserting it twice is safe and a table changed by
- * somebody else is repaired. Ports are looked up in two maps, one step whatever their number.
+ * somebody else is repaired. Ports are looked up in maps, one step each whatever their number; own ones come first.
  *
  * Text form, not JSON: nft 1.0.6 (Debian 12) crashes on JSON maps whose value is address and port. All parts are checked values.
  */
-export function fullRuleset(bridge: string, subnet: Subnet, ports: readonly PublishedPort[]): string {
+export function fullRuleset(
+  bridge: string,
+  subnet: Subnet,
+  ports: readonly PublishedPort[],
+  forwarded: readonly ForwardedTarget[] = [],
+): string {
   const table = tableOf(bridge);
-  const lookup = [
-    'dnat ip to ip daddr . meta l4proto . th dport map @published_at',
-    'dnat ip to meta l4proto . th dport map @published',
-  ];
   return [
     `add table ip ${table}`,
     `delete table ip ${table}`,
     `table ip ${table} {`,
-    '  map published { type inet_proto . inet_service : ipv4_addr . inet_service; }',
-    '  map published_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }',
-    '  chain ports {',
-    ...lookup.map((rule) => `    ${rule}`),
-    '  }',
+    ...portMaps('ip'),
     // A container must not speak with an address that is not its network's, nor to the host's loopback.
     '  chain raw_prerouting {',
     '    type filter hook prerouting priority raw; policy accept;',
@@ -62,6 +67,8 @@ export function fullRuleset(bridge: string, subnet: Subnet, ports: readonly Publ
     `    ip saddr ${subnet.cidr} oifname != "${bridge}" masquerade`,
     // Hairpin: a container that reaches itself or a neighbour by a published port must get its answer from the host.
     `    ip saddr ${subnet.cidr} ip daddr ${subnet.cidr} ct status dnat masquerade`,
+    // The answer has to come by here, for here it is translated back.
+    `    ${FORWARDED_ON.ip}`,
     '  }',
     // From outside only what is published, and answers.
     '  chain forward {',
@@ -71,40 +78,70 @@ export function fullRuleset(bridge: string, subnet: Subnet, ports: readonly Publ
     `    oifname "${bridge}" iifname != "${bridge}" drop`,
     '  }',
     '}',
-    ...ipv6Table(table, ports),
+    ...ipv6Table(table, ports, forwarded),
     ...ports.map((port) => elementCommand('add', table, port)),
+    ...forwarded.flatMap((target) => forwardCommands('add', table, target)),
     '',
   ].join('\n');
 }
 
-/** Publishes or withdraws ports; one transaction. */
-export function portCommands(change: 'add' | 'delete', bridge: string, ports: readonly PublishedPort[]): string {
-  return `${ports.map((port) => elementCommand(change, tableOf(bridge), port)).join('\n')}\n`;
+/** What is to be withdrawn and what to be published; one transaction. */
+export interface PortElements {
+  readonly ports?: readonly PublishedPort[];
+  readonly forwarded?: readonly ForwardedTarget[];
 }
 
-/** The tables of a bridge as the kernel has them, without elements of sets; of one that is missing nothing. */
-export async function listTables(bridge: string): Promise<string> {
-  const list = (family: string): Promise<string> =>
-    runTool('nft', ['-t', 'list', 'table', family, tableOf(bridge)]).catch(() => '');
-  return (await Promise.all([list('ip'), list('bridge')])).join('');
+/** A change of elements as nft(8) commands. Throws invalid-argument for an address that is none. */
+export function elementCommands(bridge: string, gone: PortElements, added: PortElements): string {
+  const table = tableOf(bridge);
+  const commands = (change: 'add' | 'delete', { ports = [], forwarded = [] }: PortElements): string[] => [
+    ...ports.map((port) => elementCommand(change, table, port)),
+    ...forwarded.flatMap((target) => forwardCommands(change, table, target)),
+  ];
+  return `${[...commands('delete', gone), ...commands('add', added)].join('\n')}\n`;
+}
+
+/** A table of a bridge as the kernel has it, without elements of sets; of one that is missing nothing. */
+export function listTable(family: 'ip' | 'ip6' | 'bridge', bridge: string): Promise<string> {
+  return runTool('nft', ['-t', 'list', 'table', family, tableOf(bridge)]).catch(() => '');
+}
+
+/** What left the maps of forwarded ports. */
+const FORWARDED_ON = {
+  ip: 'ct status dnat ip daddr . meta l4proto . th dport @forwarded_to masquerade',
+  ip6: 'ct status dnat ip6 daddr . meta l4proto . th dport @forwarded_to masquerade',
+};
+
+function portMaps(family: 'ip' | 'ip6'): readonly string[] {
+  const address = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
+  return [
+    `  map published { type inet_proto . inet_service : ${address} . inet_service; }`,
+    `  map published_at { type ${address} . inet_proto . inet_service : ${address} . inet_service; }`,
+    `  map forwarded { type inet_proto . inet_service : ${address} . inet_service; }`,
+    `  set forwarded_to { type ${address} . inet_proto . inet_service; }`,
+    '  chain ports {',
+    `    dnat ${family} to ${family} daddr . meta l4proto . th dport map @published_at`,
+    `    dnat ${family} to meta l4proto . th dport map @published`,
+    `    dnat ${family} to meta l4proto . th dport map @forwarded`,
+    '  }',
+  ];
 }
 
 /**
  * Ports of containers with IPv6 addresses; the default bridge has none, so most hosts have no such table. What may pass, and the
- * source translation, is in the table of networks.
+ * source translation for containers, is in the table of networks.
  */
-function ipv6Table(table: string, ports: readonly PublishedPort[]): readonly string[] {
-  if (!ports.some(({ address }) => isIP(address) === 6)) return [];
+function ipv6Table(
+  table: string,
+  ports: readonly PublishedPort[],
+  forwarded: readonly ForwardedTarget[],
+): readonly string[] {
+  if (!ports.some(({ address }) => isIP(address) === 6) && forwarded.every(({ ipv6 }) => ipv6 === '')) return [];
   return [
     `add table ip6 ${table}`,
     `delete table ip6 ${table}`,
     `table ip6 ${table} {`,
-    '  map published { type inet_proto . inet_service : ipv6_addr . inet_service; }',
-    '  map published_at { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }',
-    '  chain ports {',
-    '    dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at',
-    '    dnat ip6 to meta l4proto . th dport map @published',
-    '  }',
+    ...portMaps('ip6'),
     '  chain prerouting {',
     '    type nat hook prerouting priority dstnat; policy accept;',
     '    fib daddr type local jump ports',
@@ -112,6 +149,10 @@ function ipv6Table(table: string, ports: readonly PublishedPort[]): readonly str
     '  chain output {',
     '    type nat hook output priority -100; policy accept;',
     '    ip6 daddr != ::1 fib daddr type local jump ports',
+    '  }',
+    '  chain postrouting {',
+    '    type nat hook postrouting priority srcnat; policy accept;',
+    `    ${FORWARDED_ON.ip6}`,
     '  }',
     '}',
   ];
@@ -124,6 +165,18 @@ function elementCommand(change: 'add' | 'delete', table: string, port: Published
   return port.hostIp === ''
     ? `${change} ${map} published { ${key} : ${value} }`
     : `${change} ${map} published_at { ${checked(port.hostIp)} . ${key} : ${value} }`;
+}
+
+function forwardCommands(change: 'add' | 'delete', table: string, target: ForwardedTarget): string[] {
+  const key = `${target.protocol} . ${target.hostPort}`;
+  return [target.ipv4, target.ipv6].flatMap((address) => {
+    if (address === '') return [];
+    const family = isIP(address) === 6 ? 'ip6' : 'ip';
+    return [
+      `${change} element ${family} ${table} forwarded { ${key} : ${checked(address)} . ${target.hostPort} }`,
+      `${change} element ${family} ${table} forwarded_to { ${checked(address)} . ${key} }`,
+    ];
+  });
 }
 
 function checked(address: string): string {

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer, isIPv6 } from 'node:net';
 import { conflict } from '@atoll/errors';
-import type { PublishedPort } from './nft-ruleset.ts';
+import type { Protocol, PublishedPort } from './nft-ruleset.ts';
 
 /**
  * Throws conflict when a program of the host listens on a port that is to be published: its clients would be sent to the
@@ -10,8 +10,7 @@ import type { PublishedPort } from './nft-ruleset.ts';
 export async function probePort(port: PublishedPort): Promise<void> {
   const host = port.hostIp || (isIPv6(port.address) ? '::' : '0.0.0.0');
   try {
-    if (port.protocol === 'tcp') await probeTcp(host, port.hostPort);
-    else if (port.protocol === 'udp') await probeUdp(host, port.hostPort);
+    await probeListener(port.protocol, host, port.hostPort);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const why = code === 'EADDRINUSE' ? 'address already in use' : (cause as Error).message;
@@ -20,6 +19,12 @@ export async function probePort(port: PublishedPort): Promise<void> {
       { cause },
     );
   }
+}
+
+/** Rejects with what bind(2) says when a program listens there. */
+export async function probeListener(protocol: Protocol, host: string, port: number): Promise<void> {
+  if (protocol === 'tcp') await probeTcp(host, port);
+  else if (protocol === 'udp') await probeUdp(host, port);
 }
 
 function probeTcp(host: string, port: number): Promise<void> {

@@ -2,25 +2,41 @@ import { isIP } from 'node:net';
 import { conflict } from '@atoll/errors';
 import { runTool } from '../processes/run-tool.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
-import { fullRuleset, type PublishedPort, portCommands } from './nft-ruleset.ts';
+import {
+  elementCommands,
+  type ForwardedTarget,
+  fullRuleset,
+  listTable,
+  type PortElements,
+  type PublishedPort,
+} from './nft-ruleset.ts';
 import { hostOf, probePort } from './port-probe.ts';
 import type { Subnet } from './subnet.ts';
+import { ensureIpv6Forwarding } from './user/forwarding.ts';
 
-/** Keeps the kernel's table of one bridge: address translation and the published ports of its containers. */
+/** Keeps the kernel's tables of one bridge: address translation, the published ports of its containers and those of other hosts. */
 export class PortPublisher {
   readonly #bridge: string;
   readonly #subnet: Subnet;
   readonly #queue = new SerialQueue();
   readonly #published = new Map<string, readonly PublishedPort[]>();
+  readonly #forwarded = new Map<string, ForwardedTarget>();
+  /** The tables as the kernel shows them when they are ours, without elements. */
+  #expected: string | undefined;
 
   constructor(bridge: string, subnet: Subnet) {
     this.#bridge = bridge;
     this.#subnet = subnet;
   }
 
-  /** Writes the whole table as it should be. */
+  /** Writes the whole tables as they should be. */
   assert(): Promise<void> {
-    return this.#queue.run(() => nft(fullRuleset(this.#bridge, this.#subnet, [...this.#published.values()].flat())));
+    return this.#queue.run(() => this.#writeAll());
+  }
+
+  /** False when somebody else has changed the tables. Our own writing is waited for. */
+  intact(): Promise<boolean> {
+    return this.#queue.run(async () => this.#expected === undefined || (await this.#list()) === this.#expected);
   }
 
   /** Notes ports published since before, without the kernel; for `assert` afterwards. */
@@ -28,20 +44,25 @@ export class PortPublisher {
     if (ports.length > 0) this.#published.set(owner, ports);
   }
 
-  /** Throws conflict when a port is taken on this host, by a container or by another program. */
+  /**
+   * Makes the owner's ports exactly these; those it has already are not interrupted. Throws conflict when a port is taken on this host,
+   * by a container or by another program: then the owner has what it had.
+   */
   async publish(owner: string, ports: readonly PublishedPort[]): Promise<void> {
-    if (ports.length === 0) return;
-    await this.withdraw(owner);
+    if (ports.length === 0) return this.withdraw(owner);
     await this.#queue.run(async () => {
-      for (const port of ports) this.#checkFree(owner, port);
-      await Promise.all(ports.map(probePort));
-      try {
-        await nft(portCommands('add', this.#bridge, ports));
-      } catch {
-        // The table is not there or not as it was: somebody flushed it.
-        await nft(fullRuleset(this.#bridge, this.#subnet, [...[...this.#published.values()].flat(), ...ports]));
-      }
+      const before = this.#published.get(owner) ?? [];
+      const added = without(ports, before);
+      for (const port of added) this.#checkFree(owner, port);
+      await Promise.all(added.map(probePort));
       this.#published.set(owner, ports);
+      try {
+        await this.#change({ ports: without(before, ports) }, { ports: added });
+      } catch (error) {
+        if (before.length > 0) this.#published.set(owner, before);
+        else this.#published.delete(owner);
+        throw error;
+      }
     });
   }
 
@@ -52,12 +73,53 @@ export class PortPublisher {
       const ports = this.#published.get(owner);
       if (!ports) return;
       this.#published.delete(owner);
-      try {
-        await nft(portCommands('delete', this.#bridge, ports));
-      } catch {
-        await nft(fullRuleset(this.#bridge, this.#subnet, [...this.#published.values()].flat()));
-      }
+      await this.#change({ ports }, {});
     });
+  }
+
+  /** Forwards ports of other hosts, by key; undefined ends it. What does not change is not touched. */
+  async forward(changes: ReadonlyMap<string, ForwardedTarget | undefined>): Promise<void> {
+    await this.#queue.run(async () => {
+      const gone: ForwardedTarget[] = [];
+      const added: ForwardedTarget[] = [];
+      for (const [key, target] of changes) {
+        const before = this.#forwarded.get(key);
+        if (before?.ipv4 === target?.ipv4 && before?.ipv6 === target?.ipv6) continue;
+        if (before) gone.push(before);
+        if (target) added.push(target);
+        if (target) this.#forwarded.set(key, target);
+        else this.#forwarded.delete(key);
+      }
+      if (gone.length + added.length === 0) return;
+      if (added.some(({ ipv6 }) => ipv6 !== '')) await ensureIpv6Forwarding();
+      await this.#change({ forwarded: gone }, { forwarded: added });
+    });
+  }
+
+  /** Is it forwarded to another host at this moment? */
+  isForwarded(key: string): boolean {
+    return this.#forwarded.has(key);
+  }
+
+  async #change(gone: PortElements, added: PortElements): Promise<void> {
+    const commands = elementCommands(this.#bridge, gone, added);
+    if (commands.trim() === '') return;
+    try {
+      await nft(commands);
+    } catch {
+      // A table is not there or not as it was: somebody flushed it, or it is the first port with IPv6.
+      await this.#writeAll();
+    }
+  }
+
+  async #writeAll(): Promise<void> {
+    const ports = [...this.#published.values()].flat();
+    await nft(fullRuleset(this.#bridge, this.#subnet, ports, [...this.#forwarded.values()]));
+    this.#expected = await this.#list();
+  }
+
+  async #list(): Promise<string> {
+    return (await Promise.all([listTable('ip', this.#bridge), listTable('ip6', this.#bridge)])).join('');
   }
 
   #checkFree(owner: string, wanted: PublishedPort): void {
@@ -77,6 +139,20 @@ export class PortPublisher {
       }
     }
   }
+}
+
+function without(ports: readonly PublishedPort[], others: readonly PublishedPort[]): readonly PublishedPort[] {
+  return ports.filter(
+    (port) =>
+      !others.some(
+        (other) =>
+          other.protocol === port.protocol &&
+          other.hostIp === port.hostIp &&
+          other.hostPort === port.hostPort &&
+          other.address === port.address &&
+          other.containerPort === port.containerPort,
+      ),
+  );
 }
 
 async function nft(commands: string): Promise<void> {

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { networkV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { StateJournal } from '../state-journal.ts';
 import { defaultRoutes, type RouteCandidate } from './default-routes.ts';
 import { endpointInterfaceOf, planEndpoints } from './endpoint-links.ts';
 import { endpointSysctls } from './endpoint-sysctls.ts';
 import { ForwardingEntries } from './forwarding-entries.ts';
 import { checkState, Membership } from './membership.ts';
-import { NetworkJournal } from './network-journal.ts';
 import { networksRuleset } from './networks-ruleset.ts';
 import {
   bridgeCommands,
@@ -329,7 +329,7 @@ describe('the journal', () => {
   });
 
   test('gives back what was told, also after a torn write; changes do not pile up', async () => {
-    const journal = await NetworkJournal.open(folder);
+    const journal = await StateJournal.open(folder, networkV1.NetworkState);
     const members = new Membership();
     const whole = () => state({ complete: true, members: [...members.members()] });
     const tell = async (change: networkV1.NetworkState): Promise<void> => {
@@ -343,7 +343,7 @@ describe('the journal', () => {
     await tell(state({ gone: [id('1')] }));
     await appendFile(join(folder, id('a')), Buffer.from([200, 0, 0, 0, 1, 2]));
     const again = new Membership();
-    for (const one of await (await NetworkJournal.open(folder)).load()) again.apply(one);
+    for (const one of await (await StateJournal.open(folder, networkV1.NetworkState)).load()) again.apply(one);
     expect([...again.members()]).toEqual([...members.members()]);
     await journal.forget(id('a'));
     await expect(readFile(join(folder, id('a')))).rejects.toThrow('ENOENT');

@@ -4,10 +4,10 @@ import { networkV1 } from '@atoll/proto';
 import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
 import { ensureForwarding } from '../bridge.ts';
+import type { StateJournal } from '../state-journal.ts';
 import { TableWatch } from '../table-watch.ts';
 import { ensureIpv6Forwarding } from './forwarding.ts';
 import { checkState } from './membership.ts';
-import type { NetworkJournal } from './network-journal.ts';
 import { networksRuleset, networksTable } from './networks-ruleset.ts';
 import { hasIpv6 } from './overlay-device.ts';
 import { hostLinks, UserNetwork } from './user-network.ts';
@@ -20,7 +20,7 @@ export interface UserNetworksOptions {
   readonly defaultBridge: string;
   /** Path of the shim, which watches the kernel's tables. */
   readonly shim: string;
-  readonly journal: NetworkJournal;
+  readonly journal: StateJournal<networkV1.NetworkState>;
   /** Is a container of this host, whether it runs or not, connected to the network? */
   readonly isUsed: (networkId: string) => boolean;
   readonly logger: Logger;
