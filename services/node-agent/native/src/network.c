@@ -62,6 +62,8 @@ static void set_up(struct nl_batch *batch, int index)
 /*
  * A port of the bridge takes frames from one hardware address only: the bridge learns nothing from it and drops what has another
  * sender (Linux 5.16; an older one ignores "locked"). Which IPv4 address goes with it is the business of the agent's rules.
+ * "Mode" lets a frame back out: where bridged frames are filtered (br_netfilter) a container's packet to a port it publishes itself
+ * never leaves the bridge.
  */
 static void put_port_lock(struct nl_batch *batch)
 {
@@ -72,6 +74,7 @@ static void put_port_lock(struct nl_batch *batch)
 	size_t port = nl_nest(batch, IFLA_INFO_SLAVE_DATA, 0);
 	nl_put(batch, IFLA_BRPORT_LEARNING, &off, sizeof(off));
 	nl_put(batch, IFLA_BRPORT_LOCKED, &on, sizeof(on));
+	nl_put(batch, IFLA_BRPORT_MODE, &on, sizeof(on));
 	nl_end(batch, port);
 	nl_end(batch, link);
 }

@@ -17,6 +17,8 @@ export class TestScheduler {
   readonly events: string[] = [];
   /** Told at the beginning of each session. */
   readonly networks = new Map<string, networkV1.NetworkState>();
+  /** Told when a session begins; undefined: nothing is. */
+  ports: networkV1.PortState | undefined;
   hello: nodeV1.Hello | undefined;
   hellos = 0;
   readonly #host: GrpcHost;
@@ -87,6 +89,11 @@ export class TestScheduler {
     this.#orders?.push({ message: { $case: 'network', value } });
   }
 
+  /** Tells the agent of ports of other hosts, when there is a session. */
+  tellPorts(value: networkV1.PortState): void {
+    this.#orders?.push({ message: { $case: 'ports', value } });
+  }
+
   /** A status the agent has reported, or will. */
   status(matches: Waiter['matches']): Promise<containerV1.ContainerStatus> {
     const known = this.statuses.findLast(matches);
@@ -148,6 +155,7 @@ export class TestScheduler {
       const unused = networkV1.NetworkState.fromPartial({ network: { id }, complete: true, unused: true });
       orders.push({ message: { $case: 'network', value: unused } });
     }
+    if (this.ports) orders.push({ message: { $case: 'ports', value: this.ports } });
     for (const status of hello.containers) this.#observe(status);
     this.#orders = orders;
     for (const resolve of this.#sessions) resolve();
