@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   join: async () => (await import('./commands/join.ts')).addJoin,
   leave: async () => (await import('./commands/leave.ts')).addLeave,
   node: async () => (await import('./commands/node.ts')).addNode,
+  port: async () => (await import('./commands/port.ts')).addPort,
   host: async () => (await import('./commands/host.ts')).addHost,
   service: async () => (await import('./commands/host.ts')).addService,
   version: async () => (await import('./commands/version.ts')).addVersion,

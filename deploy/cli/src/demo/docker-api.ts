@@ -14,7 +14,7 @@ export interface DockerCall {
 
 const API = '/v1.44';
 
-/** The Docker Engine API on a unix socket: just what the demo needs of it. */
+/** The Docker Engine API on a unix socket: just what the commands need of it. */
 export class DockerApi {
   readonly #socket: string;
 
