@@ -290,7 +290,7 @@ describe('ports of containers that exist', () => {
     const id = await run({ Cmd: ['sleep'] });
     const refused = await post(`/containers/${id}/ports`, asked({ HostIp: '127.0.0.1', HostPort: String(port) }));
     expect(refused).toMatchObject({
-      status: 500,
+      status: 409,
       json: { message: expect.stringContaining(`Bind for 127.0.0.1:${port} failed: port is already allocated`) },
     });
     expect(cluster.scheduler.records.get(id)?.ports).toEqual([]);

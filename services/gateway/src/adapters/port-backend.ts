@@ -4,7 +4,6 @@ import type { ContainerView } from '../resources/container/container-view.ts';
 import { keepAddressHere, knownToClients } from '../resources/container/gateway-addresses.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { LeaderCaller } from './leader-caller.ts';
-import { inDockersWords } from './port-conflict.ts';
 import type { PublishedPorts } from './published-ports.ts';
 
 const UNDO_MS = 30_000;
@@ -37,7 +36,7 @@ export class PortBackend implements ContainerPorts {
       const fresh = published.filter((port) => !before.has(textOf(port)));
       if (fresh.length > 0) await this.#withdraw(id, fresh, AbortSignal.timeout(UNDO_MS));
     };
-    await inDockersWords(view, () => this.#ports.changing(id, publish, undo));
+    await this.#ports.changing(id, publish, undo);
     return published.map(knownToClients);
   }
 

@@ -125,7 +125,7 @@ export interface ContainerStreams {
 export interface ContainerPorts {
   /**
    * The ports as they are published, host ports chosen.
-   * @throws invalid-argument, failed-precondition with docker's text for a port in use; nothing has changed then
+   * @throws invalid-argument, conflict with docker's text for a port in use; nothing has changed then
    */
   publishPorts(
     view: ContainerView,
