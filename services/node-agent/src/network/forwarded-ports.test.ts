@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { type containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { buildProbe } from '../runtime/testing/shim-binary.ts';
 import { TestHost } from '../testing/test-host.ts';
 import { TestNetworks } from '../testing/test-networks.ts';
 import { TestUnderlay } from '../testing/test-underlay.ts';
 import { bridgeNameOf } from './bridge.ts';
+import { sctpInit } from './testing/attacker.ts';
 
 type Port = Partial<networkV1.ForwardedPort>;
 
@@ -59,7 +61,7 @@ const table = (where: TestHost): string => inHost(where, 'nft', 'list', 'table',
 /** A container of the owner that runs and has the port published; the others are told. */
 async function published(
   argv: readonly string[],
-  protocol: 'tcp' | 'udp' = 'tcp',
+  protocol: 'tcp' | 'udp' | 'sctp' = 'tcp',
   where = host(OWNER),
 ): Promise<containerV1.ContainerRecord> {
   const ports = [{ containerPort: 80, protocol, hostIp: '', hostPort: PORT }];
@@ -161,6 +163,23 @@ describe('a port of another host', { timeout: 120_000 }, () => {
       return stdout.trim();
     };
     for (const { overlayIp } of hosts) await expect.poll(() => ask(overlayIp), POLL).toBe('hello');
+  });
+
+  test('SCTP: its packets arrive; they are made by hand, for kernels without such sockets have the translation too', async () => {
+    const record = await published(['sleep', '600'], 'sctp');
+    const inside = await fromInside(record);
+    const count = (rule: string) => execFileSync('nsenter', [`--net=${inside}`, 'nft', rule], { encoding: 'utf8' });
+    count(
+      'add table ip seen; add chain ip seen c { type filter hook input priority 0; }; add rule ip seen c sctp dport 80 counter',
+    );
+    const mac = (where: TestHost): string =>
+      /ether (\S+)/.exec(inHost(where, 'ip', 'link', 'show', 'under'))?.[1] ?? '';
+    const from = { ip: host(THIRD).overlayIp, mac: mac(host(THIRD)) };
+    for (const [sent, one] of [host(OWNER), host(OTHER)].entries()) {
+      const frame = sctpInit(from, { ip: one.overlayIp, mac: mac(one) }, PORT).toString('hex');
+      expect(inHost(host(THIRD), buildProbe(), 'frame', 'under', frame)).toBe('ok\n');
+      await expect.poll(() => count('list table ip seen'), POLL).toContain(`packets ${sent + 1} `);
+    }
   });
 
   test('IPv6, to a container that has it', async () => {

@@ -98,6 +98,27 @@ export function udpFrame(from: Place, to: Place, port: number, text: string, tag
   return Buffer.concat([mac(to.mac), mac(from.mac), Buffer.from([...between, 8, 0]), header, udp, Buffer.from(text)]);
 }
 
+/** The first packet of an SCTP association (RFC 9260), with the checksum connection tracking asks for. */
+export function sctpInit(from: Place, to: Place, port: number): Buffer {
+  const sctp = Buffer.alloc(32);
+  sctp.writeUInt16BE(40_000, 0);
+  sctp.writeUInt16BE(port, 2);
+  sctp.set([1, 0, 0, 20, 0, 0, 0, 1, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1], 12);
+  sctp.writeUInt32LE(crc32c(sctp), 8);
+  const header = Buffer.from([0x45, 0, 0, 52, 0, 1, 0, 0, 64, 132, 0, 0, ...ip(from.ip), ...ip(to.ip)]);
+  header.writeUInt16BE(checksum(header), 10);
+  return Buffer.concat([mac(to.mac), mac(from.mac), Buffer.from([8, 0]), header, sctp]);
+}
+
+function crc32c(data: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of data) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc >>> 0;
+}
+
 /** An ARP reply: `sender` says that it has its IPv4 address. The frame itself comes from `frameMac`. */
 export function arpReply(sender: Place, to: Place, frameMac = sender.mac): Buffer {
   const arp = [0, 1, 8, 0, 6, 4, 0, 2, ...mac(sender.mac), ...ip(sender.ip), ...mac(to.mac), ...ip(to.ip)];
