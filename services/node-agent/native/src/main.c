@@ -23,6 +23,7 @@ static const struct command {
 	{ "check-userns", command_check_userns, 0 },
 	{ "features", command_features, 0 },
 	{ "watch-tables", command_watch_tables, 0 },
+	{ "forget-flows", command_forget_flows, 0 },
 };
 
 int main(int argc, char **argv)

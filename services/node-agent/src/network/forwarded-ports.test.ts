@@ -110,6 +110,26 @@ async function talks(): Promise<boolean> {
   return said().includes('hello');
 }
 
+/** A UDP server inside a container that answers everything with a word. */
+async function answering(record: containerV1.ContainerRecord, word: string): Promise<void> {
+  const script = `const s = require('dgram').createSocket('udp4'); s.on('message', (m, f) => s.send('${word}', f.port, f.address)); s.bind(80)`;
+  speaker('nsenter', `--net=${await fromInside(record)}`, process.execPath, '-e', script);
+}
+
+/** What a UDP server says to the third host; empty when nothing comes within a second. */
+async function asksByUdp(address: string): Promise<string> {
+  const script = `const s = require('dgram').createSocket('udp4'); s.on('message', (m) => { console.log(String(m)); process.exit(); }); s.send('x', ${PORT}, '${address}'); setTimeout(() => process.exit(), 1000)`;
+  const command = [`--net=${from(host(THIRD))}`, process.execPath, '-e', script];
+  return (await execute('nsenter', command)).stdout.trim();
+}
+
+/** How many UDP packets have come to the port at a host since then. */
+function countPackets(where: TestHost): () => number {
+  const chain = 'add table ip probe; add chain ip probe c { type filter hook prerouting priority -350; }';
+  inHost(where, 'nft', `${chain}; add rule ip probe c udp dport ${PORT} counter`);
+  return () => Number(/packets (\d+)/.exec(inHost(where, 'nft', 'list', 'table', 'ip', 'probe'))?.[1]);
+}
+
 /** A server that tells each client where it comes from. */
 const SERVER = [
   'nc', '-ll', '-p', '80', '-e', 'sh', '-c',
@@ -154,15 +174,30 @@ describe('a port of another host', { timeout: 120_000 }, () => {
 
   test('UDP', async () => {
     const record = await published(['sleep', '600'], 'udp');
-    const script =
-      "const s = require('dgram').createSocket('udp4'); s.on('message', (m, f) => s.send('hello', f.port, f.address)); s.bind(80)";
-    speaker('nsenter', `--net=${await fromInside(record)}`, process.execPath, '-e', script);
-    const ask = async (address: string): Promise<string> => {
-      const client = `const s = require('dgram').createSocket('udp4'); s.on('message', (m) => { console.log(String(m)); process.exit(); }); s.send('x', ${PORT}, '${address}'); setTimeout(() => process.exit(), 1000)`;
-      const { stdout } = await execute('nsenter', [`--net=${from(host(THIRD))}`, process.execPath, '-e', client]);
-      return stdout.trim();
-    };
-    for (const { overlayIp } of hosts) await expect.poll(() => ask(overlayIp), POLL).toBe('hello');
+    await answering(record, 'hello');
+    for (const { overlayIp } of hosts) await expect.poll(() => asksByUdp(overlayIp), POLL).toBe('hello');
+  });
+
+  test('UDP of a client that never rests: to the container once it is there, and to the next one', async () => {
+    const script = `const s = require('dgram').createSocket('udp4');
+      s.on('message', (m) => console.log(String(m))); s.on('error', () => {});
+      s.bind(40123, () => setInterval(() => s.send('x', ${PORT}, '${host(OTHER).overlayIp}'), 50));`;
+    const client = speaker('nsenter', `--net=${from(host(THIRD))}`, process.execPath, '-e', script);
+    // Its flow is known before anything is published.
+    const count = countPackets(host(OTHER));
+    await expect.poll(count, POLL).toBeGreaterThan(3);
+    const first = await published(['sleep', '600'], 'udp');
+    await answering(first, 'first');
+    await expect.poll(client.said, POLL).toContain('first');
+    await host(OWNER).remove(first);
+    made = [];
+    const second = await published(['sleep', '600'], 'udp', host(THIRD));
+    await answering(second, 'second');
+    await expect.poll(client.said, POLL).toContain('second');
+    await host(THIRD).remove(second);
+    made = [];
+    await answering(await published(['sleep', '600'], 'udp', host(OTHER)), 'third');
+    await expect.poll(client.said, POLL).toContain('third');
   });
 
   test('SCTP: its packets arrive; they are made by hand, for kernels without such sockets have the translation too', async () => {

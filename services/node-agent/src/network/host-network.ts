@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { failedPrecondition, invalidArgument } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
+import { runTool } from '../processes/run-tool.ts';
 import type { NetworkPlan } from '../runtime/plan.ts';
 import { AddressGuard } from './address-guard.ts';
 import { AddressPool } from './address-pool.ts';
@@ -60,7 +61,7 @@ export class HostNetwork {
       );
     }
     this.#pool = new AddressPool(subnet);
-    this.#ports = new PortPublisher(this.#options.bridge, subnet);
+    this.#ports = new PortPublisher(this.#options.bridge, subnet, (ports) => this.#forgetFlows(ports));
     this.#guard = new AddressGuard(this.#options.bridge, subnet);
   }
 
@@ -165,6 +166,16 @@ export class HostNetwork {
       }),
     ]);
     this.#expected ??= await listTable('bridge', this.#options.bridge);
+  }
+
+  /** Without it a client that goes on sending datagrams is not heard until it rests for half a minute. */
+  async #forgetFlows(ports: readonly number[]): Promise<void> {
+    const { shim, logger } = this.#options;
+    try {
+      await runTool(shim, ['forget-flows', ...ports.map(String)]);
+    } catch (err) {
+      logger.warn({ err }, 'UDP clients may go on to where a port led before');
+    }
   }
 
   #startWatch(subnet: Subnet): TableWatch {

@@ -18,15 +18,18 @@ import { ensureIpv6Forwarding } from './user/forwarding.ts';
 export class PortPublisher {
   readonly #bridge: string;
   readonly #subnet: Subnet;
+  readonly #forgetFlows: (ports: readonly number[]) => Promise<void>;
   readonly #queue = new SerialQueue();
   readonly #published = new Map<string, readonly PublishedPort[]>();
   readonly #forwarded = new Map<string, ForwardedTarget>();
   /** The tables as the kernel shows them when they are ours, without elements. */
   #expected: string | undefined;
 
-  constructor(bridge: string, subnet: Subnet) {
+  /** `forgetFlows` ends what the kernel remembers of UDP flows to ports of this host; it never rejects. */
+  constructor(bridge: string, subnet: Subnet, forgetFlows: (ports: readonly number[]) => Promise<void>) {
     this.#bridge = bridge;
     this.#subnet = subnet;
+    this.#forgetFlows = forgetFlows;
   }
 
   /** Writes the whole tables as they should be. */
@@ -110,6 +113,9 @@ export class PortPublisher {
       // A table is not there or not as it was: somebody flushed it, or it is the first port with IPv6.
       await this.#writeAll();
     }
+    // A client that goes on sending would go on to where its first datagram went.
+    const changed = new Set([...udpPorts(gone), ...udpPorts(added)]);
+    if (changed.size > 0) await this.#forgetFlows([...changed]);
   }
 
   async #writeAll(): Promise<void> {
@@ -139,6 +145,10 @@ export class PortPublisher {
       }
     }
   }
+}
+
+function udpPorts({ ports = [], forwarded = [] }: PortElements): number[] {
+  return [...ports, ...forwarded].filter(({ protocol }) => protocol === 'udp').map(({ hostPort }) => hostPort);
 }
 
 function without(ports: readonly PublishedPort[], others: readonly PublishedPort[]): readonly PublishedPort[] {
