@@ -85,7 +85,15 @@ describe('a port of a container on another host', () => {
     ['sctp neither', { protocol: 'sctp' }, false, { '127.0.0.1': REFUSED }],
   ])('%s', async (_name, port, machineIsHost, want) => {
     const hostPort = await serverThere();
-    await following([{ hostPort, ...port }], machineIsHost);
+    // The last one is there when the one before it is, or is not to be.
+    await following(
+      [
+        { hostPort, ...port },
+        { hostPort, hostOnly: true, gatewayIp: '127.0.0.6' },
+      ],
+      machineIsHost,
+    );
+    await expect.poll(() => said('127.0.0.6', hostPort)).toBe('there');
     for (const [address, text] of Object.entries(want)) await expect.poll(() => said(address, hostPort)).toBe(text);
   });
 
