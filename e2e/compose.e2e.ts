@@ -167,4 +167,31 @@ describe.each(Object.entries(PROGRAMS))('%s', (_version, program) => {
     await project.ok('down', '-v', '-t', '1');
     expect(await project.objects()).toEqual([]);
   }, 240_000);
+
+  test('a service with a host port is made anew, while the one before it is there', async () => {
+    const file = join(folder, 'port.yaml');
+    const write = (word: string): Promise<void> =>
+      writeFile(
+        file,
+        JSON.stringify({
+          version: '3.7',
+          services: {
+            web: {
+              image: 'busybox',
+              command: ['nc', '-ll', '-p', '80', '-e', 'echo', word],
+              ports: ['18290:80'],
+              stop_grace_period: '0s',
+            },
+          },
+        }),
+      );
+    await using project = new Project(program, file);
+    const answer = async (): Promise<string> =>
+      (await run('busybox', ['nc', '-w', '2', '127.0.0.1', '18290'])).stdout.trim();
+    for (const word of ['first', 'second', 'third']) {
+      await write(word);
+      await project.ok('up', '-d');
+      await expect.poll(answer, { timeout: 10_000 }).toBe(word);
+    }
+  }, 240_000);
 });
