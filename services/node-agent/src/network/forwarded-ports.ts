@@ -17,7 +17,7 @@ export interface ForwardedPortsOptions {
   /** Empty: the host has none. */
   readonly hostIpv6: string;
   readonly forwarding: PortForwarding;
-  /** Rejects when a program of this host listens on one of its addresses: its clients are not taken away. */
+  /** Rejects with EADDRINUSE when a program of this host listens on one of its addresses: its clients are not taken away. */
   readonly probe: (protocol: Protocol, hostIp: string, port: number) => Promise<void>;
   readonly journal: StateJournal<networkV1.PortState>;
   readonly logger: Logger;
@@ -119,6 +119,8 @@ export class ForwardedPorts {
       this.#left.delete(key);
       return target;
     } catch (err) {
+      // What other machines know this host by may not be an address of its own: nobody listens there.
+      if ((err as NodeJS.ErrnoException).code !== 'EADDRINUSE') return target;
       const known = this.#left.has(key);
       this.#left.add(key);
       if (!known) {
