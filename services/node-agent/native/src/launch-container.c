@@ -157,12 +157,18 @@ static int wait_ready(int client, struct err *err)
 	return 0;
 }
 
+/* Before its mount is made. */
+static int make_api_socket(struct err *err)
+{
+	return shim.plan.api ? api_open(&shim.api, shim.plan.api, shim.plan.id, err) : 0;
+}
+
 /* Limits and devices are for the runtime to apply, in the groups made here. */
 static int prepare_oci(struct err *err)
 {
 	if (log_open(&shim.log, shim.plan.log_directory, shim.plan.log_max_bytes, shim.plan.log_max_files, err) < 0 ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
-	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || oci_prepare(&shim, err) < 0)
+	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || make_api_socket(err) < 0 || oci_prepare(&shim, err) < 0)
 		return -1;
 	shim.listener = socket_listen("control.sock", err);
 	return shim.listener < 0 ? -1 : 0;
@@ -189,7 +195,7 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
 	    cgroup_limits(&shim.cgroup, &shim.plan.limits, warnings, err) < 0 ||
 	    cgroup_devices(&shim.cgroup, shim.plan.device_rules, shim.plan.device_rule_count, err) < 0 ||
-	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0)
+	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || make_api_socket(err) < 0)
 		return -1;
 	failpoint("run.3-grouped");
 	if (clone_init(err) < 0)
@@ -244,6 +250,7 @@ static void undo(void)
 	}
 	endpoints_delete(&shim.endpoints);
 	dns_close(&shim.dns);
+	api_close(&shim.api);
 	if (shim.plan.has_network && (shim.pid > 0 || oci_is(&shim)))
 		network_delete(shim.plan.network.host_interface, &ignored);
 	if (shim.cgroup.count > 0) {

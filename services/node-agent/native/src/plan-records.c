@@ -1,6 +1,7 @@
 #include "plan-records.h"
 
 #include <string.h>
+#include <sys/un.h>
 
 #include "plan-endpoints.h"
 
@@ -270,6 +271,8 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 	case TAG_ENDPOINT_SYSCTL:
 	case TAG_DNS:
 		return endpoint_record(&plan->endpoints, tag, record, err);
+	case TAG_API:
+		return once(&plan->api, record, err) < 0 ? -1 : strlen(plan->api) < sizeof(((struct sockaddr_un *)0)->sun_path) ? 0 : plan_bad(err, "the path of the agent's socket is too long");
 	case TAG_LOG:
 		plan->log_max_bytes = cursor_number(record, 8);
 		plan->log_max_files = (uint32_t)cursor_number(record, 4);

@@ -118,6 +118,7 @@ static void take_down(struct shim *shim)
 	shim->listener = -1;
 	/* Its sockets would keep the container's network. */
 	dns_close(&shim->dns);
+	api_close(&shim->api);
 	log_close(&shim->log);
 	/* From here on a new shim may have the bundle. */
 	unlinkat(shim->bundle, "shim.pid", 0);

@@ -11,7 +11,7 @@
 
 enum { FIXED = 6, IDLE_STALL_MS = 200 };
 enum { AT_LISTENER, AT_PROCESS, AT_SYNC, AT_OUT, AT_ERROR, AT_STDIN };
-enum { AT_DNS = FIXED + SHIM_CLIENTS, POLLS = AT_DNS + DNS_POLLS };
+enum { AT_DNS = FIXED + SHIM_CLIENTS, AT_API = AT_DNS + DNS_POLLS, POLLS = AT_API + API_POLLS };
 
 void shim_init(struct shim *shim)
 {
@@ -20,6 +20,7 @@ void shim_init(struct shim *shim)
 	shim->listener = shim->bundle = shim->lock = shim->exit_file = shim->sync = shim->pidfd = -1;
 	shim->log.file = shim->log.directory = -1;
 	dns_init(&shim->dns);
+	api_init(&shim->api);
 	for (int index = 0; index < SHIM_CLIENTS; index++)
 		shim->clients[index].fd = -1;
 }
@@ -159,8 +160,11 @@ void shim_loop(struct shim *shim)
 			polls[FIXED + index] = (struct pollfd){ .fd = events ? client->fd : -1, .events = events };
 		}
 		dns_poll(&shim->dns, &polls[AT_DNS]);
-		int timeout = shim->finished || block_out || block_error ? IDLE_STALL_MS : -1;
-		if (poll(polls, POLLS, timeout) < 0) {
+		int timeout;
+		nfds_t count = AT_API + api_poll(&shim->api, &polls[AT_API], &timeout);
+		if (shim->finished || block_out || block_error)
+			timeout = timeout < 0 ? IDLE_STALL_MS : timeout;
+		if (poll(polls, count, timeout) < 0) {
 			if (errno != EINTR)
 				return;
 			/* A child has ended: the process itself, seen by its descriptor, or an orphan it left. */
@@ -179,6 +183,7 @@ void shim_loop(struct shim *shim)
 			if (polls[FIXED + index].fd >= 0)
 				serve_client(shim, &shim->clients[index], polls[FIXED + index].revents);
 		dns_serve(&shim->dns, &polls[AT_DNS]);
+		api_serve(&shim->api, &polls[AT_API]);
 		if (polls[AT_LISTENER].revents && shim->listener >= 0)
 			accept_client(shim);
 		if (polls[AT_PROCESS].revents && !shim->finished)

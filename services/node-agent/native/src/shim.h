@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "api-relay.h"
 #include "cgroup.h"
 #include "client.h"
 #include "dns-relay.h"
@@ -37,6 +38,7 @@ struct shim {
 	unsigned link;            /* outer end of the veth pair; 0 without one */
 	struct endpoint_links endpoints;
 	struct dns_relay dns;
+	struct api_relay api;
 	struct stdio stdio;
 	struct log log;
 	int listener;             /* -1 for an exec */

@@ -13,6 +13,7 @@
  *   probe frame <interface> <hex>   sends one Ethernet frame
  *   probe shutdown <path>           stops the ext4 there: nothing that is not synced will be found again
  *   probe xattrs <path>             names of a file's attributes, a line each; links are not followed
+ *   probe ask <path> <text>         sends the text to a unix socket and prints what comes back
  *   probe fds                       what descriptors are open, as one line
  */
 #include <dirent.h>
@@ -29,6 +30,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -198,6 +200,21 @@ static int spy(const char *stop)
 	return 0;
 }
 
+static int ask(const char *path, const char *question)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int connection = socket(AF_UNIX, SOCK_STREAM, 0);
+	char answer[4096];
+	ssize_t count;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (connect(connection, (struct sockaddr *)&address, sizeof(address)) < 0 || write(connection, question, strlen(question)) < 0)
+		return say(-1);
+	while ((count = read(connection, answer, sizeof(answer))) > 0)
+		fwrite(answer, 1, (size_t)count, stdout);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	long a[6] = { 0 };
@@ -212,6 +229,8 @@ int main(int argc, char **argv)
 		return say(open(argv[2], open_flags(argv[3])));
 	if (argc > 3 && strcmp(argv[1], "reopen") == 0)
 		return reopen(argv[2], open_flags(argv[3]));
+	if (argc > 3 && strcmp(argv[1], "ask") == 0)
+		return ask(argv[2], argv[3]);
 	if (argc > 3 && strcmp(argv[1], "exchange") == 0)
 		return exchange(argv[2], argv[3]);
 	if (argc > 3 && strcmp(argv[1], "frame") == 0)

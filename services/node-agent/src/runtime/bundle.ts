@@ -12,6 +12,8 @@ export const BUNDLE_FILE = {
   exit: 'exit',
   /** Unix stream socket, see `native/README.md`. */
   socket: 'control.sock',
+  /** Unix stream socket of the cluster's Docker API, for a container that mounts it. */
+  apiSocket: 'docker.sock',
 } as const;
 
 export function bundlePath(bundle: string, file: keyof typeof BUNDLE_FILE): string {

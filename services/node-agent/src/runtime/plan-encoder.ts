@@ -68,6 +68,7 @@ export function encodeContainerPlan(plan: ContainerPlan): Buffer {
     for (const rule of plan.cgroup.deviceRules) writeDeviceRule(writer, rule);
     if (plan.network !== undefined) writeNetwork(writer, plan.network);
     if (plan.endpoints !== undefined) writeEndpoints(writer, plan.endpoints);
+    if (plan.api !== undefined) text(writer, PLAN_TAG.api, plan.api);
     writer.record(PLAN_TAG.log, (w) => {
       w.u64(plan.log.maxBytes);
       w.u32(plan.log.maxFiles);

@@ -49,6 +49,7 @@ export const PLAN_TAG = {
   gateway: 51,
   endpointSysctl: 52,
   dns: 53,
+  api: 54,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;

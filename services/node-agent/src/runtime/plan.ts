@@ -28,6 +28,11 @@ export interface ContainerPlan {
   readonly network?: NetworkPlan | undefined;
   /** Links to networks of users, beside that of `network`; only with a private network namespace. */
   readonly endpoints?: EndpointsPlan | undefined;
+  /**
+   * Path of the agent's socket that carries connections to the cluster's API, relative to the bundle: the shim listens at `docker.sock`
+   * in the bundle, for a bind of it.
+   */
+  readonly api?: string | undefined;
   readonly log: LogPlan;
   /** Path of another OCI runtime, which carries the container out from `config.json` in the bundle; absent: the shim itself. */
   readonly runtime?: string | undefined;
