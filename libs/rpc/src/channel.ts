@@ -9,9 +9,10 @@ import {
 import { CarriedCalls } from './carried-calls.ts';
 import { CHANNEL_OPTIONS } from './channel-options.ts';
 import type { AnyMethod, CallOptions, Client, ClientOptions, ServiceDefinition } from './definition.ts';
+import { serverMismatch } from './peer-socket.ts';
 import { pump, type Sink } from './pump.ts';
 import { CANCELLED, fromStatus } from './status.ts';
-import { type CertificateSubject, peerOf, type Role, type TlsIdentity } from './tls-identity.ts';
+import type { Role, TlsIdentity } from './tls-identity.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the channel carries messages of every service; client() types them
 type Any = any;
@@ -40,12 +41,8 @@ export class Channel {
   constructor(options: ChannelOptions) {
     const { address, tls, serverRole, serverId } = options;
     this.address = address;
-    const checkServerIdentity = (_host: string, certificate: { subject: unknown }): Error | undefined => {
-      const peer = peerOf(certificate.subject as CertificateSubject);
-      if (peer?.role === serverRole && (serverId === undefined || peer.id === serverId)) return undefined;
-      const found = peer ? `${peer.role} ${peer.id}` : 'a stranger';
-      return new Error(`${address} is ${found}, not ${[serverRole, serverId].filter(Boolean).join(' ')}`);
-    };
+    const checkServerIdentity = (_host: string, certificate: { subject: unknown }): Error | undefined =>
+      serverMismatch(address, certificate, serverRole, serverId);
     const own = 'key' in tls ? tls : undefined;
     const secure = credentials.createSsl(tls.ca, own?.key ?? null, own?.cert ?? null, { checkServerIdentity });
     this.#client = new GrpcClient(address, secure, {

@@ -4,6 +4,7 @@ export { Channel, type ChannelOptions } from './channel.ts';
 export { ChannelPool } from './channel-pool.ts';
 export type { AllowTable, CallOptions, Client, ClientOptions, Handlers } from './definition.ts';
 export { GrpcHost, type GrpcHostOptions } from './grpc-host.ts';
+export { connectPeer, type PeerSocket, peerOfSocket, peerServerOptions } from './peer-socket.ts';
 export { fetchPinnedCa } from './pinned-ca.ts';
 export {
   loadTlsIdentity,
