@@ -33,6 +33,8 @@ const SCHEMA = z.object({
   /** Told to hosts that join. */
   ATOLL_SCHEDULERS: addressList.optional(),
   ATOLL_REGISTRY: address.optional(),
+  /** Told to every host: where gateways take what containers say to the Docker API. */
+  ATOLL_GATEWAYS: addressList.optional(),
   /** For tests: where to be killed. */
   ATOLL_FAILPOINT: z.enum(FAILPOINTS).optional(),
 });

@@ -84,6 +84,7 @@ async function compose(config: SchedulerConfig, log: Logger, bus: Bus): Promise<
     aloneTimeoutMs: Math.max(ALONE_TIMEOUT_MS, config.ATOLL_NODE_TIMEOUT_MS),
     heartbeatMs: HEARTBEAT_MS,
     takeoverGraceMs: TAKEOVER_GRACE_MS,
+    gateways: config.ATOLL_GATEWAYS ?? [],
     schedulers: config.ATOLL_SCHEDULERS ?? [],
     registry: config.ATOLL_REGISTRY ?? '',
     log,

@@ -54,6 +54,8 @@ export interface SchedulerOptions {
   readonly aloneTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly takeoverGraceMs: number;
+  /** Told to every host: where gateways take connections of containers to the Docker API. */
+  readonly gateways: readonly string[];
   /** Told to hosts that join; this replica when empty. */
   readonly schedulers: readonly string[];
   readonly registry: string;

@@ -21,6 +21,7 @@ const MAX_NETWORKS = 65_536;
 export interface SessionSettings {
   readonly clusterId: string;
   readonly heartbeatMs: number;
+  readonly gateways: readonly string[];
 }
 
 /** The agents' sessions: who they are is their certificate's word, what they say counts only for what is theirs. */
@@ -96,7 +97,7 @@ export class SessionService {
 
   async #welcome(session: NodeSession, hello: nodeV1.Hello): Promise<void> {
     const { epoch, sessions, log } = this.#parts;
-    const { clusterId, heartbeatMs } = this.#settings;
+    const { clusterId, heartbeatMs, gateways } = this.#settings;
     if (!hello.facts) throw invalidArgument('the hello says nothing about the host');
     if (hello.clusterId !== '' && hello.clusterId !== clusterId) {
       throw failedPrecondition(
@@ -113,7 +114,10 @@ export class SessionService {
     if (hello.networks.length > MAX_NETWORKS) throw invalidArgument(`more than ${MAX_NETWORKS} networks in one hello`);
     this.#assertOwn(session.nodeId, hello.containers);
     const node = await this.#registry.register(session.nodeId, hello.facts);
-    session.send({ $case: 'welcome', value: { node, epoch, heartbeatIntervalMs: heartbeatMs, clusterId } });
+    session.send({
+      $case: 'welcome',
+      value: { node, epoch, heartbeatIntervalMs: heartbeatMs, clusterId, gateways: [...gateways] },
+    });
     this.#parts.pushes.begin(session, hello.networks);
     this.#parts.portPushes.begin(session);
     sessions.open(session);

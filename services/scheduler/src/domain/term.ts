@@ -43,6 +43,8 @@ export interface Mirrors {
 export interface TermSettings {
   readonly clusterId: string;
   readonly heartbeatMs: number;
+  /** Where gateways take connections of containers to the Docker API. */
+  readonly gateways: readonly string[];
   /** Silence after which a node is down. */
   readonly nodeTimeoutMs: number;
   /** The same while no node is heard at all. */
@@ -145,7 +147,7 @@ export class Term {
       this.parts,
       this.registry,
       { resync: new Resync(this.parts, this.removal), removal: this.removal },
-      { clusterId: settings.clusterId, heartbeatMs: settings.heartbeatMs },
+      { clusterId: settings.clusterId, heartbeatMs: settings.heartbeatMs, gateways: settings.gateways },
     );
     health.start([...state.nodes.values()].map((node) => node.id));
     this.#timers = [

@@ -71,6 +71,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       aloneTimeoutMs: options.nodeTimeoutMs ?? 4_000,
       heartbeatMs: 250,
       takeoverGraceMs: 2_000,
+      gateways: ['127.0.0.1:7575'],
       schedulers: [],
       registry: '127.0.0.1:5000',
       log,

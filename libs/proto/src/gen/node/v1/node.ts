@@ -215,6 +215,8 @@ export interface Welcome {
   epoch: bigint;
   heartbeatIntervalMs: number;
   clusterId: string;
+  /** Where gateways take connections of containers to the Docker API, host:port. */
+  gateways: string[];
 }
 
 export interface HeartbeatAck {
@@ -1555,7 +1557,7 @@ export const Order: MessageFns<Order> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { node: undefined, epoch: 0n, heartbeatIntervalMs: 0, clusterId: "" };
+  return { node: undefined, epoch: 0n, heartbeatIntervalMs: 0, clusterId: "", gateways: [] };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -1574,6 +1576,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.clusterId !== "") {
       writer.uint32(34).string(message.clusterId);
+    }
+    for (const v of message.gateways) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1623,6 +1628,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.clusterId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.gateways.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1646,6 +1659,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
     message.clusterId = object.clusterId ?? "";
+    message.gateways = object.gateways?.map((e) => e) || [];
     return message;
   },
 };
