@@ -1,3 +1,4 @@
+export * from './api-relay.ts';
 export * from './api-version.ts';
 export * from './auth-config.ts';
 export * from './container-name.ts';

@@ -20,6 +20,7 @@ import { ChannelPool, loadTlsIdentity } from '@atoll/rpc';
 import { z } from 'zod';
 import type { GatewayConfig } from './config.ts';
 import { Gateway } from './gateway.ts';
+import { socketMountPolicy } from './resources/container/socket-mounts.ts';
 import type { ServerTls } from './server/docker-server.ts';
 
 const FIRST_STATE_MS = 60_000;
@@ -59,6 +60,8 @@ export async function connectGateway(
     registry: config.ATOLL_REGISTRY,
     builder: config.ATOLL_BUILDER,
     ca: tls.ca,
+    socketMounts: socketMountPolicy(config.ATOLL_DOCKER_SOCKET, refusalOf(config)),
+    ...(config.ATOLL_LISTEN !== undefined && { relay: { ...hostAndPort(config.ATOLL_LISTEN), tls } }),
     logger,
   });
   return {
@@ -75,6 +78,15 @@ export async function connectGateway(
       await bus.close();
     },
   };
+}
+
+function refusalOf(config: GatewayConfig): string | undefined {
+  if (config.ATOLL_SOCKET_MOUNTS === 'refuse') {
+    return 'containers of this cluster may not mount the Docker socket (ATOLL_SOCKET_MOUNTS=refuse)';
+  }
+  return config.ATOLL_LISTEN === undefined
+    ? 'this gateway takes no connections of containers; set ATOLL_LISTEN, and ATOLL_GATEWAYS of the schedulers'
+    : undefined;
 }
 
 const CREDENTIALS = z.object({ user: z.string(), password: z.string() });
@@ -94,12 +106,16 @@ async function openBus(config: GatewayConfig, log: ReturnType<typeof createLogge
 async function tcpOptions(config: GatewayConfig): Promise<{ host: string; port: number; tls?: ServerTls } | undefined> {
   const address = config.ATOLL_DOCKER_TCP;
   if (address === undefined) return undefined;
-  const split = address.lastIndexOf(':');
-  const at = { host: address.slice(0, split).replace(/^\[|\]$/g, ''), port: Number(address.slice(split + 1)) };
+  const at = hostAndPort(address);
   const folder = config.ATOLL_DOCKER_TLS_DIR;
   if (folder === undefined) return at;
   const [ca, cert, key] = await Promise.all(
     ['ca.pem', 'cert.pem', 'key.pem'].map((name) => readFile(join(folder, name))),
   );
   return { ...at, tls: { ca: ca as Buffer, cert: cert as Buffer, key: key as Buffer } };
+}
+
+function hostAndPort(address: string): { readonly host: string; readonly port: number } {
+  const split = address.lastIndexOf(':');
+  return { host: address.slice(0, split).replace(/^\[|\]$/g, ''), port: Number(address.slice(split + 1)) };
 }

@@ -16,6 +16,10 @@ import { PublishedPorts } from './adapters/published-ports.ts';
 import { ClusterSystem, type EventSource } from './adapters/system-backend.ts';
 import { gatewayRoutes } from './gateway-routes.ts';
 import { isOwnAddress } from './ports/own-addresses.ts';
+import { RelayAccess } from './relay/relay-access.ts';
+import { RelayListener, type RelayListenerOptions } from './relay/relay-listener.ts';
+import { containerOf } from './relay/relayed-socket.ts';
+import type { SocketMountPolicy } from './resources/container/socket-mounts.ts';
 import { SERVER_VERSION } from './resources/system/info.ts';
 import { Router } from './routing/router.ts';
 import { DockerServer, type DockerServerOptions } from './server/docker-server.ts';
@@ -30,6 +34,9 @@ export interface GatewayOptions {
   readonly builder: string;
   /** Certificate of the cluster's CA: what the cluster's id is made from. */
   readonly ca: Buffer;
+  readonly socketMounts: SocketMountPolicy;
+  /** Where agents bring connections of containers; absent: nowhere. */
+  readonly relay?: Pick<RelayListenerOptions, 'host' | 'port' | 'tls'>;
   readonly logger: Logger;
 }
 
@@ -48,6 +55,7 @@ const OURS: readonly string[] = ['internal', 'data-loss', 'unavailable', 'deadli
 /** The Docker API of a cluster: backends over gRPC and mirrors, behind one router on one server. */
 export class Gateway {
   readonly #server: DockerServer;
+  readonly #relay: RelayListener | undefined;
   readonly #ports: PublishedPorts;
   readonly #agents: Agents;
   readonly #state: ClusterState;
@@ -85,16 +93,24 @@ export class Gateway {
       teller: new EventTeller(options.events),
       builder: new BuilderBackend(channels.get(options.builder, 'image-builder').client(buildV1.BuildServiceService)),
       system: new ClusterSystem(store, options.events, options.ca),
+      socketMounts: options.socketMounts,
     });
     const router = new Router({
       table: gatewayRoutes(backends),
       headers: HEADERS,
       onError: (request, error) => {
         const level = OURS.includes(reasonOf(error)) ? 'error' : 'debug';
-        logger[level]({ method: request.method, url: request.url, err: error }, 'request failed');
+        const container = containerOf(request.socket);
+        logger[level]({ method: request.method, url: request.url, container, err: error }, 'request failed');
       },
     });
     this.#server = new DockerServer({ ...options.listen, router });
+    this.#relay = options.relay && this.#relayListener(options.relay, options);
+  }
+
+  /** Where agents reach this gateway; undefined when they do not. */
+  get relayPort(): number | undefined {
+    return this.#relay?.port;
   }
 
   /**
@@ -106,12 +122,27 @@ export class Gateway {
     this.#ports.start();
     for (const { record } of this.#state.nodes()) this.#agents.warm(record);
     this.#stopWarming = this.#state.onNodeChange((node) => this.#agents.warm(node));
-    return await this.#server.start();
+    const port = await this.#server.start();
+    await this.#relay?.start();
+    return port;
   }
 
   async stop(): Promise<void> {
     this.#stopWarming?.();
+    this.#relay?.stop();
     await this.#server.stop();
     await this.#ports.stop();
+  }
+
+  #relayListener(
+    listen: Pick<RelayListenerOptions, 'host' | 'port' | 'tls'>,
+    { socketMounts, logger }: GatewayOptions,
+  ): RelayListener {
+    return new RelayListener({
+      ...listen,
+      access: new RelayAccess(this.#state, socketMounts),
+      accept: (socket) => this.#server.accept(socket),
+      onRefused: (container, node, error) => logger.warn({ container, node, err: error }, 'a connection is refused'),
+    });
   }
 }

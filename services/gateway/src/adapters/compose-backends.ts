@@ -1,5 +1,6 @@
 import type { Backends } from '../gateway-routes.ts';
 import type { ContainerBackend } from '../resources/container/backend.ts';
+import type { SocketMountPolicy } from '../resources/container/socket-mounts.ts';
 import type { Agents } from './agents.ts';
 import { ArchiveBackend } from './archive-backend.ts';
 import type { BuilderBackend } from './build-backend.ts';
@@ -30,6 +31,7 @@ export interface BackendParts {
   readonly teller: EventTeller;
   readonly builder: BuilderBackend;
   readonly system: ClusterSystem;
+  readonly socketMounts: SocketMountPolicy;
 }
 
 /** The wide interfaces of the routers, put together from the narrow adapters. */
@@ -61,6 +63,7 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
     ...bound(store, ['resolveContent']),
     ...bound(state, ['volumeHome']),
+    socketMounts: parts.socketMounts,
     ...bound(parts.networks, ['findNetwork']),
     ...bound(new CommitBackend(state, agents, parts.images), ['captureLayer', 'storeImage']),
     ...bound(parts.teller, ['tell', 'tellPrune']),

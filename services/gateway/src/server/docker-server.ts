@@ -1,6 +1,7 @@
 import { createServer, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { invalidArgument } from '@atoll/errors';
 import type { Router } from '../routing/router.ts';
 import { BodyLimit } from './body-limit.ts';
@@ -73,6 +74,13 @@ export class DockerServer {
       });
     });
     return (server.address() as AddressInfo).port;
+  }
+
+  /** Serves a connection that came another way. Its limits and its end are those of the socket's. */
+  accept(socket: Duplex): void {
+    const [server] = this.#servers;
+    if (server === undefined) socket.destroy();
+    else server.emit('connection', socket);
   }
 
   /** Takes no new requests, ends streams, waits up to `graceMs` for the rest. */

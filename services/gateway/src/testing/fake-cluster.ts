@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { CONTAINER_STATUSES, CONTAINERS, Mirror, NETWORKS, NODE_STATUSES, NODES, VOLUMES } from '@atoll/bus';
 import { createLogger } from '@atoll/logging';
 import { buildV1, containerV1, type eventV1, imageV1, networkV1, nodeV1, runtimeV1 } from '@atoll/proto';
-import { type AllowTable, AsyncQueue, ChannelPool, GrpcHost } from '@atoll/rpc';
+import { type AllowTable, AsyncQueue, ChannelPool, GrpcHost, type Role, type TlsIdentity } from '@atoll/rpc';
 import { testPki } from '@atoll/testing';
 import type { ClusterMirrors } from '../adapters/cluster-state.ts';
 import { Gateway } from '../gateway.ts';
+import { socketMountPolicy } from '../resources/container/socket-mounts.ts';
 import { FakeAgent } from './fake-agent.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
 import { FakeStore } from './fake-store.ts';
@@ -24,6 +25,9 @@ export interface FakeCluster {
   /** What the gateway has published. */
   readonly told: readonly eventV1.Event[];
   readonly mirrors: ReturnType<typeof makeMirrors>;
+  /** Where agents bring connections of containers, and an identity of the cluster's CA. */
+  readonly relay: string;
+  identity(role: Role, id: string): Promise<TlsIdentity>;
   stop(): Promise<void>;
 }
 
@@ -79,6 +83,8 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     registry: registryAt?.address ?? '',
     builder: builderAt?.address ?? '',
     ca: identity.ca,
+    socketMounts: socketMountPolicy(socketPath, undefined),
+    relay: { host: '127.0.0.1', port: 0, tls: identity },
     logger: createLogger({ service: 'gateway', level: 'silent' }),
   });
   await gateway.start();
@@ -90,6 +96,8 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     events,
     told,
     mirrors,
+    relay: `127.0.0.1:${gateway.relayPort}`,
+    identity: (role, id) => pki.identity(role, id),
     stop: async () => {
       await gateway.stop();
       channels.close();

@@ -4,6 +4,7 @@ import type { AttachedProcess, TerminalInput } from '../../hijack/terminal-io.ts
 import type { ResolvedImage } from '../image/resolved-image.ts';
 import type { NetworkLookup } from '../network/backend.ts';
 import type { ContainerView } from './container-view.ts';
+import type { SocketMountPolicy } from './socket-mounts.ts';
 
 export interface ContainerLookup {
   /**
@@ -20,6 +21,10 @@ export interface ContainerLookup {
 export interface VolumeHomes {
   /** The node a named volume is on; undefined before its first use. */
   volumeHome(name: string): string | undefined;
+}
+
+export interface SocketMounts {
+  readonly socketMounts: SocketMountPolicy;
 }
 
 export interface StopOptions {
@@ -226,4 +231,5 @@ export interface ContainerBackend
     ContainerNews,
     PruneNews,
     VolumeHomes,
+    SocketMounts,
     Pick<NetworkLookup, 'findNetwork'> {}

@@ -7,13 +7,14 @@ import { sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import type { NetworkLookup } from '../network/backend.ts';
-import type { ContainerImages, ContainerLifecycle, ContainerLookup, VolumeHomes } from './backend.ts';
+import type { ContainerImages, ContainerLifecycle, ContainerLookup, SocketMounts, VolumeHomes } from './backend.ts';
 import { placeBeside, referencesOf } from './create-references.ts';
 import { CREATE_REQUEST } from './create-request.ts';
 import { createSpec } from './create-spec.ts';
 import { memoryWarnings } from './memory-warnings.ts';
 import { placeMounts } from './place-mounts.ts';
 import { checkPlatform } from './platform.ts';
+import { markSocketMounts } from './socket-mounts.ts';
 
 const QUERY = z.object({ name: queryText(), platform: queryText() });
 const ATTEMPTS = 8;
@@ -22,6 +23,7 @@ type Backend = ContainerLookup &
   ContainerLifecycle &
   ContainerImages &
   VolumeHomes &
+  SocketMounts &
   Pick<NetworkLookup, 'findNetwork'>;
 
 /** POST /containers/create */
@@ -44,6 +46,7 @@ export function createContainer(backend: Backend): Handler {
     for (let attempt = 0; ; attempt++) {
       const id = randomBytes(32).toString('hex');
       const spec = createSpec(id, name || randomName(attempt), request, resolved, references);
+      markSocketMounts(spec.mounts, backend.socketMounts);
       spec.constraints.push(...besides);
       spec.constraints.push(...placeMounts(spec, backend));
       try {

@@ -4,7 +4,7 @@ import type { ContainerLookup, VolumeHomes } from './backend.ts';
 import { pinsOneHost } from './constraints.ts';
 
 /**
- * Bind mounts tie a container to a host: they need a constraint to one, or a volume that is on one, unless the cluster has only one.
+ * Bind mounts tie a container to a host, but for those of the Docker socket, which every host has: they need a constraint to one, or a volume that is on one, unless the cluster has only one.
  * Volumes alone tie it to nothing here: the scheduler sends it where they are.
  * @returns constraints to add
  * @throws invalid-argument that says which constraint is missing
@@ -13,7 +13,7 @@ export function placeMounts(
   spec: containerV1.ContainerSpec,
   lookup: Pick<ContainerLookup, 'nodeCount'> & VolumeHomes,
 ): readonly string[] {
-  const bind = spec.mounts.find((mount) => mount.type === 'bind');
+  const bind = spec.mounts.find((mount) => mount.type === 'bind' && !mount.apiSocket);
   if (bind === undefined || lookup.nodeCount() <= 1) return [];
   const volumes = spec.mounts.filter((mount) => mount.type === 'volume' && !mount.anonymous);
   const [home] = volumes.map(({ source }) => lookup.volumeHome(source)).filter((node) => node !== undefined);

@@ -324,6 +324,8 @@ export interface Mount {
   readOnlyForceRecursive: boolean;
   /** volume: options of its driver (type, o, device); of one that is there already the scheduler fills in what it has. */
   volumeOptions: { [key: string]: string };
+  /** bind: in place of a path of the host, a socket that speaks the cluster's Docker API. */
+  apiSocket: boolean;
 }
 
 export interface Mount_VolumeLabelsEntry {
@@ -2674,6 +2676,7 @@ function createBaseMount(): Mount {
     mustExist: false,
     readOnlyForceRecursive: false,
     volumeOptions: {},
+    apiSocket: false,
   };
 }
 
@@ -2742,6 +2745,9 @@ export const Mount: MessageFns<Mount> = {
     globalThis.Object.entries(message.volumeOptions).forEach(([key, value]: [string, string]) => {
       Mount_VolumeOptionsEntry.encode({ key: key as any, value }, writer.uint32(162).fork()).join();
     });
+    if (message.apiSocket !== false) {
+      writer.uint32(168).bool(message.apiSocket);
+    }
     return writer;
   },
 
@@ -2924,6 +2930,14 @@ export const Mount: MessageFns<Mount> = {
             }
             continue;
           }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.apiSocket = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2979,6 +2993,7 @@ export const Mount: MessageFns<Mount> = {
       },
       {},
     );
+    message.apiSocket = object.apiSocket ?? false;
     return message;
   },
 };
