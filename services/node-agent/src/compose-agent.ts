@@ -13,6 +13,8 @@ import { OrderWorker } from './agent/order-worker.ts';
 import { Session } from './agent/session.ts';
 import { BUILD_STEP_SERVICE_ROLES, buildStepService } from './api/grpc/build-step-service.ts';
 import { RUNTIME_SERVICE_ROLES, runtimeService } from './api/grpc/runtime-service.ts';
+import { ApiRelay } from './api-relay/api-relay.ts';
+import { Gateways } from './api-relay/gateways.ts';
 import { ContainerArchive } from './archive/container-archive.ts';
 import { ShimFilesystem } from './archive/shim-filesystem.ts';
 import type { AgentConfig } from './config.ts';
@@ -124,6 +126,11 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     container: (id) => containers.find(id)?.record,
     logger,
   });
+  const gateways = new Gateways(tls);
+  const apiRelay = await ApiRelay.open(join(root, 'api'), {
+    gateways,
+    container: (id) => containers.find(id)?.record,
+  });
   const volumes = new VolumeStore(join(root, 'volumes'));
   const volumeMounts = new VolumeMounts(root);
   const files = await ContainerFiles.open(join(root, 'containers'), spawner, logger);
@@ -139,6 +146,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     volumeMounts,
     host,
     initLayer,
+    apiRelay: apiRelay.path,
   });
   const containers = new ContainerManager({ nodeId: tls.id, launcher, logger });
   const session = new Session({
@@ -151,6 +159,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       network,
       networks,
       forwarded,
+      gateways,
       new OrderWorker(tls.id, containers, memory),
       logger,
     ),
@@ -220,6 +229,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     networks,
     forwarded,
     names,
+    apiRelay,
     layers,
     memory,
     host: grpc,

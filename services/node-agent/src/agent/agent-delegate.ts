@@ -1,5 +1,6 @@
 import type { Logger } from '@atoll/logging';
 import type { containerV1, networkV1, nodeV1 } from '@atoll/proto';
+import type { Gateways } from '../api-relay/gateways.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import type { ForwardedPorts } from '../network/forwarded-ports.ts';
 import type { HostNetwork } from '../network/host-network.ts';
@@ -14,6 +15,7 @@ export class AgentDelegate implements SessionDelegate {
   readonly #network: HostNetwork;
   readonly #networks: UserNetworks;
   readonly #forwarded: ForwardedPorts;
+  readonly #gateways: Gateways;
   readonly #worker: OrderWorker;
   readonly #logger: Logger;
 
@@ -23,6 +25,7 @@ export class AgentDelegate implements SessionDelegate {
     network: HostNetwork,
     networks: UserNetworks,
     forwarded: ForwardedPorts,
+    gateways: Gateways,
     worker: OrderWorker,
     logger: Logger,
   ) {
@@ -31,6 +34,7 @@ export class AgentDelegate implements SessionDelegate {
     this.#network = network;
     this.#networks = networks;
     this.#forwarded = forwarded;
+    this.#gateways = gateways;
     this.#worker = worker;
     this.#logger = logger;
   }
@@ -47,7 +51,8 @@ export class AgentDelegate implements SessionDelegate {
     return this.#networks.ids();
   }
 
-  async welcomed(node: nodeV1.NodeRecord): Promise<void> {
+  async welcomed(node: nodeV1.NodeRecord, gateways: readonly string[]): Promise<void> {
+    this.#gateways.set(gateways);
     this.#networks.sessionBegan();
     this.#forwarded.sessionBegan();
     if (node.containerSubnet === '') return;

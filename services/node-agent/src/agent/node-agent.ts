@@ -1,6 +1,7 @@
 import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { GrpcHost } from '@atoll/rpc';
+import type { ApiRelay } from '../api-relay/api-relay.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import type { ExecRegistry } from '../execs/exec-registry.ts';
 import type { HealthMonitor } from '../health/health-monitor.ts';
@@ -19,6 +20,7 @@ export interface NodeAgentOptions {
   readonly networks: UserNetworks;
   readonly forwarded: ForwardedPorts;
   readonly names: NameServer;
+  readonly apiRelay: ApiRelay;
   readonly layers: LayerStore;
   readonly memory: NodeMemory;
   readonly host: GrpcHost;
@@ -43,13 +45,27 @@ export class NodeAgent {
   }
 
   async start(): Promise<{ readonly address: string }> {
-    const { containers, network, networks, forwarded, names, memory, layers, host, session, health, execs, logger } =
-      this.#options;
+    const {
+      containers,
+      network,
+      networks,
+      forwarded,
+      names,
+      apiRelay,
+      memory,
+      layers,
+      host,
+      session,
+      health,
+      execs,
+      logger,
+    } = this.#options;
     if (memory.containerSubnet !== '') network.configure(memory.containerSubnet);
     await networks.recover().catch((err: unknown) => logger.error({ err }, 'networks are not in order'));
     await forwarded.recover().catch((err: unknown) => logger.error({ err }, 'published ports are not in order'));
     await names.start();
     await containers.recover();
+    await apiRelay.start();
     if (network.configured) {
       // What was published before is published again, also when somebody has flushed the kernel's tables meanwhile.
       await network.ready().catch((error: unknown) => logger.error({ err: error }, 'the network is not in order'));
@@ -72,7 +88,7 @@ export class NodeAgent {
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, networks, forwarded, names, host, health, spawner, execs } = this.#options;
+    const { containers, network, networks, forwarded, names, apiRelay, host, health, spawner, execs } = this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
     health.stop();
@@ -82,6 +98,7 @@ export class NodeAgent {
     network.stop();
     await networks.stop();
     await names.stop();
+    await apiRelay.stop();
     await execs.close();
     await containers.detach();
     await spawner.close();

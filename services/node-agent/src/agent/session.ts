@@ -14,7 +14,7 @@ export interface SessionDelegate {
   /** Ids of the networks of users this host has. */
   networks(): readonly string[];
   /** The leader has admitted this node; awaited before its orders are obeyed. */
-  welcomed(node: nodeV1.NodeRecord): Promise<void>;
+  welcomed(node: nodeV1.NodeRecord, gateways: readonly string[]): Promise<void>;
   /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. */
   network(state: networkV1.NetworkState): void;
   /** Takes over what the leader tells of other hosts' published ports. */
@@ -111,7 +111,7 @@ export class Session {
           const welcome = message.value;
           const node = welcome.node ?? nodeV1.NodeRecord.fromPartial({});
           await memory.obey(welcome.epoch, welcome.clusterId, node.containerSubnet);
-          await delegate.welcomed(node);
+          await delegate.welcomed(node, welcome.gateways);
           established();
           logger.info({ scheduler: address, epoch: welcome.epoch.toString(), node: node.id }, 'session established');
           const interval = welcome.heartbeatIntervalMs || HEARTBEAT_MS;

@@ -61,6 +61,8 @@ export interface PlanParts {
   readonly endpoints?: EndpointsPlan | undefined;
   /** Binds, volumes and tmpfs, sources resolved. */
   readonly mounts: readonly MountPlan[];
+  /** Path of the agent's socket for the cluster's API, relative to the bundle; absent: the container has none. */
+  readonly api?: string | undefined;
   /** Absent: the default devices only. */
   readonly devices?: CustomDevices;
   /** Absent: nothing. */
@@ -114,6 +116,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     },
     network: parts.network,
     endpoints: parts.endpoints,
+    api: parts.api,
     log: logPlan(spec.log, parts.logDirectory),
     runtime: runtimePath(spec, host.runtimes),
   };

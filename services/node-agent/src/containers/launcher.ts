@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { volumeSource } from '@atoll/docker-api';
 import { cancelled, hasReason } from '@atoll/errors';
@@ -46,6 +47,8 @@ export interface LauncherOptions {
   readonly host: PlanHost;
   /** See `ensureInitLayer`. */
   readonly initLayer: string;
+  /** Path of the socket that carries connections of containers to the cluster's API. */
+  readonly apiRelay: string;
 }
 
 /** A container prepared up to its exec. */
@@ -192,7 +195,12 @@ export class Launcher {
       named: placed.length > 0,
     };
     const [resolved, own, devices, shared] = await Promise.all([
-      mounts.resolve(record.id, spec.mounts, lease, signal),
+      mounts.resolve(
+        record.id,
+        spec.mounts,
+        { directories: lease.directories, images: lease.images, apiSocket: bundlePath(directory, 'apiSocket') },
+        signal,
+      ),
       networkFiles(directory, spec.network, identity),
       customDevices(spec.resources),
       sharedWithNeighbours(spec, host.find),
@@ -210,6 +218,7 @@ export class Launcher {
       mounts: resolved.mounts,
       devices,
       shared,
+      api: spec.mounts.some(({ apiSocket }) => apiSocket) ? relative(directory, this.options.apiRelay) : undefined,
       files: shared.filesOf === undefined ? own.paths : networkFilePaths(files.directory(shared.filesOf)),
       logDirectory: files.logs(record.id),
     };

@@ -35,14 +35,19 @@ export class MountResolver {
     this.#dataRoot = dataRoot;
   }
 
-  /** `lowers` are the container's own image, `images` those it mounts, by target; all top first. */
+  /** `directories` are the container's own image, `images` those it mounts, by target; all top first. `apiSocket`: where its shim listens. */
   async resolve(
     container: string,
     mounts: readonly containerV1.Mount[],
     {
       directories,
       images,
-    }: { readonly directories: readonly string[]; readonly images: ReadonlyMap<string, readonly string[]> },
+      apiSocket,
+    }: {
+      readonly directories: readonly string[];
+      readonly images: ReadonlyMap<string, readonly string[]>;
+      readonly apiSocket: string;
+    },
     signal: AbortSignal,
   ): Promise<ResolvedMounts> {
     const plans: MountPlan[] = [];
@@ -61,6 +66,9 @@ export class MountResolver {
         if (takesCopy) await this.#seeder.seed(directories, mount.target, path, signal);
         volumePaths[mount.source] = path;
         plans.push({ ...bind(mount, path), idmapped: true });
+      } else if (mount.type === 'bind' && mount.apiSocket) {
+        // Like a volume it belongs to the container's root, whatever ids that has here.
+        plans.push({ ...bind(mount, apiSocket), idmapped: true });
       } else if (mount.type === 'bind') {
         plans.push(bind(mount, await bindSource(mount.source, this.#dataRoot, { make: !mount.mustExist })));
       } else if (mount.type === 'image') {
