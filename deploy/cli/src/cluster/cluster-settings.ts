@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { ClusterPaths } from './cluster-paths.ts';
 
 export type SchedulerStrategy = 'spread' | 'binpack';
+export type SocketMounts = 'allow' | 'refuse';
 
 /** What a cluster of this machine is made of; kept in its data root, so that the next `up` brings the same one. */
 export interface ClusterSettings {
@@ -16,6 +17,8 @@ export interface ClusterSettings {
   readonly runtimes?: Readonly<Record<string, string>>;
   /** Ids of the user namespaces that containers of all hosts get, as `ATOLL_USERNS_REMAP`; none: absent or empty. */
   readonly usernsRemap?: string;
+  /** Whether containers may mount the Docker socket; absent: they may. */
+  readonly socketMounts?: SocketMounts;
   /** Address other machines reach the control plane at (`atoll init`). */
   readonly advertise?: string;
   /** Block of the hosts' addresses. */

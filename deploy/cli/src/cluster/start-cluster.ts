@@ -11,7 +11,7 @@ import type { Step } from '../progress/step.ts';
 import { removeLeftovers } from '../supervisor/remove-leftovers.ts';
 import { choosePorts } from './choose-ports.ts';
 import { type ClusterPaths, DEFAULT_NAME } from './cluster-paths.ts';
-import { type ClusterSettings, loadSettings, type SchedulerStrategy } from './cluster-settings.ts';
+import { type ClusterSettings, loadSettings, type SchedulerStrategy, type SocketMounts } from './cluster-settings.ts';
 import { type ClusterState, readState } from './cluster-state.ts';
 import { newClusterId, saveSettings } from './save-settings.ts';
 import { parseTcpEndpoint } from './tcp-endpoint.ts';
@@ -24,6 +24,7 @@ export interface StartOptions {
   readonly strategy?: SchedulerStrategy;
   readonly runtimes?: Readonly<Record<string, string>>;
   readonly usernsRemap?: string;
+  readonly socketMounts?: SocketMounts;
   readonly advertise?: string;
 }
 
@@ -65,6 +66,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
   const advertise = options.advertise ?? known?.advertise;
   const tcp = options.tcp ?? known?.tcp;
   const usernsRemap = options.usernsRemap ?? known?.usernsRemap;
+  const socketMounts = options.socketMounts ?? known?.socketMounts;
   const settings: ClusterSettings = {
     clusterId: known?.clusterId ?? newClusterId(),
     hosts: options.hosts ?? known?.hosts ?? 1,
@@ -79,6 +81,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
     ...(advertise !== undefined && { advertise }),
     ...(tcp !== undefined && { tcp }),
     ...(usernsRemap !== undefined && { usernsRemap }),
+    ...(socketMounts !== undefined && { socketMounts }),
   };
   await saveSettings(paths, settings);
   const authority = await ensureAuthority(paths, settings.clusterId);

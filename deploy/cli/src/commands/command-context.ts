@@ -55,6 +55,13 @@ export function collectRuntimes(text: string, before: Readonly<Record<string, st
   return collectPairs(text, before);
 }
 
+export function socketMountsOption(): Option {
+  return new Option(
+    '--socket-mounts <choice>',
+    'whether containers may mount the Docker socket, which makes them root on all hosts (default: as last time, else allow)',
+  ).choices(['allow', 'refuse']);
+}
+
 export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('Not a whole number.');

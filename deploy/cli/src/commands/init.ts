@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { failedPrecondition, invalidArgument } from '@atoll/errors';
 import type { Command } from 'commander';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
+import type { SocketMounts } from '../cluster/cluster-settings.ts';
 import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 import { parseTcpEndpoint } from '../cluster/tcp-endpoint.ts';
 import { dockerTlsDirs } from '../identity/docker-certificates.ts';
@@ -14,6 +15,7 @@ import {
   pathsOf,
   RUNTIME_HELP,
   requireRoot,
+  socketMountsOption,
   withCluster,
 } from './command-context.ts';
 import { startOrEnd, stayUntilInterrupted } from './up.ts';
@@ -27,6 +29,7 @@ interface InitFlags extends ClusterFlags {
   readonly detach?: boolean;
   readonly registryMirror?: Record<string, string>;
   readonly runtime?: Record<string, string>;
+  readonly socketMounts?: SocketMounts;
 }
 
 export function addInit(program: Command): void {
@@ -40,6 +43,7 @@ export function addInit(program: Command): void {
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
     .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .option('-d, --detach', 'return when it is ready instead of staying until Ctrl-C')
+    .addOption(socketMountsOption())
     .action(async (flags: InitFlags) => {
       requireRoot('starting a cluster');
       const paths = pathsOf(flags);
@@ -53,6 +57,7 @@ export function addInit(program: Command): void {
         tcp: flags.tcp ?? `${advertise}:${DOCKER_TLS_PORT}`,
         ...(flags.registryMirror !== undefined && { registryMirrors: flags.registryMirror }),
         ...(flags.runtime !== undefined && { runtimes: flags.runtime }),
+        ...(flags.socketMounts !== undefined && { socketMounts: flags.socketMounts }),
       });
       const scheduler = state.endpoints['scheduler'] ?? '';
       const token = await requestJoinToken({ scheduler, tlsDir: paths.tlsDir('operator'), ttlSeconds: 0 });

@@ -3,7 +3,7 @@ import { failedPrecondition, hasReason, invalidArgument } from '@atoll/errors';
 import { isAlive } from '@atoll/hosts';
 import { type Command, Option } from 'commander';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
-import type { SchedulerStrategy } from '../cluster/cluster-settings.ts';
+import type { SchedulerStrategy, SocketMounts } from '../cluster/cluster-settings.ts';
 import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 import { type StartOptions, startCluster } from '../cluster/start-cluster.ts';
 import { stopCluster } from '../cluster/stop-cluster.ts';
@@ -15,6 +15,7 @@ import {
   pathsOf,
   RUNTIME_HELP,
   requireRoot,
+  socketMountsOption,
   USERNS_REMAP_HELP,
   wholeNumber,
   withCluster,
@@ -32,6 +33,7 @@ interface UpFlags extends ClusterFlags {
   readonly runtime?: Record<string, string>;
   readonly schedulerStrategy?: SchedulerStrategy;
   readonly usernsRemap?: string;
+  readonly socketMounts?: SocketMounts;
 }
 
 export function addUp(program: Command): void {
@@ -47,6 +49,7 @@ export function addUp(program: Command): void {
     .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .option('--userns-remap <ids>', USERNS_REMAP_HELP)
     .addOption(new Option('--scheduler-strategy <name>', 'how hosts are chosen').choices(['spread', 'binpack']))
+    .addOption(socketMountsOption())
     .action(async (flags: UpFlags) => {
       requireRoot('starting a cluster');
       const paths = pathsOf(flags);
@@ -62,6 +65,7 @@ export function addUp(program: Command): void {
         ...(flags.runtime !== undefined && { runtimes: flags.runtime }),
         ...(flags.schedulerStrategy !== undefined && { strategy: flags.schedulerStrategy }),
         ...(flags.usernsRemap !== undefined && { usernsRemap: flags.usernsRemap }),
+        ...(flags.socketMounts !== undefined && { socketMounts: flags.socketMounts }),
       });
       sayReady(state, flags);
       if (!flags.detach) await stayUntilInterrupted(paths, state);

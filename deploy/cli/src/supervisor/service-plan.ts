@@ -51,6 +51,7 @@ export class ServicePlanner {
       ATOLL_ADVERTISE: this.endpoint('scheduler'),
       ATOLL_SCHEDULERS: this.endpoint('scheduler'),
       ATOLL_REGISTRY: this.endpoint('registry'),
+      ATOLL_GATEWAYS: this.endpoint('gateway'),
       ATOLL_NATS_STORE_DIR: this.#paths.natsStore,
       ...(durable && { ATOLL_NATS_DURABLE: durable }),
       ATOLL_STRATEGY: this.#settings.strategy,
@@ -79,6 +80,7 @@ export class ServicePlanner {
       ...this.#nats(),
       ...this.#peers(),
       ATOLL_DOCKER_SOCKET: this.#paths.dockerSocket,
+      ATOLL_SOCKET_MOUNTS: this.#settings.socketMounts ?? 'allow',
       ...this.#tcp(),
     });
   }
