@@ -95,13 +95,15 @@ export class RelayedConnection {
     );
   }
 
-  /** A client that has ended both ways must not look like one that waits for an answer. */
+  /**
+   * A client that has ended both ways must not look like one that waits for an answer, so the gateway gets a reset; and no end before
+   * it, for after an end it would not look any more until it has something to write.
+   */
   #leave(): void {
     this.#gone.abort(new DOMException('the client went away', 'AbortError'));
     const api = this.#api;
     if (!api || api.socket.destroyed) return;
     api.socket.resume();
-    api.socket.end();
     setTimeout(() => api.reset(), LAST_BYTES_MS).unref();
   }
 }
