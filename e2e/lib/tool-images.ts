@@ -15,7 +15,9 @@ export async function buildDockerCliImage(tag: string): Promise<void> {
 
 /** An image with `e2e/reaper`, which stands in for testcontainers' own. */
 export async function buildReaperImage(tag: string): Promise<void> {
-  await build(tag, ['FROM scratch', 'COPY root /', 'EXPOSE 8080', 'ENTRYPOINT ["/reaper"]'], (root) => {
+  // By this label of its image testcontainers finds a reaper that runs.
+  const label = 'LABEL org.testcontainers.ryuk=true';
+  await build(tag, ['FROM scratch', label, 'COPY root /', 'EXPOSE 8080', 'ENTRYPOINT ["/reaper"]'], (root) => {
     const source = join(import.meta.dirname, '../reaper/reaper.c');
     execFileSync('cc', ['-std=gnu17', '-O1', '-static', '-s', '-o', join(root, 'reaper'), source]);
   });
