@@ -43,6 +43,7 @@ describe('registration', () => {
     await begin({ agents: 2, cidr: '10.96.0.0/16' });
     const first = agent('h1').welcome;
     expect(first).toMatchObject({ node: { index: 1, containerSubnet: '10.96.1.0/24' }, clusterId: 'atoll-test' });
+    expect(first?.gateways).toEqual(['127.0.0.1:7575']);
     expect(agent('h2').welcome?.node).toMatchObject({ index: 2, containerSubnet: '10.96.2.0/24' });
     await agent('h1').stop();
     await agent('h1').start().connected();
@@ -199,15 +200,28 @@ describe('a host that is lost', () => {
     await expect(start(id)).rejects.toMatchObject({ reason: 'not-found' });
   });
 
-  test('files tie a container to its host', async () => {
+  test('a mount of the Docker socket does not tie a container to its host', async () => {
     await begin({ agents: 2 });
-    const mounts = [{ type: 'volume', source: 'data', target: '/data' }];
+    const mounts = [{ type: 'bind', source: '/var/run/docker.sock', target: '/s', apiSocket: true }];
+    const record = await createContainer(cluster.leader, { ...ALWAYS, mounts });
+    await start(record.id);
+    const other = record.nodeId === 'h1' ? 'h2' : 'h1';
+    await away(agent(record.nodeId));
+    await until(() => runsOn(record.id).includes(other));
+  });
+
+  test.each([
+    ['volume data', { type: 'volume', source: 'data', target: '/data' }],
+    ['the bind mount of /srv', { type: 'bind', source: '/srv', target: '/data' }],
+  ])('files tie a container to its host: %s', async (what, mount) => {
+    await begin({ agents: 2 });
+    const mounts = [mount];
     const record = await createContainer(cluster.leader, { ...ALWAYS, mounts });
     await start(record.id);
     await away(agent(record.nodeId));
     await sleep(200);
     await expect(start(record.id)).rejects.toMatchObject({
-      message: expect.stringMatching(/volume data exists only there/),
+      message: expect.stringContaining(`${what} exists only there`),
     });
   });
 });

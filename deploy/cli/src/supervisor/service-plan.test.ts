@@ -43,6 +43,17 @@ describe('what a service is told', () => {
     expect(planner({ advertise: '192.0.2.1' }).registry().env['ATOLL_LISTEN_HTTP']).toBe('127.0.0.1:4');
   });
 
+  test.each([
+    ['one of this machine', {}, '10.214.7.1'],
+    ['one for many machines', { advertise: '192.0.2.1' }, '192.0.2.1'],
+  ])('hosts hear where the gateway takes connections of containers: %s', (_name, more, address) => {
+    const { env } = planner(more).gateway();
+    const port = env['ATOLL_LISTEN']?.split(':')[1];
+    expect(planner(more).scheduler('sync').env['ATOLL_GATEWAYS']).toBe(`${address}:${port}`);
+    expect(env['ATOLL_SOCKET_MOUNTS']).toBe('allow');
+    expect(planner({ ...more, socketMounts: 'refuse' }).gateway().env['ATOLL_SOCKET_MOUNTS']).toBe('refuse');
+  });
+
   test('mirrors are listed by registry name', () => {
     expect(planner().registry().env['ATOLL_REGISTRY_MIRRORS']).toBe(
       'docker.io=http://mirror:5001,quay.io=https://other',

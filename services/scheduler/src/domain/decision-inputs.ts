@@ -39,11 +39,11 @@ const REPORTED: Readonly<Partial<Record<number, ReportedContainer['state']>>> = 
   [ContainerState.REMOVED]: 'removed',
 };
 
-/** Files that exist only on the container's host, in words; anonymous volumes start empty anywhere. */
+/** Files that exist only on the container's host, in words; anonymous volumes start empty anywhere, and every host has the API's socket. */
 function tieOf(record: containerV1.ContainerRecord): string | undefined {
   for (const mount of record.spec?.mounts ?? []) {
     if (mount.type === 'volume' && !mount.anonymous && mount.source !== '') return `volume ${mount.source}`;
-    if (mount.type === 'bind') return `the bind mount of ${mount.source}`;
+    if (mount.type === 'bind' && !mount.apiSocket) return `the bind mount of ${mount.source}`;
   }
   return undefined;
 }
