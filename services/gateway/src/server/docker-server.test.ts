@@ -5,7 +5,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '@atoll/errors';
+import { connectPeer } from '@atoll/rpc';
+import { testPki } from '@atoll/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { hijack } from '../hijack/upgrade.ts';
 import { ping } from '../resources/system/handlers.ts';
 import type { RequestContext } from '../routing/request-context.ts';
 import { RouteTable } from '../routing/route-table.ts';
@@ -40,6 +43,10 @@ function serve(options: Partial<DockerServerOptions> = {}): DockerServer {
     SystemEvents: forever,
     ImageLoad: (context) => readAll(context, 0),
     ImageBuild: (context) => readAll(context, 1_000),
+    ContainerAttach: async (context) => {
+      const socket = hijack(context, 'application/octet-stream').resume();
+      socket.once('end', () => setTimeout(() => socket.end('said after the end'), 50));
+    },
   });
   const router = new Router({ table, headers: {}, onError: () => undefined });
   const server = new DockerServer({ router, socketPath, ...options });
@@ -98,6 +105,22 @@ describe('TCP without TLS', () => {
     expect(reasonOf(error)).toBe('invalid-argument');
     expect((error as Error).message).toContain('needs TLS');
   });
+});
+
+test('TLS leaves the output open when a client has ended its input', async () => {
+  const tls = await (await testPki()).identity('gateway', 'g1');
+  const port = await serve({ tcp: { host: '127.0.0.1', port: 0, tls } }).start();
+  const { socket } = connectPeer(`127.0.0.1:${port}`, tls, 'gateway');
+  let received = '';
+  const ended = new Promise((resolve) => socket.on('end', resolve));
+  socket.on('data', (part: Buffer) => {
+    received += part.toString();
+    if (received.includes('101 UPGRADED')) socket.end();
+  });
+  const upgrade = 'Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n';
+  socket.write(`POST /containers/x/attach HTTP/1.1\r\nHost: d\r\n${upgrade}\r\n`);
+  await ended;
+  expect(received).toMatch(/said after the end$/);
 });
 
 describe('a body', () => {

@@ -62,7 +62,15 @@ export class DockerServer {
       tls === undefined
         ? createServer(LIMITS, guardPlainTcp(handle))
         : createTlsServer(
-            { ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' },
+            // Half open as without TLS: the end of stdin must not be the end of the output.
+            {
+              ...LIMITS,
+              ...tls,
+              allowHalfOpen: true,
+              requestCert: true,
+              rejectUnauthorized: true,
+              minVersion: 'TLSv1.2',
+            },
             handle,
           ),
     );
