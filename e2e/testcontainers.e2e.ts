@@ -280,7 +280,7 @@ test(`${FILES_AT_ONCE} test files at once are spread over the hosts, and nothing
   expect(files).toHaveLength(FILES_AT_ONCE);
   const all = await Promise.all(
     files.map(
-      async (file) => JSON.parse(await readFile(join(results, file), 'utf8')) as { ids: string[]; hosts: string[] },
+      async (file) => JSON.parse(await readFile(join(results, file), 'utf8')) as { objects: string[]; hosts: string[] },
     ),
   );
   const counts = inject('hosts').map((host) => all.flatMap(({ hosts }) => hosts).filter((one) => one === host).length);
@@ -288,8 +288,12 @@ test(`${FILES_AT_ONCE} test files at once are spread over the hosts, and nothing
   await until(
     'the reaper to remove what the files left',
     async () => {
-      const ids = new Set((await dockerOk(['ps', '-aq', '--no-trunc'])).split('\n'));
-      return !all.some((one) => one.ids.some((id) => ids.has(id)));
+      const lists = [
+        ['ps', '-aq', '--no-trunc'],
+        ['network', 'ls', '-q', '--no-trunc'],
+      ];
+      const there = (await Promise.all(lists.map((list) => dockerOk(list)))).join('\n').split('\n');
+      return !all.some(({ objects }) => objects.some((id) => there.includes(id)));
     },
     60_000,
   );

@@ -23,7 +23,10 @@ export function parallelSuite(number: number, resultsFolder: string): void {
       started = await Promise.all([server.start(), client.start()]);
       const ids = started.map((one) => one.getId());
       const { stdout } = await run('docker', ['inspect', '-f', '{{.Node.Name}}', ...ids]);
-      await writeFile(join(resultsFolder, `${number}.json`), JSON.stringify({ ids, hosts: stdout.trim().split('\n') }));
+      await writeFile(
+        join(resultsFolder, `${number}.json`),
+        JSON.stringify({ objects: [...ids, network.getId()], hosts: stdout.trim().split('\n') }),
+      );
     });
     afterAll(async () => {
       // The second one is left to the reaper, and the network with it.
