@@ -4,7 +4,7 @@ import { httpStatusOf } from '@atoll/errors/http';
 import type { PeerSocket } from '@atoll/rpc';
 import { type Frame, FrameParser } from '../runtime/frames.ts';
 
-/** Frames from a shim's relay, see `native/src/api-relay.h`; the other way bytes go as they are. */
+/** Frames from a shim's relay, see `native/src/api-connection.h`; the other way bytes go as they are. */
 export const API_FRAME = { hello: 1, data: 2, end: 3 } as const;
 
 /** Opens a connection to the API for a container. Rejects with what its client is told. */
