@@ -6,7 +6,7 @@ import type { Pair } from './engines.ts';
 import { quantile } from './statistics.ts';
 import { compileStream, type Place, STREAM_MOUNT, throughput, within } from './throughput.ts';
 
-const ROUNDS = 5;
+const ROUNDS = 15;
 
 /** One TCP stream between two containers. */
 export async function measureStreamsOfNetworks({ atoll, dockerd }: Pair, network: string): Promise<void> {

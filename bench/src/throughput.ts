@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const MEBIBYTES = 2048;
+const MEBIBYTES = 1024;
 const PORT = 5000;
 const TOOLS = join(import.meta.dirname, '../../.tools/bench');
 /** Where `stream` is in containers that were given `STREAM_MOUNT`, and in network namespaces. */

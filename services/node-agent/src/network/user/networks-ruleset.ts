@@ -38,6 +38,8 @@ function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
     blocks.filter((one) => one.version === version).map(({ network, cidr }) => `"${bridgeOf(network.id)}" . ${cidr}`);
   const masked = (version: number): string[] =>
     blocks.filter((one) => one.version === version && leaves(one.network)).map(({ cidr }) => cidr);
+  const gateways = (version: number): string[] =>
+    networks.flatMap(({ subnets }) => subnets.map(({ gateway }) => gateway)).filter((one) => isIP(one) === version);
   const names = (some: readonly networkV1.NetworkRecord[]): string[] => some.map(({ id }) => `"${bridgeOf(id)}"`);
   const tunnels = [...new Set([hostIp, ...peers])].filter((address) => isIP(address) === 4);
   return [
@@ -49,6 +51,8 @@ function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
     ),
     set('blocks4', 'type ifname . ipv4_addr; flags interval;', own(4)),
     set('blocks6', 'type ifname . ipv6_addr; flags interval;', own(6)),
+    set('gateways4', 'type ipv4_addr;', gateways(4)),
+    set('gateways6', 'type ipv6_addr;', gateways(6)),
     set('masked4', 'type ipv4_addr; flags interval;', masked(4)),
     set('masked6', 'type ipv6_addr; flags interval;', masked(6)),
     set('tunnels', 'type ipv4_addr;', tunnels),
@@ -69,16 +73,24 @@ function chains({ defaultBridge, networks }: NetworksRules): readonly string[] {
   return [
     '  chain raw_prerouting {',
     '    type filter hook prerouting priority raw; policy accept;',
-    // Whoever could send to the tunnels' port would be in every network.
-    `    iifname { ${any}, "${defaultBridge}" } udp dport ${VXLAN_PORT} ip daddr @tunnels drop`,
+    `    iifname ${any} jump members`,
+    `    iifname "${defaultBridge}" udp dport ${VXLAN_PORT} ip daddr @tunnels drop`,
     ...(vnis.length > 0
       ? [`    udp dport ${VXLAN_PORT} @th,96,24 { ${vnis.join(', ')} } fib daddr type local ip saddr != @tunnels drop`]
       : []),
-    `    iifname ${any} ip daddr 127.0.0.0/8 drop`,
-    `    iifname ${any} ip6 daddr ::1 drop`,
+    '  }',
+    // From containers of networks: each packet comes by here, also bridged ones where those are filtered.
+    '  chain members {',
+    // Whoever could send to the tunnels' port would be in every network.
+    `    udp dport ${VXLAN_PORT} ip daddr @tunnels drop`,
+    '    ip daddr 127.0.0.0/8 drop',
+    '    ip6 daddr ::1 drop',
     // A container must not speak with an address that is not its network's.
-    `    iifname ${any} ip saddr != { 0.0.0.0, 169.254.0.0/16 } iifname . ip saddr != @blocks4 drop`,
-    `    iifname ${any} ip6 saddr != { ::, fe80::/10 } iifname . ip6 saddr != @blocks6 drop`,
+    '    ip saddr != { 0.0.0.0, 169.254.0.0/16 } iifname . ip saddr != @blocks4 drop',
+    '    ip6 saddr != { ::, fe80::/10 } iifname . ip6 saddr != @blocks6 drop',
+    // What stays in a network is neither translated nor judged by its connection; what the gateway's address is in may be.
+    '    iifname . ip daddr @blocks4 ip daddr != @gateways4 ip saddr != @gateways4 notrack',
+    '    iifname . ip6 daddr @blocks6 ip6 daddr != @gateways6 ip6 saddr != @gateways6 notrack',
     '  }',
     // An internal network reaches of the host what is in the network: its gateway, if it has one.
     '  chain input {',
