@@ -20,5 +20,6 @@ int command_check_userns(int argc, char **argv);
 int command_features(int argc, char **argv);
 int command_watch_tables(int argc, char **argv);
 int command_forget_flows(int argc, char **argv);
+int command_change_elements(int argc, char **argv);
 
 #endif

@@ -24,6 +24,7 @@ static const struct command {
 	{ "features", command_features, 0 },
 	{ "watch-tables", command_watch_tables, 0 },
 	{ "forget-flows", command_forget_flows, 0 },
+	{ "change-elements", command_change_elements, 0 },
 };
 
 int main(int argc, char **argv)

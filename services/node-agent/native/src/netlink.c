@@ -30,7 +30,7 @@ static void measure(struct nl_batch *batch)
 		current(batch)->nlmsg_len = (uint32_t)(batch->length - batch->current);
 }
 
-void nl_begin(struct nl_batch *batch, uint16_t type, uint16_t flags, const void *family, size_t size)
+void nl_begin_quietly(struct nl_batch *batch, uint16_t type, uint16_t flags, const void *family, size_t size)
 {
 	struct nlmsghdr *header = reserve(batch, NLMSG_HDRLEN);
 
@@ -38,12 +38,18 @@ void nl_begin(struct nl_batch *batch, uint16_t type, uint16_t flags, const void 
 		return;
 	batch->current = (size_t)((unsigned char *)header - batch->bytes);
 	header->nlmsg_type = type;
-	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-	header->nlmsg_seq = batch->count++;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	header->nlmsg_seq = batch->count;
 	void *at = reserve(batch, size);
 	if (at)
 		memcpy(at, family, size);
 	measure(batch);
+}
+
+void nl_begin(struct nl_batch *batch, uint16_t type, uint16_t flags, const void *family, size_t size)
+{
+	nl_begin_quietly(batch, type, flags | NLM_F_ACK, family, size);
+	batch->count++;
 }
 
 void nl_put(struct nl_batch *batch, uint16_t type, const void *bytes, size_t size)
@@ -91,14 +97,24 @@ void nl_end(struct nl_batch *batch, size_t nest)
 	measure(batch);
 }
 
-int nl_open(void)
+static int open_family(int family)
 {
 	struct timeval limit = { .tv_sec = 5 };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family);
 
 	if (fd >= 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return fd;
+}
+
+int nl_open(void)
+{
+	return open_family(NETLINK_ROUTE);
+}
+
+int nl_open_netfilter(void)
+{
+	return open_family(NETLINK_NETFILTER);
 }
 
 int nl_ask(int socket, struct nl_batch *batch, uint32_t *failed)

@@ -12,6 +12,7 @@ import { macOf } from './ipv4.ts';
 import { type ForwardedTarget, listTable, type Protocol, type PublishedPort, tableOf } from './nft-ruleset.ts';
 import { PortPublisher } from './port-publisher.ts';
 import { Subnet } from './subnet.ts';
+import { TableElements } from './table-elements.ts';
 import { TableWatch } from './table-watch.ts';
 import type { PublishedAddresses } from './user/endpoint-links.ts';
 
@@ -41,6 +42,7 @@ export class HostNetwork {
   #pool: AddressPool | undefined;
   #ports: PortPublisher | undefined;
   #guard: AddressGuard | undefined;
+  #elements: TableElements | undefined;
   #watch: TableWatch | undefined;
   /** The table of addresses as the kernel shows it when it is ours, without elements. */
   #expected: string | undefined;
@@ -61,8 +63,10 @@ export class HostNetwork {
       );
     }
     this.#pool = new AddressPool(subnet);
-    this.#ports = new PortPublisher(this.#options.bridge, subnet, (ports) => this.#forgetFlows(ports));
-    this.#guard = new AddressGuard(this.#options.bridge, subnet);
+    const { bridge, shim, logger } = this.#options;
+    this.#elements = new TableElements(shim, logger);
+    this.#ports = new PortPublisher(bridge, subnet, this.#elements, (ports) => this.#forgetFlows(ports));
+    this.#guard = new AddressGuard(bridge, subnet);
   }
 
   get configured(): boolean {
@@ -86,6 +90,7 @@ export class HostNetwork {
   stop(): void {
     clearInterval(this.#timer);
     this.#watch?.stop();
+    this.#elements?.stop();
   }
 
   /** A new address for a container. Throws resource-exhausted, invalid-argument for the hardware address of the bridge. */

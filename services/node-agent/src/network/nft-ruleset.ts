@@ -79,26 +79,10 @@ export function fullRuleset(
     '  }',
     '}',
     ...ipv6Table(table, ports, forwarded),
-    ...ports.map((port) => elementCommand('add', table, port)),
-    ...forwarded.flatMap((target) => forwardCommands('add', table, target)),
+    ...ports.map((port) => addPort(table, port)),
+    ...forwarded.flatMap((target) => addForwarded(table, target)),
     '',
   ].join('\n');
-}
-
-/** What is to be withdrawn and what to be published; one transaction. */
-export interface PortElements {
-  readonly ports?: readonly PublishedPort[];
-  readonly forwarded?: readonly ForwardedTarget[];
-}
-
-/** A change of elements as nft(8) commands. Throws invalid-argument for an address that is none. */
-export function elementCommands(bridge: string, gone: PortElements, added: PortElements): string {
-  const table = tableOf(bridge);
-  const commands = (change: 'add' | 'delete', { ports = [], forwarded = [] }: PortElements): string[] => [
-    ...ports.map((port) => elementCommand(change, table, port)),
-    ...forwarded.flatMap((target) => forwardCommands(change, table, target)),
-  ];
-  return `${[...commands('delete', gone), ...commands('add', added)].join('\n')}\n`;
 }
 
 /** A table of a bridge as the kernel has it, without elements of sets; of one that is missing nothing. */
@@ -158,23 +142,23 @@ function ipv6Table(
   ];
 }
 
-function elementCommand(change: 'add' | 'delete', table: string, port: PublishedPort): string {
+function addPort(table: string, port: PublishedPort): string {
   const key = `${port.protocol} . ${port.hostPort}`;
   const value = `${checked(port.address)} . ${port.containerPort}`;
   const map = `element ${isIP(port.address) === 6 ? 'ip6' : 'ip'} ${table}`;
   return port.hostIp === ''
-    ? `${change} ${map} published { ${key} : ${value} }`
-    : `${change} ${map} published_at { ${checked(port.hostIp)} . ${key} : ${value} }`;
+    ? `add ${map} published { ${key} : ${value} }`
+    : `add ${map} published_at { ${checked(port.hostIp)} . ${key} : ${value} }`;
 }
 
-function forwardCommands(change: 'add' | 'delete', table: string, target: ForwardedTarget): string[] {
+function addForwarded(table: string, target: ForwardedTarget): string[] {
   const key = `${target.protocol} . ${target.hostPort}`;
   return [target.ipv4, target.ipv6].flatMap((address) => {
     if (address === '') return [];
     const family = isIP(address) === 6 ? 'ip6' : 'ip';
     return [
-      `${change} element ${family} ${table} forwarded { ${key} : ${checked(address)} . ${target.hostPort} }`,
-      `${change} element ${family} ${table} forwarded_to { ${checked(address)} . ${key} }`,
+      `add element ${family} ${table} forwarded { ${key} : ${checked(address)} . ${target.hostPort} }`,
+      `add element ${family} ${table} forwarded_to { ${checked(address)} . ${key} }`,
     ];
   });
 }

@@ -2,22 +2,18 @@ import { isIP } from 'node:net';
 import { conflict } from '@atoll/errors';
 import { runTool } from '../processes/run-tool.ts';
 import { SerialQueue } from '../processes/serial-queue.ts';
-import {
-  elementCommands,
-  type ForwardedTarget,
-  fullRuleset,
-  listTable,
-  type PortElements,
-  type PublishedPort,
-} from './nft-ruleset.ts';
+import { type ForwardedTarget, fullRuleset, listTable, type PublishedPort } from './nft-ruleset.ts';
+import { type PortElements, portElements } from './port-elements.ts';
 import { hostOf, probePort } from './port-probe.ts';
 import type { Subnet } from './subnet.ts';
+import type { TableElements } from './table-elements.ts';
 import { ensureIpv6Forwarding } from './user/forwarding.ts';
 
 /** Keeps the kernel's tables of one bridge: address translation, the published ports of its containers and those of other hosts. */
 export class PortPublisher {
   readonly #bridge: string;
   readonly #subnet: Subnet;
+  readonly #elements: TableElements;
   readonly #forgetFlows: (ports: readonly number[]) => Promise<void>;
   readonly #queue = new SerialQueue();
   readonly #published = new Map<string, readonly PublishedPort[]>();
@@ -26,9 +22,15 @@ export class PortPublisher {
   #expected: string | undefined;
 
   /** `forgetFlows` ends what the kernel remembers of UDP flows to ports of this host; it never rejects. */
-  constructor(bridge: string, subnet: Subnet, forgetFlows: (ports: readonly number[]) => Promise<void>) {
+  constructor(
+    bridge: string,
+    subnet: Subnet,
+    elements: TableElements,
+    forgetFlows: (ports: readonly number[]) => Promise<void>,
+  ) {
     this.#bridge = bridge;
     this.#subnet = subnet;
+    this.#elements = elements;
     this.#forgetFlows = forgetFlows;
   }
 
@@ -105,12 +107,12 @@ export class PortPublisher {
   }
 
   async #change(gone: PortElements, added: PortElements): Promise<void> {
-    const commands = elementCommands(this.#bridge, gone, added);
-    if (commands.trim() === '') return;
+    const elements = portElements(this.#bridge, gone, added);
+    if (elements.length === 0) return;
     try {
-      await nft(commands);
+      await this.#elements.change(elements);
     } catch {
-      // A table is not there or not as it was: somebody flushed it, or it is the first port with IPv6.
+      // A table is not there or not as it was: somebody flushed it, or it is the first port with IPv6. Or they are very many.
       await this.#writeAll();
     }
     // A client that goes on sending would go on to where its first datagram went.

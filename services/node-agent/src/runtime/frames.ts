@@ -19,6 +19,8 @@ export const FRAME = {
   file: 15,
   remove: 16,
   connect: 24,
+  /** Of `change-elements` only. */
+  elements: 25,
   reply: 128,
   stateIs: 129,
   stdout: 130,

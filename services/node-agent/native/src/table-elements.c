@@ -1,0 +1,115 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "cursor.h"
+#include "err.h"
+#include "frame.h"
+#include "io.h"
+#include "netlink.h"
+
+/*
+ * Changes elements of sets and maps of nftables for the agent, which else had to fork nft(8) for each published port. A request is a
+ * frame of elements, carried out as one transaction; its answer is a frame REPLY with i32 0 or the kernel's errno. An element is u8 1
+ * to add or 0 to delete, u8 family (NFPROTO_*), text table, text set, u8 and bytes of the key, u8 and bytes of the value (none in a
+ * set), both as the kernel has them: network order, each part of a concatenation padded to four bytes. Ends with its input.
+ */
+
+static void begin(struct nl_batch *batch, uint16_t type, uint16_t flags, uint8_t family, uint16_t resource)
+{
+	struct nfgenmsg message = { .nfgen_family = family, .version = NFNETLINK_V0, .res_id = htons(resource) };
+
+	nl_begin_quietly(batch, type, flags, &message, sizeof(message));
+}
+
+static void put_data(struct nl_batch *batch, uint16_t type, const uint8_t *bytes, size_t size)
+{
+	size_t nest = nl_nest(batch, type, 0);
+
+	nl_put(batch, NFTA_DATA_VALUE, bytes, size);
+	nl_end(batch, nest);
+}
+
+static void put_element(struct nl_batch *batch, struct cursor *request)
+{
+	int add = (int)cursor_number(request, 1);
+	uint8_t family = (uint8_t)cursor_number(request, 1);
+	const char *table = cursor_text(request), *set = cursor_text(request);
+	size_t key_size = (size_t)cursor_number(request, 1);
+	const uint8_t *key = cursor_bytes(request, key_size);
+	size_t value_size = (size_t)cursor_number(request, 1);
+	const uint8_t *value = cursor_bytes(request, value_size);
+
+	if (request->bad)
+		return;
+	begin(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM)), add ? NLM_F_CREATE : 0, family, 0);
+	nl_put_text(batch, NFTA_SET_ELEM_LIST_TABLE, table);
+	nl_put_text(batch, NFTA_SET_ELEM_LIST_SET, set);
+	size_t elements = nl_nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS, 0), element = nl_nest(batch, NFTA_LIST_ELEM, 0);
+	put_data(batch, NFTA_SET_ELEM_KEY, key, key_size);
+	if (add && value_size > 0)
+		put_data(batch, NFTA_SET_ELEM_DATA, value, value_size);
+	nl_end(batch, element);
+	nl_end(batch, elements);
+}
+
+/* 0 or an errno. A socket of its own each time: what else failed of an earlier transaction is not this one's answer. */
+static int change(const struct frame *frame)
+{
+	static struct nl_batch batch;
+	struct cursor request = { frame->payload, frame->payload + frame->length, 0 };
+	CLEANUP_CLOSE int socket = nl_open_netfilter();
+
+	if (socket < 0)
+		return errno;
+	batch.length = batch.count = 0;
+	batch.overflow = 0;
+	begin(&batch, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+	while (!request.bad && request.at < request.end)
+		put_element(&batch, &request);
+	/* The last one answers for all: the kernel undoes the whole when one fails, and says which. */
+	if (request.bad || batch.current == 0)
+		return EINVAL;
+	((struct nlmsghdr *)(void *)(batch.bytes + batch.current))->nlmsg_flags |= NLM_F_ACK;
+	batch.count = 1;
+	begin(&batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+	return nl_ask(socket, &batch, NULL) < 0 ? errno : 0;
+}
+
+static void serve(void)
+{
+	for (;;) {
+		uint8_t answer[FRAME_HEADER + 4];
+		struct frame request;
+		struct err ended;
+
+		if (frame_read(0, &request, FRAME_MAX, &ended) < 0)
+			return;
+		uint32_t code = (uint32_t)change(&request);
+		free(request.payload);
+		frame_header(answer, FRAME_REPLY, 4);
+		for (int byte = 0; byte < 4; byte++)
+			answer[FRAME_HEADER + byte] = (uint8_t)(code >> (8 * byte));
+		if (write_all(1, answer, sizeof(answer)) < 0)
+			return;
+	}
+}
+
+int command_change_elements(int argc, char **argv)
+{
+	struct err err = { 0 };
+
+	(void)argv;
+	if (argc == 0) {
+		serve();
+		return 0;
+	}
+	err_set(&err, EINVAL, "arguments", "usage: atoll-shim change-elements");
+	err_report(&err, 2);
+	return 1;
+}
