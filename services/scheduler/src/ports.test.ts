@@ -17,8 +17,15 @@ let cluster: TestCluster;
 let made: string[] = [];
 /** Of the last order about a container. */
 const ordered = new Map<string, Record_>();
-const onOrder = ({ record }: nodeV1.Order): void => {
+/** Programs of a host that have ports. */
+const busy = new Set<number>();
+let refusals = 0;
+const onOrder = ({ record, action }: nodeV1.Order): void => {
   if (record) ordered.set(record.id, record);
+  const taken = record?.ports.find(({ hostPort }) => busy.has(hostPort));
+  if (!taken || action !== nodeV1.Action.START) return;
+  refusals++;
+  throw conflict(`failed to bind host port 0.0.0.0:${taken.hostPort}/tcp: address already in use`);
 };
 beforeAll(async () => {
   cluster = await startTestCluster();
@@ -29,6 +36,8 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const id of made) await api().removeContainer({ id, force: true, volumes: false });
   made = [];
+  busy.clear();
+  refusals = 0;
 });
 afterAll(() => cluster.stop());
 
@@ -75,6 +84,35 @@ describe('who has a port', () => {
     const started = start(other);
     if (message === undefined) await started;
     else await expect(started).rejects.toMatchObject({ reason: 'conflict', message });
+  });
+
+  test('a port the scheduler picked and a program of the host has: another one', async () => {
+    const record = await create([port(0), port(8081, { containerPort: 81 })]);
+    const [picked = 0] = hostPorts(record) ?? [];
+    busy.add(picked);
+    const started = await start(record);
+    expect(refusals).toBe(1);
+    expect(hostPorts(started)?.[0]).not.toBe(picked);
+    expect(hostPorts(started)?.[1]).toBe(8081);
+    expect(started.desired).toBe(containerV1.DesiredState.RUNNING);
+  });
+
+  test.each<[string, PortInput, number]>([
+    ['one asked for by number', { hostPort: 8081 }, 1],
+    ['a range', { hostPort: 8081, hostPortEnd: 8082 }, 1],
+    ['one of its own choice, ten times', { hostPort: 0 }, 10],
+  ])('%s: refused with the words of the host, and nothing starts later', async (_name, asked, tries) => {
+    const record = await create([port(8081, asked)]);
+    const [first = 0] = hostPorts(record) ?? [];
+    for (let hostPort = first; hostPort < first + 20; hostPort++) busy.add(hostPort);
+    await expect(start(record)).rejects.toMatchObject({
+      reason: 'conflict',
+      message: expect.stringMatching(/failed to bind host port 0\.0\.0\.0:\d+\/tcp: address already in use/),
+    });
+    expect(refusals).toBe(tries);
+    busy.clear();
+    const { record: stopped } = await api().stopContainer({ id: record.id, timeoutSeconds: 0n, signal: '' });
+    expect(stopped?.desired).toBe(containerV1.DesiredState.CREATED);
   });
 
   test('a refused start leaves nothing, and goes through once the port is free', async () => {

@@ -100,6 +100,16 @@ export class ClusterPorts {
     return changed ? ports : record.ports;
   }
 
+  /** Others for those it picks from all ports, as the host has one of them in use itself; undefined when it picks none. */
+  others(record: Record_): Binding[] | undefined {
+    const asked = record.spec?.network?.ports ?? [];
+    if (!record.ports.some((_, at) => (asked[at]?.hostPort ?? 0) === 0)) return undefined;
+    return record.ports.map((port, at) => {
+      const wish = asked[at];
+      return (wish?.hostPort ?? 0) === 0 ? { ...port, hostPort: this.#another(record, port, wish) } : port;
+    });
+  }
+
   #another(record: Record_, port: Binding, wish: Binding | undefined): number {
     const own = new Set(record.ports.map(keyOf));
     const isFree = (hostPort: number): boolean => {

@@ -24,6 +24,8 @@ const isPaused = (status: containerV1.ContainerStatus | undefined): boolean => s
 const STOP_SECONDS = 10n;
 const STOP_SLACK_MS = 30_000;
 const START_SLACK_MS = 600_000;
+/** Docker too tries ten ports when it picks them itself and programs of the host have them. */
+const PORT_ATTEMPTS = 10;
 
 /** Start, stop, kill, restart, pause and unpause, as Docker does them. */
 export class ContainerRunning {
@@ -46,28 +48,37 @@ export class ContainerRunning {
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
       if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
-      const { wanted, release } = this.#taken(record);
-      const writing = Promise.resolve(wanted === record ? record : this.#parts.writes.putContainer(wanted));
-      const asking = this.#parts.orders.send(nodeV1.Action.START, wanted);
-      failpoint('start.1-asked');
-      const [written, ordered] = await Promise.allSettled([
-        writing.then(thenFailpoint('start.2-stored')),
-        asking.then(thenFailpoint('start.3-obeyed')),
-      ]).finally(release);
-      if (ordered.status === 'rejected') {
-        if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) {
-          if (record.spec.autoRemove) this.#autoRemove(id);
-          else await this.#takeBack(record, written);
-        }
-        throw ordered.reason;
-      }
-      if (written.status === 'rejected') throw written.reason;
-      return {
-        record: written.value,
-        status: ordered.value.status ?? this.#status(id),
-        unchanged: ordered.value.unchanged,
-      };
+      return this.#start(record, 1);
     });
+  }
+
+  async #start(record: Record_, attempt: number): Promise<RunOutcome> {
+    const { id } = record;
+    const { wanted, release } = this.#taken(record);
+    const writing = Promise.resolve(wanted === record ? record : this.#parts.writes.putContainer(wanted));
+    const asking = this.#parts.orders.send(nodeV1.Action.START, wanted);
+    failpoint('start.1-asked');
+    const [written, ordered] = await Promise.allSettled([
+      writing.then(thenFailpoint('start.2-stored')),
+      asking.then(thenFailpoint('start.3-obeyed')),
+    ]).finally(release);
+    if (ordered.status === 'rejected') {
+      if (written.status === 'fulfilled' && attempt < PORT_ATTEMPTS && hasReason(ordered.reason, 'conflict')) {
+        const ports = this.#parts.ports.others(record);
+        if (ports) return this.#start({ ...record, ports, generation: written.value.generation }, attempt + 1);
+      }
+      if (!hasReason(ordered.reason, 'unavailable', 'deadline-exceeded')) {
+        if (record.spec.autoRemove) this.#autoRemove(id);
+        else await this.#takeBack(record, written);
+      }
+      throw ordered.reason;
+    }
+    if (written.status === 'rejected') throw written.reason;
+    return {
+      record: written.value,
+      status: ordered.value.status ?? this.#status(id),
+      unchanged: ordered.value.unchanged,
+    };
   }
 
   /** Errors: not-found. A container that does not run is unchanged. */
