@@ -8,6 +8,7 @@
 
 #include "extract.h"
 #include "fuzz.h"
+#include "sparse.h"
 #include "tar-header.h"
 #include "tar-read.h"
 
@@ -29,6 +30,37 @@ static void tar_header(uint8_t *block, const char *name, char type, const char *
 	snprintf((char *)block + 148, 8, "%06o", sum);
 }
 
+/* "<length> <key>=<value>\n" with a length that is right, counted with its own digits. */
+static size_t put_record(uint8_t *out, size_t at, const char *key, const char *value)
+{
+	int rest = (int)(strlen(key) + strlen(value) + 3), length = rest + 1;
+
+	while (snprintf(NULL, 0, "%d", length) + rest != length)
+		length++;
+	return at + (size_t)snprintf((char *)out + at, INPUT_ROOM - at, "%d %s=%s\n", length, key, value);
+}
+
+/* A file with a hole, as GNU's pax format 1.0 has it. */
+static size_t make_sparse(uint8_t *out, size_t at)
+{
+	static const char map[] = "2\n0\n4\n600\n4\n";
+	size_t body = at + TAR_BLOCK, end = body;
+
+	memset(out + body, 0, TAR_BLOCK);
+	end = put_record(out, end, "GNU.sparse.major", "1");
+	end = put_record(out, end, "GNU.sparse.minor", "0");
+	end = put_record(out, end, "GNU.sparse.name", "hole");
+	end = put_record(out, end, "GNU.sparse.realsize", "700");
+	out[end] = 0;
+	tar_header(out + at, "pax", 'x', "", end - body);
+	at += 2 * TAR_BLOCK;
+	tar_header(out + at, "GNUSparseFile.0/data", '0', "", TAR_BLOCK + 8);
+	memset(out + at + TAR_BLOCK, 0, 2 * TAR_BLOCK);
+	memcpy(out + at + TAR_BLOCK, map, sizeof(map) - 1);
+	memcpy(out + at + 2 * TAR_BLOCK, "abcdefgh", 8);
+	return at + 3 * TAR_BLOCK;
+}
+
 static size_t make_tar(uint8_t *out)
 {
 	static const char record[] = "30 mtime=1350244992.023960108\n18 path=longer/na\n27 SCHILY.xattr.user.a=bcd\n10 size=3\n";
@@ -41,6 +73,7 @@ static size_t make_tar(uint8_t *out)
 	tar_header(out + at, "f", '0', "", 3);
 	memcpy(out + at + TAR_BLOCK, "abc", 3);
 	at += 2 * TAR_BLOCK;
+	at = make_sparse(out, at);
 	tar_header(out + at, "long", 'L', "", 20);
 	memset(out + at + TAR_BLOCK, 'n', 20);
 	at += 2 * TAR_BLOCK;
@@ -73,7 +106,7 @@ static void repair_checksums(uint8_t *bytes, size_t length)
 static void tar_round(void)
 {
 	static struct tar_entry entry;
-	static int memory = -1;
+	static int memory = -1, sink = -1;
 	size_t length = mutate(make_tar(input));
 	struct tar_reader reader;
 	const uint8_t *data;
@@ -83,14 +116,23 @@ static void tar_round(void)
 	repair_checksums(input, length);
 	if (memory < 0)
 		memory = memfd_create("fuzz", MFD_CLOEXEC);
+	if (sink < 0)
+		sink = memfd_create("sink", MFD_CLOEXEC);
 	if (ftruncate(memory, 0) < 0 || pwrite(memory, input, length, 0) < 0 || lseek(memory, 0, SEEK_SET) < 0)
 		abort();
-	if (tar_open(&reader, memory, 0, &err) < 0)
+	if (tar_open(&reader, memory, 1, &err) < 0)
 		abort();
+	/* As archives of volumes are read, or all others. */
+	reader.volume = (int)(next_random() & 1);
 	int result;
 	while ((result = tar_next(&reader, &entry, &err)) > 0) {
 		if (clean_name(entry.path, cleaned) == 0 && (strstr(cleaned, "//") || strcmp(cleaned, "..") == 0 || strncmp(cleaned, "../", 3) == 0 || *cleaned == '/'))
 			abort();
+		if (entry.sparse && (ftruncate(sink, 0) < 0 || lseek(sink, 0, SEEK_SET) < 0))
+			abort();
+		/* Holes cost nothing, but a size may be anything. */
+		if (entry.sparse && entry.real_size < 1 << 20)
+			sparse_write(&reader, &entry, sink, &err);
 		while (tar_data(&reader, &data, 4096, &err) > 0)
 			;
 	}
@@ -98,25 +140,16 @@ static void tar_round(void)
 	tar_close(&reader);
 }
 
-/* "<length> <key>=<value>\n" with a length that is right, counted with its own digits. */
-static size_t put_record(uint8_t *out, size_t at, const char *key, const char *value)
-{
-	int rest = (int)(strlen(key) + strlen(value) + 3), length = rest + 1;
-
-	while (snprintf(NULL, 0, "%d", length) + rest != length)
-		length++;
-	return at + (size_t)snprintf((char *)out + at, INPUT_ROOM - at, "%d %s=%s\n", length, key, value);
-}
-
 static void pax_round(void)
 {
 	static const char *const records[][2] = {
 		{ "path", "a/longer/name" }, { "linkpath", "../x" }, { "size", "18446744073709551615" }, { "size", "3" },
 		{ "uid", "4294967294" }, { "gid", "0" }, { "mtime", "-1.999999999" }, { "mtime", "1350244992.0239601089" },
-		{ "SCHILY.xattr.user.a", "value" }, { "SCHILY.xattr.", "" }, { "GNU.sparse.major", "1" }, { "comment", "" },
+		{ "SCHILY.xattr.user.a", "value" }, { "SCHILY.xattr.", "" }, { "GNU.sparse.major", "1" },
+		{ "GNU.sparse.minor", "0" }, { "GNU.sparse.name", "a/b" }, { "GNU.sparse.realsize", "9" }, { "ATOLL.base", "a" }, { "comment", "" },
 	};
 	static struct tar_entry entry;
-	struct overrides over = { 0 };
+	struct overrides over = { .volume = (int)(next_random() & 1) };
 	struct err err;
 	size_t length = 0;
 
@@ -131,7 +164,7 @@ static void pax_round(void)
 	if (tar_pax_header(copy, length, &entry, &over, &err) == 0)
 		fuzz_pax.whole++;
 	/* What was taken lies within the bytes given and within the entry's own room. */
-	if (memchr(entry.path, 0, PATH_MAX) == NULL || memchr(entry.link, 0, PATH_MAX) == NULL || entry.mtime_ns > 999999999)
+	if (memchr(entry.path, 0, PATH_MAX) == NULL || memchr(entry.base, 0, PATH_MAX) == NULL || memchr(entry.link, 0, PATH_MAX) == NULL || entry.mtime_ns > 999999999)
 		abort();
 	for (size_t index = 0; index < entry.xattr_count; index++)
 		if (entry.xattrs[index].value < copy || entry.xattrs[index].value + entry.xattrs[index].length > copy + length)

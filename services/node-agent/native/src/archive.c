@@ -85,7 +85,7 @@ static int get(struct root_spec *spec, int argc, char **argv, struct err *err)
 	if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, "find path", "%s", path);
 	base_name(path, base);
-	if (tar_writer_open(&writer, 1, err) < 0 || pack(&writer, parent, name, base, 0, err) < 0)
+	if (tar_writer_open(&writer, 1, err) < 0 || pack(&writer, parent, name, &(struct pack_options){ .prefix = base }, err) < 0)
 		return -1;
 	return tar_write_end(&writer, err);
 }

@@ -13,6 +13,9 @@
 #include "extract-state.h"
 #include "io.h"
 #include "path.h"
+#include "reference.h"
+#include "sparse.h"
+#include "volume-notes.h"
 
 static const char STEP[] = "unpack";
 
@@ -95,6 +98,12 @@ static int write_file(struct extract_state *state, const struct tar_entry *entry
 
 	if (file < 0)
 		return fail(err, entry, "create");
+	if (entry->sparse || entry->base[0]) {
+		count = entry->sparse ? sparse_write(state->reader, entry, file, err) : reference_copy(state->options->earlier, entry, file, err);
+		if (count < 0)
+			close(file);
+		return count < 0 ? -1 : file;
+	}
 	while ((count = tar_data(state->reader, &bytes, TAR_BUFFER, err)) > 0) {
 		if (write_all(file, bytes, (size_t)count) < 0) {
 			count = fail(err, entry, "write");
@@ -139,7 +148,7 @@ static int create(struct extract_state *state, const struct tar_entry *entry, st
 			return fail(err, entry, "make the folder");
 		break;
 	default:
-		if (entry->type == '3' && entry->major == 0 && entry->minor == 0)
+		if (entry->type == '3' && entry->major == 0 && entry->minor == 0 && !state->options->volume)
 			return err_set(err, EPERM, STEP, "%s: the device 0:0 is overlay's own mark", entry->path);
 		before = umask(0);
 		result = mknodat(state->parent, state->name,
@@ -156,7 +165,9 @@ static int set_xattrs(struct extract_state *state, const struct tar_entry *entry
 	for (size_t index = 0; index < entry->xattr_count; index++) {
 		const struct tar_xattr *xattr = &entry->xattrs[index];
 
-		if (strncmp(xattr->name, "trusted.overlay.", 16) == 0 || strncmp(xattr->name, "user.overlay.", 13) == 0)
+		if (state->options->volume && !volume_keeps_xattr(xattr->name))
+			return err_set(err, EPERM, STEP, "%s: the attribute %s is none of a volume's", entry->path, xattr->name);
+		if (!state->options->volume && (strncmp(xattr->name, "trusted.overlay.", 16) == 0 || strncmp(xattr->name, "user.overlay.", 13) == 0))
 			continue;
 		if (strcmp(xattr->name, "system.posix_acl_default") == 0)
 			state->exact_modes = 0;
@@ -220,6 +231,10 @@ static int set_metadata(struct extract_state *state, const struct tar_entry *ent
 static int unpack_member(struct extract_state *state, const struct tar_entry *entry, struct err *err)
 {
 	state->make_opaque = 0;
+	if (entry->base[0] && state->options->earlier < 0)
+		return err_set(err, EPERM, STEP, "%s: refers to an earlier copy, and there is none", entry->path);
+	if (entry->base[0] && !state->options->copy_earlier)
+		return clear(state, entry, err) < 0 ? -1 : reference_link(state->options->earlier, entry, state->parent, state->name, err);
 	int file = entry->type == '0' ? open_new(state, entry) : -1;
 	if (file >= 0) {
 		file = write_file(state, entry, file, err);
@@ -259,7 +274,9 @@ int extract(struct tar_reader *reader, const struct extract_options *options, st
 					 (unsigned long long)options->max_bytes, (unsigned long long)options->max_entries);
 			break;
 		}
-		handled = extract_locate(&state, &entry, err);
+		handled = options->filter ? options->filter(reader, &entry, options->context, err) : 0;
+		if (handled == 0)
+			handled = extract_locate(&state, &entry, err);
 		if (handled == 0)
 			result = unpack_member(&state, &entry, err);
 		else if (handled < 0)

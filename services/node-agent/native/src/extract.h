@@ -15,6 +15,12 @@ struct extract_options {
 	uint32_t uid, gid;
 	const char *rename_top;    /* first component of all names becomes this */
 	uint64_t max_bytes, max_entries;
+	int volume;                /* a volume's files: device 0:0 and root's attributes are theirs too, other attributes are refused */
+	int earlier;               /* with `volume`: descriptor of an earlier copy that references are found in, or -1 */
+	int copy_earlier;          /* referenced files are copied (shared where the file system can), not linked */
+	/* NULL, or sees each member first. 1: it was taken and is done; 0: unpack it; -1: failed. */
+	int (*filter)(struct tar_reader *reader, const struct tar_entry *entry, void *context, struct err *err);
+	void *context;
 };
 
 struct extract_totals {

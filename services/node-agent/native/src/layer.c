@@ -77,7 +77,7 @@ static int diff(int argc, char **argv, struct err *err)
 	CLEANUP_CLOSE int upper = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (upper < 0)
 		return err_sys(err, "enter root", "%s", argv[0]);
-	if (tar_writer_open(&writer, 1, err) < 0 || pack(&writer, upper, ".", "", 1, err) < 0)
+	if (tar_writer_open(&writer, 1, err) < 0 || pack(&writer, upper, ".", &(struct pack_options){ .prefix = "", .overlay = 1 }, err) < 0)
 		return -1;
 	return tar_write_end(&writer, err);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "sparse.h"
 
 enum { MAX_DEPTH = 2048, XATTR_BYTES = 64 * 1024 };
 
@@ -26,7 +27,8 @@ struct link {
 
 struct walk {
 	struct tar_writer *writer;
-	int overlay;
+	const struct pack_options *options;
+	struct sparse_map map;
 	struct link *links;
 	size_t link_count;
 	struct tar_entry entry;
@@ -57,19 +59,28 @@ static const char *earlier_link(struct walk *walk, const struct stat *info, cons
 	return NULL;
 }
 
-/* File capabilities and "user." attributes travel; overlay's own and those of a security module stay. */
+/* File capabilities and "user." attributes travel; of a volume also ACLs and what only root may set. Those of a security module stay. */
+static int travels(const struct walk *walk, const char *name)
+{
+	if (strcmp(name, "security.capability") == 0)
+		return 1;
+	if (walk->options->volume)
+		return volume_keeps_xattr(name);
+	return strncmp(name, "user.", 5) == 0 && strncmp(name, "user.overlay.", 13) != 0;
+}
+
 static int read_xattrs(struct walk *walk, int fd, int *opaque, struct err *err)
 {
 	ssize_t size = flistxattr(fd, walk->xattr_names, sizeof(walk->xattr_names));
 	size_t used = 0;
 	char letter;
 
-	*opaque = walk->overlay && fgetxattr(fd, "trusted.overlay.opaque", &letter, 1) == 1 && letter == 'y';
+	*opaque = walk->options->overlay && fgetxattr(fd, "trusted.overlay.opaque", &letter, 1) == 1 && letter == 'y';
 	walk->entry.xattr_count = 0;
 	if (size < 0)
 		return errno == ENOTSUP || errno == EBADF ? 0 : err_sys(err, STEP, "%s: list attributes", walk->entry.path);
 	for (char *name = walk->xattr_names; name < walk->xattr_names + size; name += strlen(name) + 1) {
-		if (strcmp(name, "security.capability") != 0 && (strncmp(name, "user.", 5) != 0 || strncmp(name, "user.overlay.", 13) == 0))
+		if (!travels(walk, name))
 			continue;
 		ssize_t length = fgetxattr(fd, name, walk->xattr_values + used, sizeof(walk->xattr_values) - used);
 		if (length < 0 || walk->entry.xattr_count == TAR_MAX_XATTRS)
@@ -92,9 +103,8 @@ static int write_whiteout(struct walk *walk, const char *folder, const char *nam
 	return tar_write_header(walk->writer, entry, err);
 }
 
-static int write_content(struct walk *walk, int file, struct err *err)
+static int write_piece(struct walk *walk, int file, uint64_t left, struct err *err)
 {
-	uint64_t left = walk->entry.size;
 
 	while (left > 0) {
 		ssize_t count = read(file, walk->copy, left < sizeof(walk->copy) ? (size_t)left : sizeof(walk->copy));
@@ -112,6 +122,57 @@ static int write_content(struct walk *walk, int file, struct err *err)
 			return -1;
 		left -= (uint64_t)count;
 	}
+	return 0;
+}
+
+/* The map of what is no hole, and that. */
+static int write_sparse(struct walk *walk, int file, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t length = sparse_text(&walk->map, &text);
+
+	if (length == 0)
+		return err_set(err, ENOMEM, STEP, "out of memory");
+	walk->entry.sparse = 1;
+	walk->entry.real_size = walk->entry.size;
+	walk->entry.size = length;
+	for (size_t index = 0; index < walk->map.count; index++)
+		walk->entry.size += walk->map.pieces[index].length;
+	if (tar_write_header(walk->writer, &walk->entry, err) < 0 || tar_write_bytes(walk->writer, text, length, err) < 0)
+		return -1;
+	for (size_t index = 0; index < walk->map.count; index++) {
+		if (lseek(file, (off_t)walk->map.pieces[index].at, SEEK_SET) < 0)
+			return err_sys(err, STEP, "%s: seek", walk->entry.path);
+		if (write_piece(walk, file, walk->map.pieces[index].length, err) < 0)
+			return -1;
+	}
+	return tar_write_padding(walk->writer, walk->entry.size, err);
+}
+
+/* Its path below the volume's root. */
+static const char *below_root(const struct walk *walk)
+{
+	const char *path = walk->entry.path + strlen(walk->options->prefix);
+
+	return path + (*path == '/');
+}
+
+static int write_file(struct walk *walk, int file, const struct stat *info, struct err *err)
+{
+	const struct pack_options *options = walk->options;
+	const char *base = options->by_reference ? below_root(walk) : options->known ? volume_notes_find(options->known, info) : NULL;
+
+	if (options->notes && volume_note(options->notes, info, below_root(walk), err) < 0)
+		return -1;
+	if (base) {
+		walk->entry.size = 0;
+		snprintf(walk->entry.base, sizeof(walk->entry.base), "%s", base);
+		return tar_write_header(walk->writer, &walk->entry, err);
+	}
+	if (options->volume && sparse_find(file, info, &walk->map))
+		return write_sparse(walk, file, err);
+	if (tar_write_header(walk->writer, &walk->entry, err) < 0 || write_piece(walk, file, walk->entry.size, err) < 0)
+		return -1;
 	return tar_write_padding(walk->writer, walk->entry.size, err);
 }
 
@@ -126,6 +187,7 @@ static int fill_entry(struct walk *walk, int parent, const char *name, const cha
 	entry->uid = info->st_uid;
 	entry->gid = info->st_gid;
 	entry->mtime = info->st_mtim.tv_sec;
+	entry->mtime_ns = walk->options->volume ? (uint32_t)info->st_mtim.tv_nsec : 0;
 	entry->type = S_ISDIR(info->st_mode) ? '5' : S_ISLNK(info->st_mode) ? '2' : S_ISCHR(info->st_mode) ? '3'
 		    : S_ISBLK(info->st_mode) ? '4' : S_ISFIFO(info->st_mode) ? '6' : '0';
 	if (entry->type == '0')
@@ -184,7 +246,7 @@ static int pack_at(struct walk *walk, int parent, const char *name, const char *
 		return errno == ENOENT ? 0 : err_sys(err, STEP, "%s", path);
 	if (S_ISSOCK(info.st_mode) || depth > MAX_DEPTH)
 		return S_ISSOCK(info.st_mode) ? 0 : err_set(err, ELOOP, STEP, "%s: nested too deeply", path);
-	if (walk->overlay && S_ISCHR(info.st_mode) && info.st_rdev == 0) {
+	if (walk->options->overlay && S_ISCHR(info.st_mode) && info.st_rdev == 0) {
 		const char *slash = strrchr(path, '/');
 		char folder[PATH_MAX];
 
@@ -217,18 +279,18 @@ static int pack_at(struct walk *walk, int parent, const char *name, const char *
 	if (S_ISDIR(info.st_mode))
 		return pack_folder(walk, fd, path, opaque, depth, err);
 	walk->entry.size = (uint64_t)opened.st_size;
-	return tar_write_header(walk->writer, &walk->entry, err) < 0 ? -1 : write_content(walk, fd, err);
+	return write_file(walk, fd, &opened, err);
 }
 
-int pack(struct tar_writer *writer, int parent, const char *name, const char *prefix, int overlay, struct err *err)
+int pack(struct tar_writer *writer, int parent, const char *name, const struct pack_options *options, struct err *err)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
 
 	if (!walk)
 		return err_set(err, ENOMEM, STEP, "out of memory");
 	walk->writer = writer;
-	walk->overlay = overlay;
-	int result = pack_at(walk, parent, name, prefix, 0, err);
+	walk->options = options;
+	int result = pack_at(walk, parent, name, options->prefix, 0, err);
 	for (size_t index = 0; index < walk->link_count; index++)
 		free(walk->links[index].path);
 	free(walk->links);

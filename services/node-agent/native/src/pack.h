@@ -3,13 +3,22 @@
 
 #include "err.h"
 #include "tar-write.h"
+#include "volume-notes.h"
+
+struct pack_options {
+	int overlay;                       /* an image layer: whiteouts and opaque marks become its `.wh.` members, the folder itself gets none */
+	int volume;                        /* all that a file has: parts of seconds, holes, ACLs and attributes of root */
+	const char *prefix;                /* of the members' names */
+	struct volume_notes *notes;        /* NULL, or takes what identifies each file's content */
+	const struct volume_notes *known;  /* NULL, or notes of an earlier copy: files they still fit are written as references to it */
+	int by_reference;                  /* all files are written as references to themselves */
+};
 
 /*
- * Writes the tree `name` below `parent` (".": the folder itself) as members under `prefix`, sorted by name, hard links
- * kept. With `overlay`, whiteouts and opaque marks become an image layer's `.wh.` members, and the
- * folder itself gets no member; overlay's attributes are never written. Sockets are left out, as by Docker.
+ * Writes the tree `name` below `parent` (".": the folder itself) as members under the prefix, sorted by name, hard links
+ * kept. Overlay's own attributes are written with `volume` only. Sockets are left out, as by Docker.
  */
-int pack(struct tar_writer *writer, int parent, const char *name, const char *prefix, int overlay, struct err *err);
+int pack(struct tar_writer *writer, int parent, const char *name, const struct pack_options *options, struct err *err);
 
 struct name_list {
 	char **names;

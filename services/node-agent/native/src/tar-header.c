@@ -107,6 +107,25 @@ static int pax_time(const uint8_t *text, size_t length, struct tar_entry *entry)
 	return 0;
 }
 
+/* GNU's pax format 1.0 for files with holes; its name is the real one, whatever `path` says. */
+static int pax_sparse(const char *key, uint8_t *value, size_t length, struct tar_entry *entry, struct overrides *over, struct err *err)
+{
+	if (strcmp(key, "major") == 0 && length == 1 && value[0] == '1') {
+		over->sparse |= SPARSE_MAJOR;
+	} else if (strcmp(key, "minor") == 0 && length == 1 && value[0] == '0') {
+		over->sparse |= SPARSE_MINOR;
+	} else if (strcmp(key, "name") == 0) {
+		over->sparse |= SPARSE_NAME;
+		return tar_set_text(entry->path, value, length, err);
+	} else if (strcmp(key, "realsize") == 0) {
+		over->sparse |= SPARSE_SIZE;
+		return decimal(value, length, &entry->real_size) < 0 ? tar_bad(err, "sparse size") : 0;
+	} else {
+		return err_set(err, EOPNOTSUPP, STEP, "sparse files of another format than GNU's 1.0 are not supported");
+	}
+	return 0;
+}
+
 static int pax_record(const char *key, uint8_t *value, size_t length, struct tar_entry *entry, struct overrides *over,
 		      struct err *err)
 {
@@ -114,6 +133,8 @@ static int pax_record(const char *key, uint8_t *value, size_t length, struct tar
 
 	if (strcmp(key, "path") == 0) {
 		over->path = 1;
+		if (over->sparse & SPARSE_NAME)
+			return 0;
 		return tar_set_text(entry->path, value, length, err);
 	}
 	if (strcmp(key, "linkpath") == 0) {
@@ -134,6 +155,10 @@ static int pax_record(const char *key, uint8_t *value, size_t length, struct tar
 		over->mtime = 1;
 		return pax_time(value, length, entry) < 0 ? tar_bad(err, "pax mtime") : 0;
 	}
+	if (strcmp(key, "ATOLL.base") == 0 && over->volume)
+		return length == 0 ? tar_bad(err, "an empty reference") : tar_set_text(entry->base, value, length, err);
+	if (strncmp(key, "GNU.sparse.", 11) == 0 && over->volume)
+		return pax_sparse(key + 11, value, length, entry, over, err);
 	if (strncmp(key, "GNU.sparse.", 11) == 0)
 		return err_set(err, EOPNOTSUPP, STEP, "sparse files are not supported");
 	if (strncmp(key, xattr, sizeof(xattr) - 1) == 0) {
@@ -196,7 +221,7 @@ int tar_header_fields(const uint8_t *block, struct tar_entry *entry, const struc
 	}
 	if (!over->link && tar_set_text(entry->link, block + 157, strnlen((const char *)block + 157, 100), err) < 0)
 		return -1;
-	if (!over->path) {
+	if (!over->path && !(over->sparse & SPARSE_NAME)) {
 		size_t prefix = is_ustar && block[263] == '0' ? strnlen((const char *)block + 345, 155) : 0;
 		size_t length = strnlen((const char *)block, 100);
 

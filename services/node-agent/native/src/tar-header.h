@@ -7,7 +7,11 @@
 /* Fields that an extended header has set: the plain header's are then ignored. */
 struct overrides {
 	int path, link, size, uid, gid, mtime;
+	int volume; /* in: what only archives of volumes have is understood */
+	int sparse; /* bits of what was said of a sparse file */
 };
+
+enum { SPARSE_MAJOR = 1, SPARSE_MINOR = 2, SPARSE_NAME = 4, SPARSE_SIZE = 8, SPARSE_COMPLETE = 15 };
 
 int tar_bad(struct err *err, const char *what);
 int tar_is_zero(const uint8_t *block);

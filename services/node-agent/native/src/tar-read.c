@@ -24,6 +24,13 @@ void tar_close(struct tar_reader *reader)
 	reader->buffer = reader->extension = NULL;
 }
 
+static void hash_taken(struct tar_reader *reader)
+{
+	if (reader->hashing)
+		sha256_update(&reader->hash, reader->buffer + reader->hashed, reader->at - reader->hashed);
+	reader->hashed = reader->at;
+}
+
 /* 1 when there are bytes, 0 at the end of input. */
 static int fill(struct tar_reader *reader, struct err *err)
 {
@@ -31,14 +38,13 @@ static int fill(struct tar_reader *reader, struct err *err)
 
 	if (reader->at < reader->end)
 		return 1;
+	hash_taken(reader);
 	do
 		count = read(reader->fd, reader->buffer, TAR_BUFFER);
 	while (count < 0 && errno == EINTR);
 	if (count < 0)
 		return err_sys(err, STEP, "read");
-	if (reader->hashing)
-		sha256_update(&reader->hash, reader->buffer, (size_t)count);
-	reader->at = 0;
+	reader->at = reader->hashed = 0;
 	reader->end = (size_t)count;
 	return count > 0;
 }
@@ -164,11 +170,15 @@ static int read_header(struct tar_reader *reader, uint8_t *block, struct tar_ent
 int tar_next(struct tar_reader *reader, struct tar_entry *entry, struct err *err)
 {
 	uint8_t block[TAR_BLOCK];
-	struct overrides over = { 0 };
+	struct overrides over = { .volume = reader->volume };
 	int result, extensions = 0;
 
 	if (skip(reader, err) < 0)
 		return -1;
+	if (reader->volume) {
+		hash_taken(reader);
+		reader->before = reader->hash;
+	}
 	memset(entry, 0, sizeof(*entry));
 	while ((result = read_header(reader, block, entry, &over, err)) == 2)
 		if (++extensions > 16)
@@ -177,6 +187,11 @@ int tar_next(struct tar_reader *reader, struct tar_entry *entry, struct err *err
 		return result == 0 && extensions > 0 ? tar_bad(err, "it ends after an extended header") : result;
 	if (tar_header_fields(block, entry, &over, err) < 0)
 		return -1;
+	if (over.sparse != 0 && (over.sparse != SPARSE_COMPLETE || entry->type != '0' || entry->base[0]))
+		return tar_bad(err, "a sparse file's headers");
+	entry->sparse = over.sparse != 0;
+	if (entry->base[0] && (entry->type != '0' || entry->size != 0))
+		return tar_bad(err, "a reference that is no empty file");
 	if (!strchr("0123456", entry->type))
 		return err_set(err, EOPNOTSUPP, STEP, "%s: member type '%c' is not supported", entry->path, entry->type);
 	/* Only files have data, whatever the size field of another type says (POSIX; GNU tar agrees for these types). */

@@ -29,12 +29,18 @@ struct tar_entry {
 	uint32_t major, minor;
 	struct tar_xattr xattrs[TAR_MAX_XATTRS];
 	size_t xattr_count;
+	int sparse;            /* its data begins with a map of what is no hole: GNU's pax format 1.0 */
+	uint64_t real_size;    /* of a sparse file, with its holes */
+	char base[PATH_MAX];   /* not empty: no data, the content is that of this file of an earlier copy */
 };
 
 struct tar_reader {
 	int fd;
 	struct sha256 hash;     /* of everything read, when `hashing` */
 	int hashing;
+	size_t hashed;          /* bytes of the buffer that are in the hash */
+	int volume;             /* sparse files and references to an earlier copy are understood */
+	struct sha256 before;   /* with `volume`: of everything before the present member's first header */
 	uint8_t *buffer;
 	size_t at, end;
 	uint64_t left, padding; /* of the current member's data */
@@ -42,7 +48,7 @@ struct tar_reader {
 };
 
 int tar_open(struct tar_reader *reader, int fd, int hashing, struct err *err);
-/* 1 with a member, 0 at the archive's end. ustar, pax and GNU long names; sparse files and unknown types are errors. */
+/* 1 with a member, 0 at the archive's end. ustar, pax and GNU long names; unknown types are errors, and so are sparse files without `volume`. */
 int tar_next(struct tar_reader *reader, struct tar_entry *entry, struct err *err);
 /* Bytes of the member's data, at most `size`; 0 at its end. Points into the reader's buffer. */
 long tar_data(struct tar_reader *reader, const uint8_t **bytes, size_t size, struct err *err);

@@ -15,7 +15,7 @@ int tar_writer_open(struct tar_writer *writer, int fd, struct err *err)
 	return writer->buffer ? 0 : err_set(err, ENOMEM, STEP, "out of memory");
 }
 
-static int flush(struct tar_writer *writer, struct err *err)
+int tar_write_flush(struct tar_writer *writer, struct err *err)
 {
 	if (writer->used > 0 && write_all(writer->fd, writer->buffer, writer->used) < 0)
 		return err_sys(err, STEP, "write");
@@ -34,7 +34,7 @@ int tar_write_bytes(struct tar_writer *writer, const void *bytes, size_t length,
 		writer->used += count;
 		at += count;
 		length -= count;
-		if (writer->used == TAR_BUFFER && flush(writer, err) < 0)
+		if (writer->used == TAR_BUFFER && tar_write_flush(writer, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -51,7 +51,7 @@ int tar_write_end(struct tar_writer *writer, struct err *err)
 {
 	static const uint8_t zeros[2 * TAR_BLOCK];
 
-	if (tar_write_bytes(writer, zeros, sizeof(zeros), err) < 0 || flush(writer, err) < 0)
+	if (tar_write_bytes(writer, zeros, sizeof(zeros), err) < 0 || tar_write_flush(writer, err) < 0)
 		return -1;
 	free(writer->buffer);
 	writer->buffer = NULL;
@@ -113,6 +113,26 @@ static int pax_number(struct pax *pax, const char *key, int64_t value)
 	return pax_add(pax, key, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
 }
 
+/* Seconds with what is beyond them; below zero both count backwards. */
+static int pax_time(struct pax *pax, int64_t seconds, uint32_t ns)
+{
+	char text[48];
+	int negative = seconds < 0;
+	uint64_t whole = negative ? (uint64_t)-(seconds + (ns > 0)) : (uint64_t)seconds;
+	uint32_t rest = negative && ns > 0 ? 1000000000 - ns : ns;
+
+	if (ns == 0)
+		return pax_number(pax, "mtime", seconds);
+	return pax_add(pax, "mtime", text, (size_t)snprintf(text, sizeof(text), "%s%llu.%09u", negative ? "-" : "", (unsigned long long)whole, rest));
+}
+
+static int pax_sparse(struct pax *pax, const struct tar_entry *entry)
+{
+	return pax_add(pax, "GNU.sparse.major", "1", 1) | pax_add(pax, "GNU.sparse.minor", "0", 1) |
+	       pax_add(pax, "GNU.sparse.name", entry->path, strlen(entry->path)) |
+	       pax_number(pax, "GNU.sparse.realsize", (int64_t)entry->real_size);
+}
+
 /* Splits a name over the prefix and name fields; -1 when it does not fit or is not ASCII. */
 static int ustar_name(uint8_t *block, const char *path)
 {
@@ -159,7 +179,10 @@ int tar_write_header(struct tar_writer *writer, const struct tar_entry *entry, s
 	char key[300];
 	int failed = 0;
 
-	if (ustar_name(block, entry->path) < 0)
+	if (entry->sparse)
+		failed |= pax_sparse(&pax, entry);
+	/* What a reader that knows no sparse files would call it. */
+	if (ustar_name(block, entry->sparse ? "GNUSparseFile.0/data" : entry->path) < 0)
 		failed |= pax_add(&pax, "path", entry->path, strlen(entry->path));
 	if (strlen(entry->link) <= 100)
 		memcpy(block + 157, entry->link, strlen(entry->link));
@@ -176,8 +199,10 @@ int tar_write_header(struct tar_writer *writer, const struct tar_entry *entry, s
 		failed |= pax_number(&pax, "gid", (int64_t)entry->gid);
 	if (entry->size > 077777777777)
 		failed |= pax_number(&pax, "size", (int64_t)entry->size);
-	if (entry->mtime < 0 || entry->mtime > 077777777777)
-		failed |= pax_number(&pax, "mtime", entry->mtime);
+	if (entry->mtime < 0 || entry->mtime > 077777777777 || entry->mtime_ns > 0)
+		failed |= pax_time(&pax, entry->mtime, entry->mtime_ns);
+	if (entry->base[0])
+		failed |= pax_add(&pax, "ATOLL.base", entry->base, strlen(entry->base));
 	for (size_t index = 0; index < entry->xattr_count; index++) {
 		snprintf(key, sizeof(key), "SCHILY.xattr.%s", entry->xattrs[index].name);
 		failed |= pax_add(&pax, key, entry->xattrs[index].value, entry->xattrs[index].length);

@@ -14,11 +14,12 @@ struct tar_writer {
 };
 
 int tar_writer_open(struct tar_writer *writer, int fd, struct err *err);
-/* ustar, with a pax header for what does not fit: long names, large numbers, attributes. Times in whole seconds, as Docker's. */
+/* ustar, with a pax header for what does not fit: long names, large numbers, attributes, parts of seconds. */
 int tar_write_header(struct tar_writer *writer, const struct tar_entry *entry, struct err *err);
 int tar_write_bytes(struct tar_writer *writer, const void *bytes, size_t length, struct err *err);
 /* Zeros up to the next block. */
 int tar_write_padding(struct tar_writer *writer, uint64_t size, struct err *err);
+int tar_write_flush(struct tar_writer *writer, struct err *err);
 /* The end mark; flushes. */
 int tar_write_end(struct tar_writer *writer, struct err *err);
 

@@ -42,6 +42,8 @@ const REASON_OF_STEP: Readonly<Record<string, ErrorReason>> = {
   arguments: 'invalid-argument',
   'read archive': 'invalid-argument',
   unpack: 'invalid-argument',
+  'check digest': 'invalid-argument',
+  'place volume': 'conflict',
   'resolve user': 'invalid-argument',
   'set resource limit': 'invalid-argument',
   'apply limit': 'invalid-argument',
