@@ -42,6 +42,13 @@ export const VOLUMES: Collection<volumeV1.VolumeRecord> = {
   decode: (bytes, revision) => ({ ...volumeV1.VolumeRecord.decode(bytes), revision }),
 };
 
+/** Files of volumes that a host is yet to remove, key `leftover.<node>/<name>` of the durable bucket. */
+export const LEFTOVERS: Collection<volumeV1.VolumeLeftover> = {
+  kind: 'leftover',
+  encode: (leftover) => volumeV1.VolumeLeftover.encode(leftover).finish(),
+  decode: (bytes) => volumeV1.VolumeLeftover.decode(bytes),
+};
+
 /**
  * What is seen of containers, key `container.<id>` of the observed bucket. On one node the agent's `seq` orders statuses; a
  * container that was placed anew has a higher generation than any status of its old node. `seq` 0 is the scheduler's own word

@@ -3,6 +3,7 @@ export {
   CONTAINER_STATUSES,
   CONTAINERS,
   type Collection,
+  LEFTOVERS,
   NETWORKS,
   NODE_STATUSES,
   NODES,

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@atoll/logging';
-import { buildV1, networkV1, runtimeV1 } from '@atoll/proto';
+import { buildV1, networkV1, runtimeV1, volumeV1 } from '@atoll/proto';
 import { ChannelPool, GrpcHost, type TlsIdentity } from '@atoll/rpc';
 import { AgentDelegate } from './agent/agent-delegate.ts';
 import { detectCgroupMode } from './agent/cgroup-mode.ts';
@@ -11,8 +11,10 @@ import { detectNodeFacts } from './agent/node-facts.ts';
 import { NodeMemory } from './agent/node-memory.ts';
 import { OrderWorker } from './agent/order-worker.ts';
 import { Session } from './agent/session.ts';
+import { VolumeOrders } from './agent/volume-orders.ts';
 import { BUILD_STEP_SERVICE_ROLES, buildStepService } from './api/grpc/build-step-service.ts';
 import { RUNTIME_SERVICE_ROLES, runtimeService } from './api/grpc/runtime-service.ts';
+import { VOLUME_DATA_SERVICE_ROLES, volumeDataService } from './api/grpc/volume-data-service.ts';
 import { ApiRelay } from './api-relay/api-relay.ts';
 import { Gateways } from './api-relay/gateways.ts';
 import { ContainerArchive } from './archive/container-archive.ts';
@@ -47,6 +49,7 @@ import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
 import { ShimSpawner } from './runtime/shim-spawner.ts';
 import { ShimTools } from './runtime/shim-tools.ts';
+import { VolumeTools } from './runtime/volume-tools.ts';
 import { CgroupV1Reader } from './stats/cgroup-v1.ts';
 import { CgroupV2Reader } from './stats/cgroup-v2.ts';
 import { StatsSampler } from './stats/stats-sampler.ts';
@@ -54,8 +57,11 @@ import type { BuildHost } from './steps/build-host.ts';
 import { LayerCommitter } from './steps/layer-committer.ts';
 import { StepWorkspaces } from './steps/step-workspaces.ts';
 import { MountResolver } from './volumes/mount-resolver.ts';
+import { VolumeCopies } from './volumes/volume-copies.ts';
 import { VolumeMounts } from './volumes/volume-mounts.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
+import { VolumeTransfer } from './volumes/volume-transfer.ts';
+import { VolumeUsers } from './volumes/volume-users.ts';
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */
 export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger: Logger): Promise<NodeAgent> {
@@ -149,6 +155,16 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     apiRelay: apiRelay.path,
   });
   const containers = new ContainerManager({ nodeId: tls.id, launcher, logger });
+  const volumeTools = new VolumeTools(shim);
+  const transfer = new VolumeTransfer({
+    volumes,
+    copies: await VolumeCopies.open(join(root, 'volume-copies'), volumes, volumeTools),
+    tools: volumeTools,
+    users: new VolumeUsers(() => containers.list()),
+    channels,
+    room: () => diskRoom(root),
+  });
+  const volumeOrders = new VolumeOrders(containers, transfer, (progress) => session.progress(progress));
   const session = new Session({
     channels,
     leaders: new LeaderFinder(config.ATOLL_SCHEDULERS),
@@ -160,7 +176,8 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
       networks,
       forwarded,
       gateways,
-      new OrderWorker(tls.id, containers, memory),
+      new OrderWorker(tls.id, containers, memory, volumeOrders),
+      transfer,
       logger,
     ),
     logger,
@@ -222,6 +239,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
         committer,
       }),
     )
+    .add(volumeV1.VolumeDataServiceService, VOLUME_DATA_SERVICE_ROLES, volumeDataService(transfer))
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
   return new NodeAgent({
     containers,

@@ -1,10 +1,10 @@
-import { volumeV1 } from '@atoll/proto';
+import { nodeV1, volumeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createContainer, type SpecInput, startTestCluster, type TestCluster } from './testing/index.ts';
+import { createContainer, type SpecInput, startTestCluster, type TestCluster, until } from './testing/index.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await startTestCluster({ agents: 3 });
+  cluster = await startTestCluster({ agents: 3, nodeTimeoutMs: 1_500 });
 });
 afterAll(() => cluster.stop());
 
@@ -111,5 +111,44 @@ describe('remove', () => {
     await expect(drop('away')).rejects.toMatchObject({ reason: 'unavailable' });
     await drop('away', true);
     expect((await make({ name: 'away' })).nodeId).toBe('');
+    // Files of the earlier one are still there: it takes nobody who wants the new one before they are gone.
+    const pinned = () => container({ ...mount('away'), constraints: ['node.id==h9'] });
+    await expect(pinned()).rejects.toMatchObject({ reason: 'failed-precondition' });
+    agent.start();
+    await until(() => ordersFor('away').length > 0);
+    const next = await pinned();
+    expect(agent.containers.volumes.get('away')).toBe('made on h9');
+    await remove(next.id);
+    await drop('away');
+    expect(ordersFor('away')).toHaveLength(1);
+    await agent.stop();
+  });
+
+  test.each([
+    ['with its volumes', true],
+    ['without', false],
+  ])('a container removed %s while its host is away', async (_name, volumes) => {
+    const source = (volumes ? 'c' : 'd').repeat(64);
+    const removals: boolean[] = [];
+    const agent = await cluster.addAgent(volumes ? 'h6' : 'h7', {
+      onOrder: (order) => {
+        if (order.action === nodeV1.Action.REMOVE) removals.push(order.volumes);
+      },
+    });
+    const user = await container({ ...mount(source, { anonymous: true }), constraints: [`node.id==${agent.id}`] });
+    await agent.stop();
+    await until(async () => {
+      const { statuses } = await cluster.leader.nodes.listNodes({});
+      return statuses.find(({ id }) => id === agent.id)?.readiness === nodeV1.NodeReadiness.DOWN;
+    });
+    await remove(user.id, volumes);
+    if (volumes) await expect(drop(source)).rejects.toMatchObject({ reason: 'not-found' });
+    else expect(await make({ name: source })).toMatchObject({ nodeId: agent.id, anonymous: true });
+    await agent.start().connected();
+    await until(() => removals.length > 0);
+    expect(removals).toEqual([volumes]);
+    await until(() => agent.containers.get(user.id) === undefined);
+    if (!volumes) await drop(source);
+    await agent.stop();
   });
 });

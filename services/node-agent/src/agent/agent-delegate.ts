@@ -5,6 +5,7 @@ import type { ContainerManager } from '../containers/container-manager.ts';
 import type { ForwardedPorts } from '../network/forwarded-ports.ts';
 import type { HostNetwork } from '../network/host-network.ts';
 import type { UserNetworks } from '../network/user/user-networks.ts';
+import type { VolumeTransfer } from '../volumes/volume-transfer.ts';
 import type { OrderWorker } from './order-worker.ts';
 import type { SessionDelegate } from './session.ts';
 
@@ -17,6 +18,7 @@ export class AgentDelegate implements SessionDelegate {
   readonly #forwarded: ForwardedPorts;
   readonly #gateways: Gateways;
   readonly #worker: OrderWorker;
+  readonly #transfer: Pick<VolumeTransfer, 'endAll'>;
   readonly #logger: Logger;
 
   constructor(
@@ -27,6 +29,7 @@ export class AgentDelegate implements SessionDelegate {
     forwarded: ForwardedPorts,
     gateways: Gateways,
     worker: OrderWorker,
+    transfer: Pick<VolumeTransfer, 'endAll'>,
     logger: Logger,
   ) {
     this.#facts = facts;
@@ -36,6 +39,7 @@ export class AgentDelegate implements SessionDelegate {
     this.#forwarded = forwarded;
     this.#gateways = gateways;
     this.#worker = worker;
+    this.#transfer = transfer;
     this.#logger = logger;
   }
 
@@ -51,8 +55,10 @@ export class AgentDelegate implements SessionDelegate {
     return this.#networks.ids();
   }
 
-  async welcomed(node: nodeV1.NodeRecord, gateways: readonly string[]): Promise<void> {
+  async welcomed(node: nodeV1.NodeRecord, gateways: readonly string[], isNew: boolean): Promise<void> {
     this.#gateways.set(gateways);
+    // No copy of a volume outlives the leader that had it made.
+    if (isNew) await this.#transfer.endAll();
     this.#networks.sessionBegan();
     this.#forwarded.sessionBegan();
     if (node.containerSubnet === '') return;

@@ -4,6 +4,7 @@ import { containerV1, nodeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import type { NodeMemory } from './node-memory.ts';
+import { isVolumeOrder, type VolumeOrders } from './volume-orders.ts';
 
 const A = nodeV1.Action;
 
@@ -18,11 +19,13 @@ export class OrderWorker {
   readonly #nodeId: string;
   readonly #containers: ContainerManager;
   readonly #memory: NodeMemory;
+  readonly #volumes: VolumeOrders;
 
-  constructor(nodeId: string, containers: ContainerManager, memory: NodeMemory) {
+  constructor(nodeId: string, containers: ContainerManager, memory: NodeMemory, volumes: VolumeOrders) {
     this.#nodeId = nodeId;
     this.#containers = containers;
     this.#memory = memory;
+    this.#volumes = volumes;
   }
 
   /** Never rejects: a failure is the result. */
@@ -44,7 +47,7 @@ export class OrderWorker {
     if (order.epoch > this.#memory.epoch) {
       await this.#memory.obey(order.epoch, this.#memory.clusterId, this.#memory.containerSubnet);
     }
-    if (order.action === A.REMOVE_VOLUME) return;
+    if (isVolumeOrder(order)) return;
     const record = order.record;
     if (!record) throw invalidArgument('the order names no container');
     if (record.nodeId !== this.#nodeId) {
@@ -53,8 +56,8 @@ export class OrderWorker {
   }
 
   async #carryOut(order: nodeV1.Order): Promise<Outcome> {
-    if (order.action === A.REMOVE_VOLUME) {
-      await this.#containers.removeVolume(order.volume);
+    if (isVolumeOrder(order)) {
+      await this.#volumes.obey(order);
       return { unchanged: false };
     }
     const record = order.record as containerV1.ContainerRecord;

@@ -13,8 +13,11 @@ export interface SessionDelegate {
   containers(): readonly containerV1.ContainerStatus[];
   /** Ids of the networks of users this host has. */
   networks(): readonly string[];
-  /** The leader has admitted this node; awaited before its orders are obeyed. */
-  welcomed(node: nodeV1.NodeRecord, gateways: readonly string[]): Promise<void>;
+  /**
+   * The leader has admitted this node; awaited before its orders are obeyed. `isNew`: another one led before, and what it had begun
+   * is nobody's any more.
+   */
+  welcomed(node: nodeV1.NodeRecord, gateways: readonly string[], isNew: boolean): Promise<void>;
   /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. */
   network(state: networkV1.NetworkState): void;
   /** Takes over what the leader tells of other hosts' published ports. */
@@ -67,6 +70,11 @@ export class Session {
     this.#send({ $case: 'event', value: event });
   }
 
+  /** How far an order of this session is. */
+  progress(progress: nodeV1.OrderProgress): void {
+    this.#send({ $case: 'progress', value: progress });
+  }
+
   /** Resolves when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { leaders, logger } = this.#options;
@@ -110,8 +118,9 @@ export class Session {
         if (message?.$case === 'welcome') {
           const welcome = message.value;
           const node = welcome.node ?? nodeV1.NodeRecord.fromPartial({});
+          const isNew = welcome.epoch > memory.epoch;
           await memory.obey(welcome.epoch, welcome.clusterId, node.containerSubnet);
-          await delegate.welcomed(node, welcome.gateways);
+          await delegate.welcomed(node, welcome.gateways, isNew);
           established();
           logger.info({ scheduler: address, epoch: welcome.epoch.toString(), node: node.id }, 'session established');
           const interval = welcome.heartbeatIntervalMs || HEARTBEAT_MS;

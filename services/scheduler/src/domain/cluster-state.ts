@@ -17,6 +17,14 @@ interface Hold {
   readonly endpoints: readonly networkV1.Endpoint[];
 }
 
+export interface StateMirrors {
+  readonly containers: Mirror<containerV1.ContainerRecord>;
+  readonly nodes: Mirror<nodeV1.NodeRecord>;
+  readonly volumes: Mirror<volumeV1.VolumeRecord>;
+  readonly leftovers: Mirror<volumeV1.VolumeLeftover>;
+  readonly networks: Mirror<networkV1.NetworkRecord>;
+}
+
 /**
  * Desired state with its indexes: names, what each host has promised, ports and addresses in use. It follows the mirrors; what is being written
  * is held beforehand (`hold`), so that two requests at the same time never get the same name, port or memory.
@@ -34,15 +42,10 @@ export class ClusterState {
   readonly #listeners = new Set<(id: string) => void>();
   readonly #stop: (() => void)[];
 
-  constructor(
-    records: Mirror<containerV1.ContainerRecord>,
-    nodes: Mirror<nodeV1.NodeRecord>,
-    volumes: Mirror<volumeV1.VolumeRecord>,
-    networks: Mirror<networkV1.NetworkRecord>,
-  ) {
+  constructor({ containers: records, nodes, volumes, leftovers, networks }: StateMirrors) {
     this.records = records;
     this.nodes = nodes;
-    this.volumes = new VolumeHosts(volumes);
+    this.volumes = new VolumeHosts(volumes, leftovers);
     this.networks = new NetworkTable(networks);
     for (const node of nodes.values()) this.#nodeChanged(node.id, node);
     for (const record of records.values()) {

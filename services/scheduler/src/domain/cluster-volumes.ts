@@ -2,16 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { conflict, invalidArgument, notFound, unavailable } from '@atoll/errors';
 import { containerV1, volumeV1 } from '@atoll/proto';
 import type { TermParts } from './term-parts.ts';
+import type { VolumeLeftovers } from './volume/volume-leftovers.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
 
 /** The volumes of the cluster: their records. What is in them is their host's. */
 export class ClusterVolumes {
   readonly #parts: TermParts;
+  readonly #leftovers: VolumeLeftovers;
   readonly #leaving = new Set<string>();
 
-  constructor(parts: TermParts) {
+  constructor(parts: TermParts, leftovers: VolumeLeftovers) {
     this.#parts = parts;
+    this.#leftovers = leftovers;
   }
 
   /** Errors: invalid-argument (name, driver); conflict when one of that name has other options. */
@@ -21,6 +24,8 @@ export class ClusterVolumes {
     if (asked.driver !== '' && asked.driver !== 'local') throw notFound(`plugin "${asked.driver}" not found`);
     return this.#turn(name, async () => {
       const existing = this.#parts.state.volumes.records.get(name);
+      const busy = this.#parts.state.volumes.busy(name);
+      if (existing?.operation?.kind === volumeV1.VolumeOperationKind.CREATE) throw conflict(`create ${name}: ${busy}`);
       if (existing) return sameOptions(existing, asked);
       const nodeId = this.#parts.state.volumes.hostOf(name) ?? '';
       return await this.#put({ ...asked, name, nodeId, anonymous: asked.name === '' });
@@ -39,9 +44,12 @@ export class ClusterVolumes {
         throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
       const record = state.volumes.records.get(name);
       if (!record) throw notFound(`get ${name}: no such volume`);
+      const busy = state.volumes.busy(name);
+      if (busy && (!force || sessions.get(record.nodeId))) throw conflict(`remove ${name}: ${busy}`);
       this.#leaving.add(name);
       try {
         if (record.nodeId !== '' && (!force || sessions.get(record.nodeId))) await this.#removeFiles(record, orders);
+        else await this.#leaveFiles(record);
         const revision = await writes.deleteVolume(name);
         this.#parts.events.volume(record, 'destroy');
         return revision;
@@ -59,6 +67,8 @@ export class ClusterVolumes {
     const mounts = spec.mounts.map((mount) => {
       if (mount.type !== 'volume') return mount;
       if (this.#leaving.has(mount.source)) throw conflict(`volume ${mount.source} is being removed`);
+      const busy = this.#parts.state.volumes.busy(mount.source);
+      if (busy) throw conflict(`${busy}; try again when that is over`);
       const record = this.#parts.state.volumes.records.get(mount.source);
       if (!record) return mount;
       const { options } = sameOptions(record, { options: mount.volumeOptions });
@@ -113,6 +123,12 @@ export class ClusterVolumes {
     const stored = await this.#parts.writes.putVolume({ ...record, driver: 'local', createdAtNs });
     if (isNew) this.#parts.events.volume(stored, 'create');
     return stored;
+  }
+
+  /** Its host is away; of a move that was given up another one may have a copy too. */
+  async #leaveFiles({ name, nodeId, operation }: volumeV1.VolumeRecord): Promise<void> {
+    const hosts = [nodeId, operation?.sourceNodeId ?? '', operation?.targetNodeId ?? ''];
+    for (const host of new Set(hosts)) if (host !== '') await this.#leftovers.leave(host, name);
   }
 
   async #removeFiles(record: volumeV1.VolumeRecord, orders: TermParts['orders']): Promise<void> {

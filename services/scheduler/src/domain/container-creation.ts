@@ -128,6 +128,7 @@ export class ContainerCreation {
       lostReason: '',
       placements: 0,
       endpoints,
+      removeVolumes: false,
     };
   }
 
@@ -159,7 +160,10 @@ export class ContainerCreation {
     const { volumes, nodes } = this.#parts.state;
     return namedVolumes(spec).flatMap((volume) => {
       const host = volumes.hostOf(volume);
-      if (host === undefined) return [];
+      if (host === undefined) {
+        const text = `volume ${volume}: files of an earlier one are to be removed there first`;
+        return [{ text, soft: false, matches: (node) => !volumes.hasLeftover(node.id, volume) }];
+      }
       const text = `volume ${volume}, which is on ${nodes.get(host)?.facts?.hostname ?? host}`;
       return [{ text, soft: false, matches: (node) => node.id === host }];
     });

@@ -49,7 +49,7 @@ export class ContainerRemoval {
     const { writes, orders, observations, events } = this.#parts;
     const record = writes.container(id);
     if (!force) await this.#assertStopped(record);
-    if (!isHostUp(this.#parts, record)) return this.#removeLater(record);
+    if (!isHostUp(this.#parts, record)) return this.#removeLater(record, volumes);
     this.#running.add(id);
     failpoint('remove.1-begun');
     try {
@@ -70,11 +70,13 @@ export class ContainerRemoval {
   }
 
   /** Its host is down: the wish is stored, the name is free, and the host is told when it comes back. */
-  async #removeLater(record: containerV1.ContainerRecord): Promise<bigint> {
+  async #removeLater(record: containerV1.ContainerRecord, volumes: boolean): Promise<bigint> {
     const { writes, observations, events } = this.#parts;
+    if (!volumes) await this.#volumes.leaveBehind(record);
     const stored = await writes.putContainer({
       ...record,
       desired: DesiredState.REMOVED,
+      removeVolumes: volumes,
       generation: record.generation + 1n,
     });
     observations.forget(record.id);

@@ -42,11 +42,12 @@ export class ContainerRunning {
 
   /**
    * The durable write and the order go out together; the answer waits for both. A start the agent refuses is taken back, so that
-   * nothing starts later by itself. Errors: not-found (also a network that is gone), conflict (paused, a port in use), failed-precondition (host down), the agent's refusal.
+   * nothing starts later by itself. `operation`: the one on a volume that may start its users. Errors: not-found (also a network that is gone), conflict (paused, a port in use, a volume is busy), failed-precondition (host down), the agent's refusal.
    */
-  start(id: string): Promise<RunOutcome> {
+  start(id: string, operation?: string): Promise<RunOutcome> {
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
+      this.#assertVolumesFree(record, operation);
       if (await this.#confirm(record, isPaused)) throw conflict('cannot start a paused container, try unpause instead');
       return this.#start(record, 1);
     });
@@ -137,6 +138,7 @@ export class ContainerRunning {
     const { id } = request;
     return this.#turn(id, async (record) => {
       assertHostUp(this.#parts, record);
+      this.#assertVolumesFree(record);
       const { wanted, release } = this.#taken(record);
       const ran = isActive(this.#status(id));
       const seconds = request.timeoutSeconds ?? record.spec.stopTimeout ?? STOP_SECONDS;
@@ -208,6 +210,13 @@ export class ContainerRunning {
 
   async #confirmActive(record: Record_): Promise<boolean> {
     return isActive(this.#status(record.id)) || isActive(await this.#parts.orders.freshStatus(record));
+  }
+
+  #assertVolumesFree(record: Record_, operation?: string): void {
+    for (const { type, source } of record.spec.mounts) {
+      const busy = type === 'volume' ? this.#parts.state.volumes.busy(source, operation) : undefined;
+      if (busy) throw conflict(`container ${record.spec.name} cannot start: ${busy}; try again when that is over`);
+    }
   }
 
   #tellKill(record: Record_, signalName: string): void {

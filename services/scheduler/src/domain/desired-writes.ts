@@ -1,7 +1,8 @@
-import { CONTAINERS, type DesiredWriter, NETWORKS, NODES, stateKey, VOLUMES } from '@atoll/bus';
+import { CONTAINERS, type DesiredWriter, LEFTOVERS, NETWORKS, NODES, stateKey, VOLUMES } from '@atoll/bus';
 import { AtollError, notFound } from '@atoll/errors';
 import { containerV1, type networkV1, type nodeV1, type volumeV1 } from '@atoll/proto';
 import type { ClusterState } from './cluster-state.ts';
+import { leftoverId } from './volume-hosts.ts';
 
 /** Changes of desired state: each is durable before it answers, and in the state's mirrors at once. */
 export class DesiredWrites {
@@ -91,6 +92,18 @@ export class DesiredWrites {
     const revision = await this.#writer.delete(stateKey(VOLUMES.kind, name));
     this.#state.volumes.records.apply(name, undefined, revision);
     return revision;
+  }
+
+  async putLeftover(leftover: volumeV1.VolumeLeftover): Promise<void> {
+    const id = leftoverId(leftover.nodeId, leftover.name);
+    const revision = await this.#writer.put(stateKey(LEFTOVERS.kind, id), LEFTOVERS.encode(leftover));
+    this.#state.volumes.leftovers.apply(id, leftover, revision);
+  }
+
+  async deleteLeftover({ nodeId, name }: volumeV1.VolumeLeftover): Promise<void> {
+    const id = leftoverId(nodeId, name);
+    const revision = await this.#writer.delete(stateKey(LEFTOVERS.kind, id));
+    this.#state.volumes.leftovers.apply(id, undefined, revision);
   }
 
   async putRaw(kind: string, id: string, value: Uint8Array): Promise<bigint> {

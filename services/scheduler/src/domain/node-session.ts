@@ -14,11 +14,14 @@ export interface OrderWait {
   readonly signal?: AbortSignal;
   /** Milliseconds; undefined waits as long as the session lives. */
   readonly timeoutMs: number | undefined;
+  /** Hears how far a long order is: bytes. */
+  readonly onProgress?: (bytes: bigint) => void;
 }
 
 interface Pending {
   readonly resolve: (result: nodeV1.OrderResult) => void;
   readonly reject: (error: unknown) => void;
+  readonly onProgress: ((bytes: bigint) => void) | undefined;
 }
 
 /** One agent's session: the orders on their way to it and those it has not answered. */
@@ -55,13 +58,13 @@ export class NodeSession {
     let onAbort = (): void => {};
     try {
       const result = await new Promise<nodeV1.OrderResult>((resolve, reject) => {
-        this.#pending.set(orderId, { resolve, reject });
+        this.#pending.set(orderId, { resolve, reject, onProgress: wait.onProgress });
         onAbort = () => reject(wait.signal?.reason);
         wait.signal?.addEventListener('abort', onAbort, { once: true });
         if (wait.timeoutMs !== undefined) timer = setTimeout(() => reject(this.#late(wait.timeoutMs)), wait.timeoutMs);
         const { action, record, signal = '', timeoutSeconds, force = false, volumes = false } = input;
-        const { volume = '' } = input;
-        const what = { action, record, signal, timeoutSeconds, force, volumes, volume };
+        const { volume = '', volumeOrder } = input;
+        const what = { action, record, signal, timeoutSeconds, force, volumes, volume, volumeOrder };
         this.send({ $case: 'order', value: { ...what, orderId, epoch: this.#epoch } });
       });
       if (result.code !== 0) throw refusalOf(result);
@@ -76,6 +79,10 @@ export class NodeSession {
   /** An agent's answer; one nobody waits for any more is dropped. */
   settle(result: nodeV1.OrderResult): void {
     this.#pending.get(result.orderId)?.resolve(result);
+  }
+
+  progress({ orderId, bytes }: nodeV1.OrderProgress): void {
+    this.#pending.get(orderId)?.onProgress?.(bytes);
   }
 
   end(error: AtollError): void {

@@ -69,6 +69,27 @@ export class Orders {
     return this.#observations.status(record.id);
   }
 
+  /** An order about a volume; without `waitMs` it may take as long as the host's session lasts. */
+  async volume(
+    action: nodeV1.Action,
+    nodeId: string,
+    volume: string,
+    details: Partial<nodeV1.VolumeOrder> & Pick<nodeV1.VolumeOrder, 'operation'>,
+    options: {
+      readonly signal?: AbortSignal;
+      readonly waitMs?: number;
+      readonly onProgress?: (bytes: bigint) => void;
+    } = {},
+  ): Promise<void> {
+    const volumeOrder = nodeV1.VolumeOrder.fromPartial(details);
+    const { signal, waitMs, onProgress } = options;
+    await this.#sessions.order(
+      nodeId,
+      { action, record: undefined, volume, volumeOrder },
+      { timeoutMs: waitMs, ...(signal && { signal }), ...(onProgress && { onProgress }) },
+    );
+  }
+
   /** Has a host delete a volume. One that it does not have is fine. */
   async removeVolume(nodeId: string, volume: string): Promise<void> {
     const order = { action: nodeV1.Action.REMOVE_VOLUME, record: undefined, volume };

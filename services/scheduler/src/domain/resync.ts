@@ -107,9 +107,11 @@ export class Resync {
       return;
     }
     log.info({ node: nodeId, container: id }, 'the host has a copy that is not wanted there; removing it');
+    // Of one that is gone altogether nobody knows whether its anonymous volumes were to go: they stay.
+    const volumes = own ? record.removeVolumes : record !== undefined;
     const stale = containerV1.ContainerRecord.fromPartial({ ...record, id, nodeId });
     try {
-      await orders.send(nodeV1.Action.REMOVE, stale, { force: true, volumes: true });
+      await orders.send(nodeV1.Action.REMOVE, stale, { force: true, volumes });
     } catch (error) {
       if (!hasReason(error, 'not-found')) throw error;
     }

@@ -12,6 +12,7 @@ import type { NodeRegistry } from './node-registry.ts';
 import type { NodeSession } from './node-session.ts';
 import type { Resync } from './resync.ts';
 import type { TermParts } from './term-parts.ts';
+import type { VolumeLeftovers } from './volume/volume-leftovers.ts';
 
 const HELLO_WITHIN_MS = 10_000;
 const MAX_CONTAINERS = 100_000;
@@ -30,18 +31,24 @@ export class SessionService {
   readonly #registry: NodeRegistry;
   readonly #resync: Resync;
   readonly #removal: ContainerRemoval;
+  readonly #leftovers: VolumeLeftovers;
   readonly #settings: SessionSettings;
 
   constructor(
     parts: TermParts,
     registry: NodeRegistry,
-    collaborators: { readonly resync: Resync; readonly removal: ContainerRemoval },
+    collaborators: {
+      readonly resync: Resync;
+      readonly removal: ContainerRemoval;
+      readonly leftovers: VolumeLeftovers;
+    },
     settings: SessionSettings,
   ) {
     this.#parts = parts;
     this.#registry = registry;
     this.#resync = collaborators.resync;
     this.#removal = collaborators.removal;
+    this.#leftovers = collaborators.leftovers;
     this.#settings = settings;
   }
 
@@ -126,6 +133,7 @@ export class SessionService {
       { node: session.nodeId, host: hello.facts.hostname, containers: hello.containers.length },
       'host connected',
     );
+    this.#leftovers.sessionBegan(session.nodeId);
     this.#resync.run(session.nodeId, hello.containers);
     for (const status of hello.containers) this.#afterStatus(status);
   }
@@ -144,13 +152,16 @@ export class SessionService {
         if (message.value.status) this.#assertOwn(session.nodeId, [message.value.status]);
         session.settle(message.value);
         return;
+      case 'progress':
+        session.progress(message.value);
+        return;
       case 'event': {
         const record = this.#parts.state.records.get(message.value.actorId);
         if (record?.nodeId === session.nodeId) this.#parts.events.relay(record, message.value);
         return;
       }
       default:
-        throw invalidArgument('a session carries one hello, then heartbeats, statuses, results and events');
+        throw invalidArgument('a session carries one hello, then heartbeats, statuses, results, progress and events');
     }
   }
 

@@ -29,11 +29,16 @@ import { Orders } from './orders.ts';
 import { Resync } from './resync.ts';
 import { SessionService } from './session-service.ts';
 import type { Log, TermParts } from './term-parts.ts';
+import { VolumeCopying } from './volume/volume-copying.ts';
+import { VolumeLeftovers } from './volume/volume-leftovers.ts';
+import { VolumeMove } from './volume/volume-move.ts';
+import { VolumeOperations } from './volume/volume-operations.ts';
 
 export interface Mirrors {
   readonly containers: Mirror<containerV1.ContainerRecord>;
   readonly nodes: Mirror<nodeV1.NodeRecord>;
   readonly volumes: Mirror<volumeV1.VolumeRecord>;
+  readonly leftovers: Mirror<volumeV1.VolumeLeftover>;
   readonly networks: Mirror<networkV1.NetworkRecord>;
   readonly tokens: Mirror<TokenRecord>;
   readonly cluster: Mirror<string>;
@@ -83,6 +88,8 @@ export class Term {
   readonly parts: TermParts;
   readonly creation: ContainerCreation;
   readonly volumes: ClusterVolumes;
+  readonly volumeCopying: VolumeCopying;
+  readonly volumeMove: VolumeMove;
   readonly running: ContainerRunning;
   readonly removal: ContainerRemoval;
   readonly changes: ContainerChanges;
@@ -98,7 +105,7 @@ export class Term {
 
   constructor(mirrors: Mirrors, channels: TermChannels, settings: TermSettings, signal: AbortSignal) {
     const { log } = settings;
-    const state = new ClusterState(mirrors.containers, mirrors.nodes, mirrors.volumes, mirrors.networks);
+    const state = new ClusterState(mirrors);
     const hostname = (id: string): string => state.nodes.get(id)?.facts?.hostname ?? id;
     const events = new ClusterEvents(channels.events, hostname, (id) => state.networks.records.get(id));
     const known = [...mirrors.statuses.values()].filter((status) => state.records.get(status.id) !== undefined);
@@ -132,7 +139,8 @@ export class Term {
       pipeline: settings.pipeline,
       log,
     };
-    this.volumes = new ClusterVolumes(this.parts);
+    const leftovers = new VolumeLeftovers(this.parts);
+    this.volumes = new ClusterVolumes(this.parts, leftovers);
     this.creation = new ContainerCreation(this.parts, this.volumes);
     this.removal = new ContainerRemoval(this.parts, this.volumes);
     this.networks = new Networks(this.parts);
@@ -146,9 +154,13 @@ export class Term {
     this.sessions = new SessionService(
       this.parts,
       this.registry,
-      { resync: new Resync(this.parts, this.removal), removal: this.removal },
+      { resync: new Resync(this.parts, this.removal), removal: this.removal, leftovers },
       { clusterId: settings.clusterId, heartbeatMs: settings.heartbeatMs, gateways: settings.gateways },
     );
+    const operations = new VolumeOperations(this.parts, this.running, leftovers);
+    this.volumeCopying = new VolumeCopying(this.parts, operations);
+    this.volumeMove = new VolumeMove(this.parts, operations);
+    operations.recover();
     health.start([...state.nodes.values()].map((node) => node.id));
     this.#timers = [
       setInterval(() => this.#publishNodes(), NODE_STATUS_MS),

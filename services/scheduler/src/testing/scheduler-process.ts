@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { containerV1 } from '@atoll/proto';
+import { containerV1, volumeV1 } from '@atoll/proto';
 import { Channel, type Client, type TlsIdentity } from '@atoll/rpc';
 import type { TestNats, TestPki } from '@atoll/testing';
 import type { Failpoint } from '../domain/failpoint.ts';
@@ -61,8 +61,11 @@ export class SchedulerProcess {
   }
 
   get containers(): Client<typeof containerV1.ContainerServiceService> {
-    this.#channel ??= new Channel({ address: this.address, tls: this.#gateway, serverRole: 'scheduler' });
-    return this.#channel.client(containerV1.ContainerServiceService);
+    return this.#connected().client(containerV1.ContainerServiceService);
+  }
+
+  get volumes(): Client<typeof volumeV1.VolumeServiceService> {
+    return this.#connected().client(volumeV1.VolumeServiceService);
   }
 
   /** Resolves once it answers as the leader. */
@@ -99,6 +102,11 @@ export class SchedulerProcess {
   async dispose(): Promise<void> {
     await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #connected(): Channel {
+    this.#channel ??= new Channel({ address: this.address, tls: this.#gateway, serverRole: 'scheduler' });
+    return this.#channel;
   }
 
   #disconnect(): void {

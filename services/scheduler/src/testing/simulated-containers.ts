@@ -1,5 +1,6 @@
 import { conflict, notFound } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
+import { SimulatedVolumes } from './simulated-volumes.ts';
 
 const { ContainerState } = containerV1;
 
@@ -12,12 +13,14 @@ export interface SimulatedOutcome {
 export class SimulatedContainers {
   readonly #nodeId: string;
   readonly #containers = new Map<string, containerV1.ContainerStatus>();
+  readonly volumes: SimulatedVolumes;
   #tell: ((status: containerV1.ContainerStatus) => void) | undefined;
   /** Orders carried out, `START <id>` and so on, oldest first. */
   readonly journal: string[] = [];
 
   constructor(nodeId: string) {
     this.#nodeId = nodeId;
+    this.volumes = new SimulatedVolumes(nodeId);
   }
 
   get(id: string): containerV1.ContainerStatus | undefined {
@@ -57,10 +60,7 @@ export class SimulatedContainers {
   }
 
   #carryOut(order: nodeV1.Order): SimulatedOutcome {
-    if (order.action === nodeV1.Action.REMOVE_VOLUME) {
-      this.journal.push(`REMOVE_VOLUME ${order.volume}`);
-      return { status: undefined, unchanged: false };
-    }
+    if (this.volumes.obey(order, (line) => this.journal.push(line))) return { status: undefined, unchanged: false };
     const record = order.record;
     if (!record) throw conflict('an order without a record');
     const { id } = record;
@@ -92,6 +92,7 @@ export class SimulatedContainers {
   }
 
   #ensure(record: containerV1.ContainerRecord): containerV1.ContainerStatus {
+    for (const { type, source } of record.spec?.mounts ?? []) if (type === 'volume') this.volumes.ensure(source);
     const known = this.#containers.get(record.id);
     if (known)
       return known.generation === record.generation

@@ -24,6 +24,10 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
   '/container.v1.ContainerService/WithdrawPorts': ['gateway', 'operator'],
   '/volume.v1.VolumeService/CreateVolume': ['gateway', 'operator'],
   '/volume.v1.VolumeService/RemoveVolume': ['gateway', 'operator'],
+  '/volume.v1.VolumeService/HoldVolume': ['gateway', 'operator'],
+  '/volume.v1.VolumeService/CloneVolume': ['gateway', 'operator'],
+  '/volume.v1.VolumeService/MoveVolume': ['gateway', 'operator'],
+  '/volume.v1.VolumeService/RestoreVolume': ['gateway', 'operator'],
   '/network.v1.NetworkService/CreateNetwork': ['gateway', 'operator'],
   '/network.v1.NetworkService/RemoveNetwork': ['gateway', 'operator'],
   '/network.v1.NetworkService/ConnectContainer': ['gateway', 'operator'],
@@ -74,7 +78,7 @@ describe.each([...ROLES, 'anonymous' as const])('as %s', (role) => {
     for (const { name, path, definition } of METHODS) {
       const client = channel.client(definition as typeof containerV1.ContainerServiceService);
       const call = client[name as 'startContainer'] as (request: unknown) => unknown;
-      const refusal = await outcome(call(name === 'session' ? emptyStream() : (EMPTY[name] ?? { id: 'f00' })));
+      const refusal = await outcome(call(STREAMED.has(name) ? emptyStream() : (EMPTY[name] ?? { id: 'f00' })));
       if (refusal !== 'permission-denied' && refusal !== 'unauthenticated/certificate') admitted.push(path);
     }
     expect(admitted.sort()).toEqual(
@@ -85,6 +89,9 @@ describe.each([...ROLES, 'anonymous' as const])('as %s', (role) => {
     channel.close();
   });
 });
+
+/** Methods whose requests are a stream. */
+const STREAMED = new Set(['session', 'restoreVolume']);
 
 /** Requests that are complete enough to be sent. */
 const EMPTY: Readonly<Record<string, unknown>> = {
@@ -98,6 +105,9 @@ const EMPTY: Readonly<Record<string, unknown>> = {
   renameContainer: { id: 'f00', name: 'x' },
   createVolume: { volume: undefined },
   removeVolume: { name: 'f00', force: false },
+  holdVolume: { name: 'f00' },
+  cloneVolume: { name: 'f00', newName: 'f01', live: false, labels: {} },
+  moveVolume: { name: 'f00', node: '', recreate: false },
   createNetwork: { network: undefined },
   connectContainer: { networkId: 'f00', containerId: 'f00', endpoint: undefined, endpointId: '' },
   disconnectContainer: { networkId: 'f00', containerId: 'f00', force: false },

@@ -453,6 +453,8 @@ export interface ContainerRecord {
   placements: number;
   /** Its places in networks of users; the default bridge is the host's own affair. */
   endpoints: Endpoint[];
+  /** With REMOVED: its anonymous volumes go too. */
+  removeVolumes: boolean;
 }
 
 /** Observed; the agent of `node_id` is its only writer. A higher (epoch, seq) wins. */
@@ -4260,6 +4262,7 @@ function createBaseContainerRecord(): ContainerRecord {
     lostReason: "",
     placements: 0,
     endpoints: [],
+    removeVolumes: false,
   };
 }
 
@@ -4306,6 +4309,9 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
     }
     for (const v of message.endpoints) {
       Endpoint.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.removeVolumes !== false) {
+      writer.uint32(96).bool(message.removeVolumes);
     }
     return writer;
   },
@@ -4411,6 +4417,14 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
             message.endpoints.push(Endpoint.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.removeVolumes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4445,6 +4459,7 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
     message.lostReason = object.lostReason ?? "";
     message.placements = object.placements ?? 0;
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
+    message.removeVolumes = object.removeVolumes ?? false;
     return message;
   },
 };

@@ -66,6 +66,14 @@ export const Action = {
   CONNECT: 10,
   /** REMOVE_VOLUME - names a volume, no container */
   REMOVE_VOLUME: 11,
+  /** GRANT_VOLUME - lets another node read a volume */
+  GRANT_VOLUME: 12,
+  /** PULL_VOLUME - copies a volume from another node; in place after the last copy */
+  PULL_VOLUME: 13,
+  /** CLONE_VOLUME - copies a volume of this host */
+  CLONE_VOLUME: 14,
+  /** END_VOLUME - forgets an operation, with all that is not in place */
+  END_VOLUME: 15,
 } as const;
 
 export type Action = typeof Action[keyof typeof Action];
@@ -83,6 +91,10 @@ export namespace Action {
   export type UPDATE = typeof Action.UPDATE;
   export type CONNECT = typeof Action.CONNECT;
   export type REMOVE_VOLUME = typeof Action.REMOVE_VOLUME;
+  export type GRANT_VOLUME = typeof Action.GRANT_VOLUME;
+  export type PULL_VOLUME = typeof Action.PULL_VOLUME;
+  export type CLONE_VOLUME = typeof Action.CLONE_VOLUME;
+  export type END_VOLUME = typeof Action.END_VOLUME;
 }
 
 /** What a host is and has, as its agent found it. */
@@ -193,6 +205,7 @@ export interface SessionRequest {
     | //
     /** Docker events only an agent sees (exec_create, exec_start, oom, health_status …). */
     { $case: "event"; value: Event }
+    | { $case: "progress"; value: OrderProgress }
     | undefined;
 }
 
@@ -206,8 +219,29 @@ export interface Order {
   timeoutSeconds?: bigint | undefined;
   force: boolean;
   volumes: boolean;
-  /** Of ACTION_REMOVE_VOLUME. */
+  /** Of the actions on volumes. */
   volume: string;
+  volumeOrder: VolumeOrder | undefined;
+}
+
+export interface VolumeOrder {
+  operation: string;
+  /** The node that may read, or that is read from. */
+  peerNodeId: string;
+  peerAddress: string;
+  /** Neither: the only copy. */
+  first: boolean;
+  second: boolean;
+  /** of a clone */
+  newName: string;
+  /** of a clone */
+  live: boolean;
+}
+
+/** Of an order that takes long. */
+export interface OrderProgress {
+  orderId: bigint;
+  bytes: bigint;
 }
 
 export interface Welcome {
@@ -1272,6 +1306,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "event":
         Event.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "progress":
+        OrderProgress.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1329,6 +1366,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "event", value: Event.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "progress", value: OrderProgress.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1377,6 +1422,12 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         }
         break;
       }
+      case "progress": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "progress", value: OrderProgress.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -1393,6 +1444,7 @@ function createBaseOrder(): Order {
     force: false,
     volumes: false,
     volume: "",
+    volumeOrder: undefined,
   };
 }
 
@@ -1433,6 +1485,9 @@ export const Order: MessageFns<Order> = {
     }
     if (message.volume !== "") {
       writer.uint32(74).string(message.volume);
+    }
+    if (message.volumeOrder !== undefined) {
+      VolumeOrder.encode(message.volumeOrder, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1522,6 +1577,14 @@ export const Order: MessageFns<Order> = {
             message.volume = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.volumeOrder = VolumeOrder.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1552,6 +1615,209 @@ export const Order: MessageFns<Order> = {
     message.force = object.force ?? false;
     message.volumes = object.volumes ?? false;
     message.volume = object.volume ?? "";
+    message.volumeOrder = (object.volumeOrder !== undefined && object.volumeOrder !== null)
+      ? VolumeOrder.fromPartial(object.volumeOrder)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseVolumeOrder(): VolumeOrder {
+  return { operation: "", peerNodeId: "", peerAddress: "", first: false, second: false, newName: "", live: false };
+}
+
+export const VolumeOrder: MessageFns<VolumeOrder> = {
+  encode(message: VolumeOrder, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== "") {
+      writer.uint32(10).string(message.operation);
+    }
+    if (message.peerNodeId !== "") {
+      writer.uint32(18).string(message.peerNodeId);
+    }
+    if (message.peerAddress !== "") {
+      writer.uint32(26).string(message.peerAddress);
+    }
+    if (message.first !== false) {
+      writer.uint32(32).bool(message.first);
+    }
+    if (message.second !== false) {
+      writer.uint32(40).bool(message.second);
+    }
+    if (message.newName !== "") {
+      writer.uint32(50).string(message.newName);
+    }
+    if (message.live !== false) {
+      writer.uint32(56).bool(message.live);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeOrder {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeOrder();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peerNodeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.peerAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.first = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.second = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.newName = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.live = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeOrder>): VolumeOrder {
+    return VolumeOrder.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeOrder>): VolumeOrder {
+    const message = createBaseVolumeOrder();
+    message.operation = object.operation ?? "";
+    message.peerNodeId = object.peerNodeId ?? "";
+    message.peerAddress = object.peerAddress ?? "";
+    message.first = object.first ?? false;
+    message.second = object.second ?? false;
+    message.newName = object.newName ?? "";
+    message.live = object.live ?? false;
+    return message;
+  },
+};
+
+function createBaseOrderProgress(): OrderProgress {
+  return { orderId: 0n, bytes: 0n };
+}
+
+export const OrderProgress: MessageFns<OrderProgress> = {
+  encode(message: OrderProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.orderId !== 0n) {
+      if (BigInt.asUintN(64, message.orderId) !== message.orderId) {
+        throw new globalThis.Error("value provided for field message.orderId of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.orderId);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asIntN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type int64 too large");
+      }
+      writer.uint32(16).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OrderProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOrderProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.orderId = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OrderProgress>): OrderProgress {
+    return OrderProgress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OrderProgress>): OrderProgress {
+    const message = createBaseOrderProgress();
+    message.orderId = (object.orderId !== undefined && object.orderId !== null) ? BigInt(object.orderId) : 0n;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
     return message;
   },
 };

@@ -10,8 +10,14 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type ClientWritableStream,
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -22,6 +28,43 @@ import {
 export const protobufPackage = "volume.v1";
 
 export const protobufFileName = "volume/v1/volume.proto";
+
+export const VolumeOperationKind = {
+  UNSPECIFIED: 0,
+  /** BACKUP - its users are stopped while it is read */
+  BACKUP: 1,
+  MOVE: 2,
+  /** CREATE - It is being made from a backup or another volume: nobody sees it before that is done. */
+  CREATE: 3,
+  /** REPLACE - an unused volume gets other files */
+  REPLACE: 4,
+} as const;
+
+export type VolumeOperationKind = typeof VolumeOperationKind[keyof typeof VolumeOperationKind];
+
+export namespace VolumeOperationKind {
+  export type UNSPECIFIED = typeof VolumeOperationKind.UNSPECIFIED;
+  export type BACKUP = typeof VolumeOperationKind.BACKUP;
+  export type MOVE = typeof VolumeOperationKind.MOVE;
+  export type CREATE = typeof VolumeOperationKind.CREATE;
+  export type REPLACE = typeof VolumeOperationKind.REPLACE;
+}
+
+export const VolumeAccess = {
+  UNSPECIFIED: 0,
+  /** PAUSE - running users stand still while it is read */
+  PAUSE: 1,
+  /** LIVE - they go on */
+  LIVE: 2,
+} as const;
+
+export type VolumeAccess = typeof VolumeAccess[keyof typeof VolumeAccess];
+
+export namespace VolumeAccess {
+  export type UNSPECIFIED = typeof VolumeAccess.UNSPECIFIED;
+  export type PAUSE = typeof VolumeAccess.PAUSE;
+  export type LIVE = typeof VolumeAccess.LIVE;
+}
 
 /**
  * The value of the key `volume.<name>`, written by the scheduler's leader. An anonymous volume has one only once no container has
@@ -41,6 +84,8 @@ export interface VolumeRecord {
   anonymous: boolean;
   /** filled by the reader, not stored */
   revision: bigint;
+  /** What is going on with it; unset most of the time. */
+  operation: VolumeOperation | undefined;
 }
 
 export interface VolumeRecord_LabelsEntry {
@@ -51,6 +96,32 @@ export interface VolumeRecord_LabelsEntry {
 export interface VolumeRecord_OptionsEntry {
   key: string;
   value: string;
+}
+
+/** What has to be brought to an end when whoever carries it out has died. Written before the step it tells of. */
+export interface VolumeOperation {
+  /** 32 hex digits */
+  id: string;
+  kind: VolumeOperationKind;
+  /**
+   * Of a move. The volume is complete on the host that the record names, before and after: `source` until the record is written
+   * anew with `target`.
+   */
+  sourceNodeId: string;
+  targetNodeId: string;
+  /** Containers that ran, and run again when it is over. */
+  stopped: string[];
+  /** Of a move: its containers go along. */
+  recreate: boolean;
+}
+
+/**
+ * The value of the key `leftover.<node>/<name>`: files of a volume that a host is to remove as soon as it is heard. An explicit
+ * tombstone, deleted when the host has done so.
+ */
+export interface VolumeLeftover {
+  nodeId: string;
+  name: string;
 }
 
 export interface CreateVolumeRequest {
@@ -73,8 +144,146 @@ export interface RemoveVolumeResponse {
   revision: bigint;
 }
 
+/** Stopping a volume's users lasts as long as the call. */
+export interface HoldVolumeRequest {
+  name: string;
+  /** Seconds for each to stop in; unset: as the container says. */
+  timeoutSeconds?: bigint | undefined;
+}
+
+export interface HoldVolumeResponse {
+  volume: VolumeRecord | undefined;
+}
+
+/** How far a copy is. */
+export interface VolumeProgress {
+  /** copying, stopping, finishing, moving, starting */
+  phase: string;
+  /** of this phase */
+  bytes: bigint;
+  /** Of the last message: the volume as it is now. */
+  volume: VolumeRecord | undefined;
+}
+
+export interface CloneVolumeRequest {
+  name: string;
+  newName: string;
+  /** Users of the volume go on meanwhile; the copy may then be of no one moment. */
+  live: boolean;
+  labels: { [key: string]: string };
+}
+
+export interface CloneVolumeRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface CloneVolumeResponse {
+  progress: VolumeProgress | undefined;
+}
+
+export interface MoveVolumeRequest {
+  name: string;
+  /** Id or host name; empty: the scheduler chooses. */
+  node: string;
+  /** Containers that use it are made anew on the other host, without what they have written outside of volumes. */
+  recreate: boolean;
+  /** as of HoldVolumeRequest */
+  timeoutSeconds?: bigint | undefined;
+}
+
+export interface MoveVolumeResponse {
+  progress: VolumeProgress | undefined;
+}
+
+export interface RestoreVolumeStart {
+  name: string;
+  /** Id or host name; empty: the scheduler chooses. */
+  node: string;
+  /** An unused volume of the name gets the backup's files in place of its own. */
+  force: boolean;
+}
+
+export interface RestoreVolumeCommit {
+  /** Of a volume that is new. */
+  labels: { [key: string]: string };
+}
+
+export interface RestoreVolumeCommit_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface RestoreVolumeRequest {
+  message: { $case: "start"; value: RestoreVolumeStart } | //
+  /** The files are whole and in place. A call that ends without leaves no new volume. */
+  { $case: "commit"; value: RestoreVolumeCommit } | undefined;
+}
+
+export interface RestoreVolumeResponse {
+  /** The first answer says where the files go and under which operation, the second is the volume. */
+  volume: VolumeRecord | undefined;
+}
+
+export interface ReadVolumeRequest {
+  name: string;
+  access: VolumeAccess;
+  /** Of a node: the operation it was granted the volume for. */
+  operation: string;
+  /** First copy of a move: notes what it has read, for the second one to leave out. */
+  first: boolean;
+  second: boolean;
+  /** For the archive's manifest. */
+  labels: { [key: string]: string };
+}
+
+export interface ReadVolumeRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface ReadVolumeResponse {
+  /** an archive as docs/volumes.md describes it */
+  data: Buffer;
+}
+
+export interface WriteVolumeStart {
+  name: string;
+  operation: string;
+  /** Files that are there give way; else they are a conflict. */
+  replace: boolean;
+}
+
+export interface WriteVolumeRequest {
+  message: { $case: "start"; value: WriteVolumeStart } | //
+  /** such an archive, plain or compressed by gzip or zstd */
+  { $case: "data"; value: Buffer } | undefined;
+}
+
+export interface WriteVolumeResponse {
+  sha256: string;
+  archiveBytes: bigint;
+  /** As the backup's manifest has them. */
+  labels: { [key: string]: string };
+}
+
+export interface WriteVolumeResponse_LabelsEntry {
+  key: string;
+  value: string;
+}
+
 function createBaseVolumeRecord(): VolumeRecord {
-  return { name: "", driver: "", labels: {}, options: {}, nodeId: "", createdAtNs: 0n, anonymous: false, revision: 0n };
+  return {
+    name: "",
+    driver: "",
+    labels: {},
+    options: {},
+    nodeId: "",
+    createdAtNs: 0n,
+    anonymous: false,
+    revision: 0n,
+    operation: undefined,
+  };
 }
 
 export const VolumeRecord: MessageFns<VolumeRecord> = {
@@ -108,6 +317,9 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(64).uint64(message.revision);
+    }
+    if (message.operation !== undefined) {
+      VolumeOperation.encode(message.operation, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -195,6 +407,14 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.operation = VolumeOperation.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -238,6 +458,9 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
       : 0n;
     message.anonymous = object.anonymous ?? false;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.operation = (object.operation !== undefined && object.operation !== null)
+      ? VolumeOperation.fromPartial(object.operation)
+      : undefined;
     return message;
   },
 };
@@ -372,6 +595,188 @@ export const VolumeRecord_OptionsEntry: MessageFns<VolumeRecord_OptionsEntry> = 
     const message = createBaseVolumeRecord_OptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseVolumeOperation(): VolumeOperation {
+  return { id: "", kind: 0, sourceNodeId: "", targetNodeId: "", stopped: [], recreate: false };
+}
+
+export const VolumeOperation: MessageFns<VolumeOperation> = {
+  encode(message: VolumeOperation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.sourceNodeId !== "") {
+      writer.uint32(26).string(message.sourceNodeId);
+    }
+    if (message.targetNodeId !== "") {
+      writer.uint32(34).string(message.targetNodeId);
+    }
+    for (const v of message.stopped) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.recreate !== false) {
+      writer.uint32(48).bool(message.recreate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeOperation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeOperation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sourceNodeId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.targetNodeId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.stopped.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.recreate = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeOperation>): VolumeOperation {
+    return VolumeOperation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeOperation>): VolumeOperation {
+    const message = createBaseVolumeOperation();
+    message.id = object.id ?? "";
+    message.kind = object.kind ?? 0;
+    message.sourceNodeId = object.sourceNodeId ?? "";
+    message.targetNodeId = object.targetNodeId ?? "";
+    message.stopped = object.stopped?.map((e) => e) || [];
+    message.recreate = object.recreate ?? false;
+    return message;
+  },
+};
+
+function createBaseVolumeLeftover(): VolumeLeftover {
+  return { nodeId: "", name: "" };
+}
+
+export const VolumeLeftover: MessageFns<VolumeLeftover> = {
+  encode(message: VolumeLeftover, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeLeftover {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeLeftover();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeLeftover>): VolumeLeftover {
+    return VolumeLeftover.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeLeftover>): VolumeLeftover {
+    const message = createBaseVolumeLeftover();
+    message.nodeId = object.nodeId ?? "";
+    message.name = object.name ?? "";
     return message;
   },
 };
@@ -615,6 +1020,1586 @@ export const RemoveVolumeResponse: MessageFns<RemoveVolumeResponse> = {
   },
 };
 
+function createBaseHoldVolumeRequest(): HoldVolumeRequest {
+  return { name: "", timeoutSeconds: undefined };
+}
+
+export const HoldVolumeRequest: MessageFns<HoldVolumeRequest> = {
+  encode(message: HoldVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.timeoutSeconds !== undefined) {
+      if (BigInt.asIntN(64, message.timeoutSeconds) !== message.timeoutSeconds) {
+        throw new globalThis.Error("value provided for field message.timeoutSeconds of type int64 too large");
+      }
+      writer.uint32(16).int64(message.timeoutSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeoutSeconds = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HoldVolumeRequest>): HoldVolumeRequest {
+    return HoldVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldVolumeRequest>): HoldVolumeRequest {
+    const message = createBaseHoldVolumeRequest();
+    message.name = object.name ?? "";
+    message.timeoutSeconds = (object.timeoutSeconds !== undefined && object.timeoutSeconds !== null)
+      ? BigInt(object.timeoutSeconds)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHoldVolumeResponse(): HoldVolumeResponse {
+  return { volume: undefined };
+}
+
+export const HoldVolumeResponse: MessageFns<HoldVolumeResponse> = {
+  encode(message: HoldVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volume !== undefined) {
+      VolumeRecord.encode(message.volume, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volume = VolumeRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HoldVolumeResponse>): HoldVolumeResponse {
+    return HoldVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HoldVolumeResponse>): HoldVolumeResponse {
+    const message = createBaseHoldVolumeResponse();
+    message.volume = (object.volume !== undefined && object.volume !== null)
+      ? VolumeRecord.fromPartial(object.volume)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseVolumeProgress(): VolumeProgress {
+  return { phase: "", bytes: 0n, volume: undefined };
+}
+
+export const VolumeProgress: MessageFns<VolumeProgress> = {
+  encode(message: VolumeProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== "") {
+      writer.uint32(10).string(message.phase);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asIntN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type int64 too large");
+      }
+      writer.uint32(16).int64(message.bytes);
+    }
+    if (message.volume !== undefined) {
+      VolumeRecord.encode(message.volume, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.volume = VolumeRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeProgress>): VolumeProgress {
+    return VolumeProgress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeProgress>): VolumeProgress {
+    const message = createBaseVolumeProgress();
+    message.phase = object.phase ?? "";
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.volume = (object.volume !== undefined && object.volume !== null)
+      ? VolumeRecord.fromPartial(object.volume)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCloneVolumeRequest(): CloneVolumeRequest {
+  return { name: "", newName: "", live: false, labels: {} };
+}
+
+export const CloneVolumeRequest: MessageFns<CloneVolumeRequest> = {
+  encode(message: CloneVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.newName !== "") {
+      writer.uint32(18).string(message.newName);
+    }
+    if (message.live !== false) {
+      writer.uint32(24).bool(message.live);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      CloneVolumeRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.newName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.live = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = CloneVolumeRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.labels[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloneVolumeRequest>): CloneVolumeRequest {
+    return CloneVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneVolumeRequest>): CloneVolumeRequest {
+    const message = createBaseCloneVolumeRequest();
+    message.name = object.name ?? "";
+    message.newName = object.newName ?? "";
+    message.live = object.live ?? false;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseCloneVolumeRequest_LabelsEntry(): CloneVolumeRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const CloneVolumeRequest_LabelsEntry: MessageFns<CloneVolumeRequest_LabelsEntry> = {
+  encode(message: CloneVolumeRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneVolumeRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneVolumeRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloneVolumeRequest_LabelsEntry>): CloneVolumeRequest_LabelsEntry {
+    return CloneVolumeRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneVolumeRequest_LabelsEntry>): CloneVolumeRequest_LabelsEntry {
+    const message = createBaseCloneVolumeRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseCloneVolumeResponse(): CloneVolumeResponse {
+  return { progress: undefined };
+}
+
+export const CloneVolumeResponse: MessageFns<CloneVolumeResponse> = {
+  encode(message: CloneVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      VolumeProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloneVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloneVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = VolumeProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloneVolumeResponse>): CloneVolumeResponse {
+    return CloneVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloneVolumeResponse>): CloneVolumeResponse {
+    const message = createBaseCloneVolumeResponse();
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? VolumeProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMoveVolumeRequest(): MoveVolumeRequest {
+  return { name: "", node: "", recreate: false, timeoutSeconds: undefined };
+}
+
+export const MoveVolumeRequest: MessageFns<MoveVolumeRequest> = {
+  encode(message: MoveVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.recreate !== false) {
+      writer.uint32(24).bool(message.recreate);
+    }
+    if (message.timeoutSeconds !== undefined) {
+      if (BigInt.asIntN(64, message.timeoutSeconds) !== message.timeoutSeconds) {
+        throw new globalThis.Error("value provided for field message.timeoutSeconds of type int64 too large");
+      }
+      writer.uint32(32).int64(message.timeoutSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.recreate = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.timeoutSeconds = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MoveVolumeRequest>): MoveVolumeRequest {
+    return MoveVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveVolumeRequest>): MoveVolumeRequest {
+    const message = createBaseMoveVolumeRequest();
+    message.name = object.name ?? "";
+    message.node = object.node ?? "";
+    message.recreate = object.recreate ?? false;
+    message.timeoutSeconds = (object.timeoutSeconds !== undefined && object.timeoutSeconds !== null)
+      ? BigInt(object.timeoutSeconds)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMoveVolumeResponse(): MoveVolumeResponse {
+  return { progress: undefined };
+}
+
+export const MoveVolumeResponse: MessageFns<MoveVolumeResponse> = {
+  encode(message: MoveVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      VolumeProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = VolumeProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MoveVolumeResponse>): MoveVolumeResponse {
+    return MoveVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveVolumeResponse>): MoveVolumeResponse {
+    const message = createBaseMoveVolumeResponse();
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? VolumeProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRestoreVolumeStart(): RestoreVolumeStart {
+  return { name: "", node: "", force: false };
+}
+
+export const RestoreVolumeStart: MessageFns<RestoreVolumeStart> = {
+  encode(message: RestoreVolumeStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVolumeStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVolumeStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreVolumeStart>): RestoreVolumeStart {
+    return RestoreVolumeStart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreVolumeStart>): RestoreVolumeStart {
+    const message = createBaseRestoreVolumeStart();
+    message.name = object.name ?? "";
+    message.node = object.node ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseRestoreVolumeCommit(): RestoreVolumeCommit {
+  return { labels: {} };
+}
+
+export const RestoreVolumeCommit: MessageFns<RestoreVolumeCommit> = {
+  encode(message: RestoreVolumeCommit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      RestoreVolumeCommit_LabelsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVolumeCommit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVolumeCommit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = RestoreVolumeCommit_LabelsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.labels[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreVolumeCommit>): RestoreVolumeCommit {
+    return RestoreVolumeCommit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreVolumeCommit>): RestoreVolumeCommit {
+    const message = createBaseRestoreVolumeCommit();
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseRestoreVolumeCommit_LabelsEntry(): RestoreVolumeCommit_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const RestoreVolumeCommit_LabelsEntry: MessageFns<RestoreVolumeCommit_LabelsEntry> = {
+  encode(message: RestoreVolumeCommit_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVolumeCommit_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVolumeCommit_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreVolumeCommit_LabelsEntry>): RestoreVolumeCommit_LabelsEntry {
+    return RestoreVolumeCommit_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreVolumeCommit_LabelsEntry>): RestoreVolumeCommit_LabelsEntry {
+    const message = createBaseRestoreVolumeCommit_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRestoreVolumeRequest(): RestoreVolumeRequest {
+  return { message: undefined };
+}
+
+export const RestoreVolumeRequest: MessageFns<RestoreVolumeRequest> = {
+  encode(message: RestoreVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.message?.$case) {
+      case "start":
+        RestoreVolumeStart.encode(message.message.value, writer.uint32(10).fork()).join();
+        break;
+      case "commit":
+        RestoreVolumeCommit.encode(message.message.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.message = { $case: "start", value: RestoreVolumeStart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "commit", value: RestoreVolumeCommit.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreVolumeRequest>): RestoreVolumeRequest {
+    return RestoreVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreVolumeRequest>): RestoreVolumeRequest {
+    const message = createBaseRestoreVolumeRequest();
+    switch (object.message?.$case) {
+      case "start": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "start", value: RestoreVolumeStart.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "commit": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "commit", value: RestoreVolumeCommit.fromPartial(object.message.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseRestoreVolumeResponse(): RestoreVolumeResponse {
+  return { volume: undefined };
+}
+
+export const RestoreVolumeResponse: MessageFns<RestoreVolumeResponse> = {
+  encode(message: RestoreVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.volume !== undefined) {
+      VolumeRecord.encode(message.volume, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.volume = VolumeRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreVolumeResponse>): RestoreVolumeResponse {
+    return RestoreVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreVolumeResponse>): RestoreVolumeResponse {
+    const message = createBaseRestoreVolumeResponse();
+    message.volume = (object.volume !== undefined && object.volume !== null)
+      ? VolumeRecord.fromPartial(object.volume)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReadVolumeRequest(): ReadVolumeRequest {
+  return { name: "", access: 0, operation: "", first: false, second: false, labels: {} };
+}
+
+export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
+  encode(message: ReadVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.access !== 0) {
+      writer.uint32(16).int32(message.access);
+    }
+    if (message.operation !== "") {
+      writer.uint32(26).string(message.operation);
+    }
+    if (message.first !== false) {
+      writer.uint32(32).bool(message.first);
+    }
+    if (message.second !== false) {
+      writer.uint32(40).bool(message.second);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      ReadVolumeRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.access = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.first = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.second = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            const entry6 = ReadVolumeRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry6.value !== undefined) {
+              message.labels[entry6.key] = entry6.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadVolumeRequest>): ReadVolumeRequest {
+    return ReadVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadVolumeRequest>): ReadVolumeRequest {
+    const message = createBaseReadVolumeRequest();
+    message.name = object.name ?? "";
+    message.access = object.access ?? 0;
+    message.operation = object.operation ?? "";
+    message.first = object.first ?? false;
+    message.second = object.second ?? false;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseReadVolumeRequest_LabelsEntry(): ReadVolumeRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ReadVolumeRequest_LabelsEntry: MessageFns<ReadVolumeRequest_LabelsEntry> = {
+  encode(message: ReadVolumeRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadVolumeRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadVolumeRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadVolumeRequest_LabelsEntry>): ReadVolumeRequest_LabelsEntry {
+    return ReadVolumeRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadVolumeRequest_LabelsEntry>): ReadVolumeRequest_LabelsEntry {
+    const message = createBaseReadVolumeRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseReadVolumeResponse(): ReadVolumeResponse {
+  return { data: Buffer.alloc(0) };
+}
+
+export const ReadVolumeResponse: MessageFns<ReadVolumeResponse> = {
+  encode(message: ReadVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadVolumeResponse>): ReadVolumeResponse {
+    return ReadVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadVolumeResponse>): ReadVolumeResponse {
+    const message = createBaseReadVolumeResponse();
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseWriteVolumeStart(): WriteVolumeStart {
+  return { name: "", operation: "", replace: false };
+}
+
+export const WriteVolumeStart: MessageFns<WriteVolumeStart> = {
+  encode(message: WriteVolumeStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.operation !== "") {
+      writer.uint32(18).string(message.operation);
+    }
+    if (message.replace !== false) {
+      writer.uint32(24).bool(message.replace);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteVolumeStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteVolumeStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replace = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WriteVolumeStart>): WriteVolumeStart {
+    return WriteVolumeStart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WriteVolumeStart>): WriteVolumeStart {
+    const message = createBaseWriteVolumeStart();
+    message.name = object.name ?? "";
+    message.operation = object.operation ?? "";
+    message.replace = object.replace ?? false;
+    return message;
+  },
+};
+
+function createBaseWriteVolumeRequest(): WriteVolumeRequest {
+  return { message: undefined };
+}
+
+export const WriteVolumeRequest: MessageFns<WriteVolumeRequest> = {
+  encode(message: WriteVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.message?.$case) {
+      case "start":
+        WriteVolumeStart.encode(message.message.value, writer.uint32(10).fork()).join();
+        break;
+      case "data":
+        writer.uint32(18).bytes(message.message.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.message = { $case: "start", value: WriteVolumeStart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "data", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WriteVolumeRequest>): WriteVolumeRequest {
+    return WriteVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WriteVolumeRequest>): WriteVolumeRequest {
+    const message = createBaseWriteVolumeRequest();
+    switch (object.message?.$case) {
+      case "start": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "start", value: WriteVolumeStart.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "data": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "data", value: object.message.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseWriteVolumeResponse(): WriteVolumeResponse {
+  return { sha256: "", archiveBytes: 0n, labels: {} };
+}
+
+export const WriteVolumeResponse: MessageFns<WriteVolumeResponse> = {
+  encode(message: WriteVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sha256 !== "") {
+      writer.uint32(10).string(message.sha256);
+    }
+    if (message.archiveBytes !== 0n) {
+      if (BigInt.asIntN(64, message.archiveBytes) !== message.archiveBytes) {
+        throw new globalThis.Error("value provided for field message.archiveBytes of type int64 too large");
+      }
+      writer.uint32(16).int64(message.archiveBytes);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      WriteVolumeResponse_LabelsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sha256 = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.archiveBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = WriteVolumeResponse_LabelsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.labels[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WriteVolumeResponse>): WriteVolumeResponse {
+    return WriteVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WriteVolumeResponse>): WriteVolumeResponse {
+    const message = createBaseWriteVolumeResponse();
+    message.sha256 = object.sha256 ?? "";
+    message.archiveBytes = (object.archiveBytes !== undefined && object.archiveBytes !== null)
+      ? BigInt(object.archiveBytes)
+      : 0n;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseWriteVolumeResponse_LabelsEntry(): WriteVolumeResponse_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const WriteVolumeResponse_LabelsEntry: MessageFns<WriteVolumeResponse_LabelsEntry> = {
+  encode(message: WriteVolumeResponse_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteVolumeResponse_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteVolumeResponse_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WriteVolumeResponse_LabelsEntry>): WriteVolumeResponse_LabelsEntry {
+    return WriteVolumeResponse_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WriteVolumeResponse_LabelsEntry>): WriteVolumeResponse_LabelsEntry {
+    const message = createBaseWriteVolumeResponse_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+/** The files of a node's volumes, served by its agent. */
+export type VolumeDataServiceService = typeof VolumeDataServiceService;
+export const VolumeDataServiceService = {
+  /** Errors: not-found; failed-precondition when users came or went meanwhile; permission-denied for a node that was granted nothing. */
+  readVolume: {
+    path: "/volume.v1.VolumeDataService/ReadVolume" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReadVolumeRequest): Buffer => Buffer.from(ReadVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadVolumeRequest => ReadVolumeRequest.decode(value),
+    responseSerialize: (value: ReadVolumeResponse): Buffer => Buffer.from(ReadVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadVolumeResponse => ReadVolumeResponse.decode(value),
+  },
+  /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
+  writeVolume: {
+    path: "/volume.v1.VolumeDataService/WriteVolume" as const,
+    requestStream: true as const,
+    responseStream: false as const,
+    requestSerialize: (value: WriteVolumeRequest): Buffer => Buffer.from(WriteVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WriteVolumeRequest => WriteVolumeRequest.decode(value),
+    responseSerialize: (value: WriteVolumeResponse): Buffer => Buffer.from(WriteVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WriteVolumeResponse => WriteVolumeResponse.decode(value),
+  },
+} as const;
+
+export interface VolumeDataServiceServer extends UntypedServiceImplementation {
+  /** Errors: not-found; failed-precondition when users came or went meanwhile; permission-denied for a node that was granted nothing. */
+  readVolume: handleServerStreamingCall<ReadVolumeRequest, ReadVolumeResponse>;
+  /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
+  writeVolume: handleClientStreamingCall<WriteVolumeRequest, WriteVolumeResponse>;
+}
+
+export interface VolumeDataServiceClient extends Client {
+  /** Errors: not-found; failed-precondition when users came or went meanwhile; permission-denied for a node that was granted nothing. */
+  readVolume(request: ReadVolumeRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadVolumeResponse>;
+  readVolume(
+    request: ReadVolumeRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReadVolumeResponse>;
+  /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
+  writeVolume(
+    callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
+  ): ClientWritableStream<WriteVolumeRequest>;
+  writeVolume(
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
+  ): ClientWritableStream<WriteVolumeRequest>;
+  writeVolume(
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
+  ): ClientWritableStream<WriteVolumeRequest>;
+  writeVolume(
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
+  ): ClientWritableStream<WriteVolumeRequest>;
+}
+
+export const VolumeDataServiceClient = makeGenericClientConstructor(
+  VolumeDataServiceService,
+  "volume.v1.VolumeDataService",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): VolumeDataServiceClient;
+  service: typeof VolumeDataServiceService;
+  serviceName: string;
+};
+
 /** Served by the scheduler's leader, as ContainerService. */
 export type VolumeServiceService = typeof VolumeServiceService;
 export const VolumeServiceService = {
@@ -640,6 +2625,47 @@ export const VolumeServiceService = {
       Buffer.from(RemoveVolumeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveVolumeResponse => RemoveVolumeResponse.decode(value),
   },
+  /** Stops its users; they run again when the call ends, however it does. Errors: not-found, conflict while another operation goes on. */
+  holdVolume: {
+    path: "/volume.v1.VolumeService/HoldVolume" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: HoldVolumeRequest): Buffer => Buffer.from(HoldVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HoldVolumeRequest => HoldVolumeRequest.decode(value),
+    responseSerialize: (value: HoldVolumeResponse): Buffer => Buffer.from(HoldVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HoldVolumeResponse => HoldVolumeResponse.decode(value),
+  },
+  /** Errors: not-found; conflict (name in use, another operation); failed-precondition (host down, never used, driver options). */
+  cloneVolume: {
+    path: "/volume.v1.VolumeService/CloneVolume" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: CloneVolumeRequest): Buffer => Buffer.from(CloneVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CloneVolumeRequest => CloneVolumeRequest.decode(value),
+    responseSerialize: (value: CloneVolumeResponse): Buffer => Buffer.from(CloneVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CloneVolumeResponse => CloneVolumeResponse.decode(value),
+  },
+  /** Errors: as CloneVolume; failed-precondition that says why a container cannot go along. */
+  moveVolume: {
+    path: "/volume.v1.VolumeService/MoveVolume" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: MoveVolumeRequest): Buffer => Buffer.from(MoveVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MoveVolumeRequest => MoveVolumeRequest.decode(value),
+    responseSerialize: (value: MoveVolumeResponse): Buffer => Buffer.from(MoveVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MoveVolumeResponse => MoveVolumeResponse.decode(value),
+  },
+  /** Errors: already-exists, conflict, failed-precondition that says why no host fits. */
+  restoreVolume: {
+    path: "/volume.v1.VolumeService/RestoreVolume" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: RestoreVolumeRequest): Buffer => Buffer.from(RestoreVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestoreVolumeRequest => RestoreVolumeRequest.decode(value),
+    responseSerialize: (value: RestoreVolumeResponse): Buffer =>
+      Buffer.from(RestoreVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RestoreVolumeResponse => RestoreVolumeResponse.decode(value),
+  },
 } as const;
 
 export interface VolumeServiceServer extends UntypedServiceImplementation {
@@ -647,6 +2673,14 @@ export interface VolumeServiceServer extends UntypedServiceImplementation {
   createVolume: handleUnaryCall<CreateVolumeRequest, CreateVolumeResponse>;
   /** Errors: not-found; conflict with Docker's text while containers use it; unavailable when its host is down. */
   removeVolume: handleUnaryCall<RemoveVolumeRequest, RemoveVolumeResponse>;
+  /** Stops its users; they run again when the call ends, however it does. Errors: not-found, conflict while another operation goes on. */
+  holdVolume: handleServerStreamingCall<HoldVolumeRequest, HoldVolumeResponse>;
+  /** Errors: not-found; conflict (name in use, another operation); failed-precondition (host down, never used, driver options). */
+  cloneVolume: handleServerStreamingCall<CloneVolumeRequest, CloneVolumeResponse>;
+  /** Errors: as CloneVolume; failed-precondition that says why a container cannot go along. */
+  moveVolume: handleServerStreamingCall<MoveVolumeRequest, MoveVolumeResponse>;
+  /** Errors: already-exists, conflict, failed-precondition that says why no host fits. */
+  restoreVolume: handleBidiStreamingCall<RestoreVolumeRequest, RestoreVolumeResponse>;
 }
 
 export interface VolumeServiceClient extends Client {
@@ -682,6 +2716,34 @@ export interface VolumeServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveVolumeResponse) => void,
   ): ClientUnaryCall;
+  /** Stops its users; they run again when the call ends, however it does. Errors: not-found, conflict while another operation goes on. */
+  holdVolume(request: HoldVolumeRequest, options?: Partial<CallOptions>): ClientReadableStream<HoldVolumeResponse>;
+  holdVolume(
+    request: HoldVolumeRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<HoldVolumeResponse>;
+  /** Errors: not-found; conflict (name in use, another operation); failed-precondition (host down, never used, driver options). */
+  cloneVolume(request: CloneVolumeRequest, options?: Partial<CallOptions>): ClientReadableStream<CloneVolumeResponse>;
+  cloneVolume(
+    request: CloneVolumeRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<CloneVolumeResponse>;
+  /** Errors: as CloneVolume; failed-precondition that says why a container cannot go along. */
+  moveVolume(request: MoveVolumeRequest, options?: Partial<CallOptions>): ClientReadableStream<MoveVolumeResponse>;
+  moveVolume(
+    request: MoveVolumeRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<MoveVolumeResponse>;
+  /** Errors: already-exists, conflict, failed-precondition that says why no host fits. */
+  restoreVolume(): ClientDuplexStream<RestoreVolumeRequest, RestoreVolumeResponse>;
+  restoreVolume(options: Partial<CallOptions>): ClientDuplexStream<RestoreVolumeRequest, RestoreVolumeResponse>;
+  restoreVolume(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<RestoreVolumeRequest, RestoreVolumeResponse>;
 }
 
 export const VolumeServiceClient = makeGenericClientConstructor(

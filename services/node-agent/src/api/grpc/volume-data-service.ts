@@ -1,0 +1,43 @@
+import { invalidArgument } from '@atoll/errors';
+import type { volumeV1 } from '@atoll/proto';
+import type { AllowTable, Handlers } from '@atoll/rpc';
+import { decompressed } from '../../images/decompress.ts';
+import { labelsOf } from '../../volumes/volume-archive.ts';
+import type { VolumeTransfer } from '../../volumes/volume-transfer.ts';
+
+type Service = volumeV1.VolumeDataServiceService;
+
+/** The gateway, for users it has let in; a node only what the leader has granted it. */
+export const VOLUME_DATA_SERVICE_ROLES: AllowTable<Service> = {
+  readVolume: ['gateway', 'node'],
+  writeVolume: ['gateway'],
+};
+
+/** The files of this host's volumes. */
+export function volumeDataService(transfer: VolumeTransfer): Handlers<Service> {
+  return {
+    readVolume: async function* (request, { peer, signal }) {
+      for await (const data of transfer.read(request, peer, signal)) yield { data: Buffer.from(data) };
+    },
+    writeVolume: async (requests, { signal }) => {
+      const input = requests[Symbol.asyncIterator]();
+      const first = await input.next();
+      const message = first.done ? undefined : first.value.message;
+      if (message?.$case !== 'start') throw invalidArgument('the first message of a volume must be its start');
+      const unpacked = await transfer.write(message.value, decompressed(dataOf(input)), signal);
+      return {
+        sha256: unpacked.sha256,
+        archiveBytes: BigInt(unpacked.archiveBytes),
+        labels: labelsOf(unpacked.manifest),
+      };
+    },
+  };
+}
+
+async function* dataOf(input: AsyncIterator<volumeV1.WriteVolumeRequest>): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const next = await input.next();
+    if (next.done) return;
+    if (next.value.message?.$case === 'data') yield next.value.message.value;
+  }
+}

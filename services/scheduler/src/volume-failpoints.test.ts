@@ -1,0 +1,204 @@
+import { type Bus, CONTAINERS, connectBus, Feed, LEFTOVERS, type Mirror, NatsDesiredStore, VOLUMES } from '@atoll/bus';
+import { containerV1, type volumeV1 } from '@atoll/proto';
+import { startNats, type TestNats, type TestPki, testPki } from '@atoll/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FAILPOINTS, type Failpoint } from './domain/failpoint.ts';
+import { newContainerId, until } from './testing/requests.ts';
+import { SchedulerProcess } from './testing/scheduler-process.ts';
+import { SimulatedAgent } from './testing/simulated-agent.ts';
+
+const S = containerV1.ContainerState;
+
+let nats: TestNats;
+let pki: TestPki;
+let scheduler: SchedulerProcess;
+let agents: readonly SimulatedAgent[];
+let bus: Bus;
+let feed: Feed;
+let records: Mirror<containerV1.ContainerRecord>;
+let volumes: Mirror<volumeV1.VolumeRecord>;
+let leftovers: Mirror<volumeV1.VolumeLeftover>;
+
+beforeAll(async () => {
+  nats = await startNats();
+  pki = await testPki();
+  scheduler = await SchedulerProcess.create(nats, pki);
+  scheduler.start();
+  await scheduler.serving();
+  const schedulers = [scheduler.address];
+  agents = await Promise.all(
+    ['h1', 'h2'].map(async (id) => new SimulatedAgent({ tls: await pki.identity('node', id), schedulers }).start()),
+  );
+  await connected();
+  bus = await connectBus({ servers: [nats.url], name: 'check' });
+  feed = new Feed(new NatsDesiredStore(bus).source(), { name: 'desired', onRegress: 'keep' });
+  records = feed.mirror(CONTAINERS);
+  volumes = feed.mirror(VOLUMES);
+  leftovers = feed.mirror(LEFTOVERS);
+  feed.start();
+}, 60_000);
+afterAll(async () => {
+  await feed?.close();
+  await bus?.close();
+  for (const agent of agents ?? []) await agent.close();
+  await scheduler?.dispose();
+  await nats?.stop();
+});
+
+const connected = () => Promise.all(agents.map((agent) => agent.connected()));
+const at = (operation: string): Failpoint[] => FAILPOINTS.filter((name) => name.startsWith(`${operation}.`));
+const host = (id: string | undefined): SimulatedAgent => {
+  const found = agents.find((agent) => agent.id === id);
+  if (!found) throw new Error(`no host ${id}`);
+  return found;
+};
+/** Which hosts have files of the volume, and where those were made. */
+const copies = (name: string) =>
+  agents.flatMap(({ id, containers }) => {
+    const content = containers.volumes.get(name);
+    return content === undefined ? [] : [`${id}: ${content}`];
+  });
+
+async function crashAt(name: Failpoint, operation: () => Promise<unknown>): Promise<void> {
+  await scheduler.kill();
+  scheduler.start(name);
+  const outcome = (async () => {
+    await scheduler.serving();
+    await connected();
+    await operation();
+  })().catch((error: unknown) => error);
+  expect(await scheduler.crashed()).toBe('SIGKILL');
+  scheduler.start();
+  await scheduler.serving();
+  await until(async () => (await connected()).every(({ epoch }, index) => epoch === agents[index]?.epoch));
+  await outcome;
+}
+
+async function user(volume: string, more: object = {}): Promise<string> {
+  const id = newContainerId();
+  const spec = containerV1.ContainerSpec.fromPartial({
+    name: `c-${id.slice(0, 12)}`,
+    image: { reference: 'busybox' },
+    mounts: [{ type: 'volume', source: volume, target: '/v' }],
+    ...more,
+  });
+  await scheduler.containers.createContainer({ id, spec });
+  await scheduler.containers.startContainer({ id });
+  await until(() => volumes.get(volume)?.nodeId !== undefined && records.get(id) !== undefined);
+  return id;
+}
+
+async function clear(volume: string, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await scheduler.containers.removeContainer({ id, force: true, volumes: false });
+  await scheduler.volumes.removeVolume({ name: volume, force: false });
+  await until(() => copies(volume).length === 0 && volumes.get(volume) === undefined && leftovers.size === 0);
+}
+
+async function move(name: string, node: string): Promise<void> {
+  for await (const _ of scheduler.volumes.moveVolume({ name, node, recreate: true, timeoutSeconds: undefined }));
+}
+
+describe('a scheduler killed while a volume is moved', { timeout: 60_000 }, () => {
+  test.each(at('move'))('%s: there is one copy, where the record says, and its user runs there', async (failpoint) => {
+    const volume = failpoint.replaceAll('.', '-');
+    const id = await user(volume);
+    const source = volumes.get(volume)?.nodeId ?? '';
+    const target = source === 'h1' ? 'h2' : 'h1';
+    await crashAt(failpoint, () => move(volume, target));
+    await until(() => volumes.get(volume) !== undefined && volumes.get(volume)?.operation === undefined);
+    const committed = at('move').indexOf(failpoint) >= at('move').indexOf('move.5-committed');
+    const home = committed ? target : source;
+    expect(volumes.get(volume)?.nodeId).toBe(home);
+    // A host that was not back yet is told by a tombstone.
+    await until(() => leftovers.size === 0 && copies(volume).length === 1);
+    expect(copies(volume)).toEqual([`${home}: made on ${source}`]);
+    await until(() => host(home).containers.get(id)?.state === S.RUNNING);
+    expect(records.get(id)?.nodeId).toBe(home);
+    await until(() => host(committed ? source : target).containers.get(id) === undefined);
+    // Whoever got no answer asks again.
+    if (!committed) {
+      await until(() => leftovers.size === 0);
+      await move(volume, target);
+      expect(copies(volume)).toEqual([`${target}: made on ${source}`]);
+    }
+    await clear(volume, [id]);
+  });
+
+  test.each(at('restore'))('%s: the volume is whole, or there is none', async (failpoint) => {
+    const volume = failpoint.replaceAll('.', '-');
+    let commit: () => void = () => undefined;
+    const written = new Promise<void>((resolve) => {
+      commit = resolve;
+    });
+    const requests = async function* (): AsyncGenerator<volumeV1.RestoreVolumeRequest> {
+      yield { message: { $case: 'start', value: { name: volume, node: 'h2', force: false } } };
+      await written;
+      yield { message: { $case: 'commit', value: { labels: { a: 'b' } } } };
+    };
+    await crashAt(failpoint, async () => {
+      for await (const answer of scheduler.volumes.restoreVolume(requests())) {
+        if (!answer.volume?.operation) return;
+        // As the gateway has the host do it.
+        host('h2').containers.volumes.ensure(volume);
+        commit();
+      }
+    });
+    commit();
+    const whole = failpoint === 'restore.2-committed';
+    await until(() => (volumes.get(volume) !== undefined) === whole && volumes.get(volume)?.operation === undefined);
+    if (whole) {
+      expect(volumes.get(volume)).toMatchObject({ nodeId: 'h2', labels: { a: 'b' } });
+      await clear(volume, []);
+    }
+    await until(() => copies(volume).length === 0 && leftovers.size === 0);
+  });
+});
+
+describe('a move', { timeout: 60_000 }, () => {
+  test('of a volume in use is made in two copies, and nobody starts meanwhile', async () => {
+    const id = await user('busy-one');
+    const source = volumes.get('busy-one')?.nodeId ?? '';
+    const target = source === 'h1' ? 'h2' : 'h1';
+    const before = host(target).containers.journal.length;
+    await move('busy-one', target);
+    const pulls = host(target)
+      .containers.journal.slice(before)
+      .filter((line) => line.startsWith('PULL'));
+    expect(pulls).toEqual(['PULL_VOLUME busy-one first', 'PULL_VOLUME busy-one second']);
+    await clear('busy-one', [id]);
+  });
+
+  test.each([
+    ['containers without leave', {}, 'h2', false, /used by c-.*--recreate/],
+    ['a host that is not there', {}, 'h9', true, /no node h9/],
+    ['its own host', {}, 'h1', true, /is on host h1 already/],
+    [
+      'a container with a bind mount',
+      { mounts: [{ type: 'bind', source: '/x', target: '/x' }] },
+      'h2',
+      true,
+      /the bind mount of \/x/,
+    ],
+    [
+      'an anonymous volume',
+      { mounts: [{ type: 'volume', source: 'f'.repeat(64), anonymous: true, target: '/x' }] },
+      'h2',
+      true,
+      /the anonymous volume f/,
+    ],
+    ['a container that is to be elsewhere', { constraints: ['node.id==h1'] }, 'h2', true, /node\.id==h1/],
+    ['--rm', { autoRemove: true }, 'h2', true, /--rm/],
+  ])('is refused for %s, and nothing has changed', async (_name, more, node, recreate, words) => {
+    const mounts = [{ type: 'volume', source: 'stays', target: '/v' }, ...('mounts' in more ? more.mounts : [])];
+    const id = await user('stays', { constraints: ['node.id==~h1'], ...more, mounts });
+    const before = volumes.get('stays');
+    const asked = { name: 'stays', node, recreate, timeoutSeconds: undefined };
+    const answer = (async () => {
+      for await (const _ of scheduler.volumes.moveVolume(asked));
+    })();
+    await expect(answer).rejects.toThrow(words);
+    expect(volumes.get('stays')).toEqual(before);
+    expect(host('h1').containers.get(id)?.state).toBe(S.RUNNING);
+    await clear('stays', [id]);
+  });
+});
