@@ -13,6 +13,8 @@ import { NETWORK_ROUTES } from './resources/network/routes.ts';
 import type { SystemBackend } from './resources/system/backend.ts';
 import { SYSTEM_ROUTES } from './resources/system/routes.ts';
 import type { VolumeBackend } from './resources/volume/backend.ts';
+import type { VolumeCopies } from './resources/volume/copy-backend.ts';
+import { backupVolume, cloneVolume, moveVolume, restoreVolume } from './resources/volume/copy-handlers.ts';
 import { VOLUME_ROUTES } from './resources/volume/routes.ts';
 import { bindRoutes, type RouteFactories } from './routing/route-factories.ts';
 import { type ExtraRoute, RouteTable } from './routing/route-table.ts';
@@ -23,7 +25,7 @@ export interface Backends {
   readonly images: ImageBackend & PruneNews;
   readonly builds: BuildBackend;
   readonly networks: NetworkBackend;
-  readonly volumes: VolumeBackend;
+  readonly volumes: VolumeBackend & VolumeCopies;
   readonly system: SystemBackend;
 }
 
@@ -60,6 +62,30 @@ export const OWN_ROUTES = [
     path: '/containers/{id}/ports/remove',
     notes: 'withdraws them',
     make: ({ containers }: Backends) => withdrawPorts(containers),
+  },
+  {
+    method: 'GET',
+    path: '/atoll/volumes/{volume}/backup',
+    notes: 'an archive of a volume (`docs/volumes.md`)',
+    make: ({ volumes }: Backends) => backupVolume(volumes),
+  },
+  {
+    method: 'POST',
+    path: '/atoll/volumes/{volume}/restore',
+    notes: 'a volume from an archive',
+    make: ({ volumes }: Backends) => restoreVolume(volumes),
+  },
+  {
+    method: 'POST',
+    path: '/atoll/volumes/{volume}/clone',
+    notes: 'a copy on the same host',
+    make: ({ volumes }: Backends) => cloneVolume(volumes),
+  },
+  {
+    method: 'POST',
+    path: '/atoll/volumes/{volume}/move',
+    notes: 'ships it to another host',
+    make: ({ volumes }: Backends) => moveVolume(volumes),
   },
 ] as const;
 

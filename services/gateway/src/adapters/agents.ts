@@ -1,9 +1,10 @@
 import { unavailable } from '@atoll/errors';
-import { type nodeV1, runtimeV1 } from '@atoll/proto';
+import { type nodeV1, runtimeV1, volumeV1 } from '@atoll/proto';
 import type { ChannelPool, Client } from '@atoll/rpc';
 import type { ContainerView } from '../resources/container/container-view.ts';
 import type { NodeView } from '../resources/system/backend.ts';
 
+export type VolumeDataClient = Client<volumeV1.VolumeDataServiceService>;
 export type RuntimeClient = Client<runtimeV1.RuntimeServiceService>;
 
 /** What is asked for each run, exec and inspect. */
@@ -38,6 +39,14 @@ export class Agents {
   ofNode({ record }: NodeView): RuntimeClient | undefined {
     const address = record.facts?.address ?? '';
     return address === '' ? undefined : this.#client(address, record.id);
+  }
+
+  /** @throws unavailable when the node is unknown */
+  volumesOf(node: nodeV1.NodeRecord | undefined, what: string): VolumeDataClient {
+    const address = node?.facts?.address ?? '';
+    if (node === undefined || address === '')
+      throw unavailable(`the host of ${what} is not known: it may still be joining`);
+    return this.#pool.get(address, 'node', node.id).client(volumeV1.VolumeDataServiceService);
   }
 
   #client(address: string, nodeId: string): RuntimeClient {

@@ -1,6 +1,6 @@
 import { join } from 'node:path/posix';
 import { deadlineExceeded, invalidArgument, notFound } from '@atoll/errors';
-import { containerV1, type networkV1, type nodeV1, type volumeV1 } from '@atoll/proto';
+import { containerV1, type networkV1, type nodeV1, volumeV1 } from '@atoll/proto';
 import type { Mirror } from '../mirrors/mirror.ts';
 import type { ContainerLookup, VolumeHomes } from '../resources/container/backend.ts';
 import type { ContainerView } from '../resources/container/container-view.ts';
@@ -62,8 +62,11 @@ export class ClusterState implements ContainerLookup, VolumeHomes, VolumeLookup 
     return this.#list;
   }
 
+  /** Without those that are not whole yet. */
   volumes(): readonly volumeV1.VolumeRecord[] {
-    return [...this.#mirrors.volumes.values()];
+    return [...this.#mirrors.volumes.values()].filter(
+      ({ operation }) => operation?.kind !== volumeV1.VolumeOperationKind.CREATE,
+    );
   }
 
   volumeHome(name: string): string | undefined {

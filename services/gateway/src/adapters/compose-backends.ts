@@ -19,6 +19,7 @@ import { QuestionBackend } from './question-backend.ts';
 import { StreamBackend } from './stream-backend.ts';
 import type { ClusterSystem } from './system-backend.ts';
 import { VolumeAdapter } from './volume-backend.ts';
+import { VolumeCopyAdapter } from './volume-copy-backend.ts';
 
 export interface BackendParts {
   readonly state: ClusterState;
@@ -99,7 +100,12 @@ export function composeBackends(parts: BackendParts): Backends {
           .nodes()
           .reduce((first, { record }) => (first === 0n || record.joinedAtNs < first ? record.joinedAtNs : first), 0n),
     },
-    volumes: { ...lookup, ...volumes, ...bound(parts.teller, ['tellPrune']) },
+    volumes: {
+      ...lookup,
+      ...volumes,
+      ...bound(new VolumeCopyAdapter(state, agents, parts.leader), VOLUME_COPY_METHODS),
+      ...bound(parts.teller, ['tellPrune']),
+    },
     system: {
       ...lookup,
       ...questions,
@@ -110,6 +116,7 @@ export function composeBackends(parts: BackendParts): Backends {
   };
 }
 
+const VOLUME_COPY_METHODS = ['backupVolume', 'restoreVolume', 'cloneVolume', 'moveVolume'] as const;
 const NETWORK_METHODS = ['createNetwork', 'removeNetwork', 'connect', 'disconnect'] as const;
 const IMAGE_METHODS = [
   'resolveImage',

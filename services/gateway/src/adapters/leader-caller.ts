@@ -47,6 +47,26 @@ export class LeaderCaller {
     return this.#call(({ volumes }, how) => run(volumes, how), signal, DEFAULT_TIMEOUT_MS);
   }
 
+  /**
+   * Answers of the leader as they come. Only the first is asked for again: a call that has begun ends with its leader. `run` is then
+   * called once more.
+   */
+  async *streamVolumes<T>(
+    run: (client: VolumeClient, options: CallOptions) => AsyncIterable<T>,
+    signal: AbortSignal,
+  ): AsyncGenerator<T> {
+    const begin = async ({ volumes }: Clients): Promise<{ first: IteratorResult<T>; rest: AsyncIterator<T> }> => {
+      const rest = run(volumes, { signal })[Symbol.asyncIterator]();
+      return { first: await rest.next(), rest };
+    };
+    const { first, rest } = await this.#call(begin, signal, DEFAULT_TIMEOUT_MS);
+    try {
+      for (let next = first; !next.done; next = await rest.next()) yield next.value;
+    } finally {
+      await rest.return?.();
+    }
+  }
+
   callNetworks<T>(run: (client: NetworkClient, options: CallOptions) => Promise<T>, signal: AbortSignal): Promise<T> {
     return this.#call(({ networks }, how) => run(networks, how), signal, DEFAULT_TIMEOUT_MS);
   }
@@ -85,7 +105,8 @@ export class LeaderCaller {
     const channel = this.#pool.get(address, 'scheduler');
     const clients = {
       containers: channel.client(containerV1.ContainerServiceService, { carried: 'all' }),
-      volumes: channel.client(volumeV1.VolumeServiceService, { carried: 'all' }),
+      // What streams for long has a call of its own.
+      volumes: channel.client(volumeV1.VolumeServiceService, { carried: ['createVolume', 'removeVolume'] }),
       networks: channel.client(networkV1.NetworkServiceService, { carried: 'all' }),
     };
     this.#clients.set(address, clients);

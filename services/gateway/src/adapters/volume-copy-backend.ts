@@ -1,0 +1,160 @@
+import { failedPrecondition, internal, notFound, unavailable } from '@atoll/errors';
+import { volumeV1 } from '@atoll/proto';
+import type { RestoredVolume, VolumeAccess, VolumeCopies } from '../resources/volume/copy-backend.ts';
+import { knownVolumes } from '../resources/volume/volume-view.ts';
+import type { Agents, VolumeDataClient } from './agents.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { LeaderCaller } from './leader-caller.ts';
+import { pieces } from './pieces.ts';
+
+/** How long the leader may take to take a half restored volume away. */
+const DISCARD_MS = 10_000;
+
+/** Copies of volumes: the leader says when and where, the bytes go from and to the agents. */
+export class VolumeCopyAdapter implements VolumeCopies {
+  readonly #state: ClusterState;
+  readonly #agents: Agents;
+  readonly #leader: LeaderCaller;
+
+  constructor(state: ClusterState, agents: Agents, leader: LeaderCaller) {
+    this.#state = state;
+    this.#agents = agents;
+    this.#leader = leader;
+  }
+
+  async *backupVolume(
+    name: string,
+    { access, timeoutSeconds }: { readonly access: VolumeAccess; readonly timeoutSeconds: number | undefined },
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    const known = knownVolumes(this.#state).get(name);
+    if (known === undefined) throw notFound(`get ${name}: no such volume`);
+    const { nodeId, options, labels } = known.record;
+    if (Object.keys(options).length > 0) {
+      throw failedPrecondition(
+        `volume ${name} has options of its driver: its files are not the host's own, copy them where they are`,
+      );
+    }
+    const home = nodeId === '' ? this.#state.volumeHome(name) : nodeId;
+    if (home === undefined) throw failedPrecondition(`volume ${name} has no files yet: no container has used it`);
+    const end = new AbortController();
+    const life = AbortSignal.any([signal, end.signal]);
+    const held = access === 'stop' ? this.#hold(name, timeoutSeconds, life) : undefined;
+    try {
+      if (held) await held.next();
+      held?.next().then(
+        () => end.abort(unavailable(`the users of volume ${name} were started again while it was read`)),
+        (error: unknown) => end.abort(error),
+      );
+      const way = access === 'live' ? volumeV1.VolumeAccess.LIVE : volumeV1.VolumeAccess.PAUSE;
+      const request = { name, access: way, operation: '', first: false, second: false, labels };
+      const answers = this.#clientOf(home, name).readVolume(request, { signal: life });
+      for await (const { data } of answers) yield data;
+    } finally {
+      end.abort(new DOMException('the backup is over', 'AbortError'));
+    }
+  }
+
+  async restoreVolume(
+    name: string,
+    { host, force }: { readonly host: string; readonly force: boolean },
+    archive: AsyncIterable<Buffer>,
+    signal: AbortSignal,
+  ): Promise<RestoredVolume> {
+    const end = new AbortController();
+    const life = AbortSignal.any([signal, end.signal]);
+    // The labels of what was written; undefined when it was not.
+    const written = outcome<Record<string, string> | undefined>();
+    const requests = async function* (): AsyncGenerator<volumeV1.RestoreVolumeRequest> {
+      yield { message: { $case: 'start', value: { name, node: host, force } } };
+      const labels = await written.promise;
+      if (labels !== undefined) yield { message: { $case: 'commit', value: { labels } } };
+    };
+    const answers = this.#leader.streamVolumes((client, how) => client.restoreVolume(requests(), how), life);
+    try {
+      const { value: begun } = await answers.next();
+      const operation = begun?.volume?.operation;
+      if (!begun?.volume || !operation) throw internal('the scheduler answered without the volume');
+      const replace = operation.kind === volumeV1.VolumeOperationKind.REPLACE;
+      const start = { name, operation: operation.id, replace };
+      const client = this.#clientOf(begun.volume.nodeId, name);
+      const { sha256, archiveBytes, labels } = await client.writeVolume(writeRequests(start, archive), {
+        signal: life,
+      });
+      written.resolve(labels);
+      const { value: done } = await answers.next();
+      if (!done?.volume) throw internal('the scheduler answered without the volume');
+      this.#state.applyVolume(done.volume);
+      return { volume: done.volume, sha256, archiveBytes: Number(archiveBytes) };
+    } catch (error) {
+      // Its end without a commit has the leader take away what there is: then the name is free again.
+      written.resolve(undefined);
+      const late = setTimeout(() => end.abort(error), DISCARD_MS);
+      await answers.next().catch(() => undefined);
+      clearTimeout(late);
+      throw error;
+    } finally {
+      end.abort(new DOMException('the restore is over', 'AbortError'));
+      await answers.return(undefined).catch(() => undefined);
+    }
+  }
+
+  cloneVolume(
+    name: string,
+    options: { readonly newName: string; readonly live: boolean; readonly labels: Record<string, string> },
+    signal: AbortSignal,
+  ): AsyncGenerator<volumeV1.VolumeProgress> {
+    return this.#seen(
+      this.#leader.streamVolumes((client, how) => client.cloneVolume({ name, ...options }, how), signal),
+    );
+  }
+
+  moveVolume(
+    name: string,
+    options: { readonly host: string; readonly recreate: boolean; readonly timeoutSeconds: number | undefined },
+    signal: AbortSignal,
+  ): AsyncGenerator<volumeV1.VolumeProgress> {
+    const { host: node, recreate } = options;
+    const request = { name, node, recreate, timeoutSeconds: inSeconds(options.timeoutSeconds) };
+    return this.#seen(this.#leader.streamVolumes((client, how) => client.moveVolume(request, how), signal));
+  }
+
+  #hold(name: string, timeoutSeconds: number | undefined, signal: AbortSignal): AsyncGenerator<unknown> {
+    const request = { name, timeoutSeconds: inSeconds(timeoutSeconds) };
+    return this.#leader.streamVolumes((client, how) => client.holdVolume(request, how), signal);
+  }
+
+  async *#seen(
+    answers: AsyncIterable<{ readonly progress: volumeV1.VolumeProgress | undefined }>,
+  ): AsyncGenerator<volumeV1.VolumeProgress> {
+    for await (const { progress } of answers) {
+      if (progress?.volume) this.#state.applyVolume(progress.volume);
+      if (progress) yield progress;
+    }
+  }
+
+  #clientOf(nodeId: string, name: string): VolumeDataClient {
+    const node = this.#state.nodes().find(({ record }) => record.id === nodeId);
+    return this.#agents.volumesOf(node?.record, `volume ${name}`);
+  }
+}
+
+/** A promise that is settled from outside. */
+function outcome<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+const inSeconds = (seconds: number | undefined): bigint | undefined =>
+  seconds === undefined ? undefined : BigInt(seconds);
+
+async function* writeRequests(
+  start: volumeV1.WriteVolumeStart,
+  archive: AsyncIterable<Buffer>,
+): AsyncGenerator<volumeV1.WriteVolumeRequest> {
+  yield { message: { $case: 'start', value: start } };
+  for await (const value of pieces(archive)) yield { message: { $case: 'data', value } };
+}

@@ -1,0 +1,42 @@
+import type { volumeV1 } from '@atoll/proto';
+
+/** What users of a volume do while it is read. */
+export const VOLUME_ACCESS = ['pause', 'stop', 'live'] as const;
+export type VolumeAccess = (typeof VOLUME_ACCESS)[number];
+
+export interface RestoredVolume {
+  readonly volume: volumeV1.VolumeRecord;
+  /** Of the archive, hex. */
+  readonly sha256: string;
+  readonly archiveBytes: number;
+}
+
+/** Copies of whole volumes, which Docker's API has not. What is cancelled leaves volumes and their users as they were. */
+export interface VolumeCopies {
+  /**
+   * An archive of the volume, as docs/volumes.md describes it. It ends with its digest only if it is whole.
+   * @throws not-found; conflict; failed-precondition (host away, no files, driver options, used meanwhile)
+   */
+  backupVolume(
+    name: string,
+    options: { readonly access: VolumeAccess; readonly timeoutSeconds: number | undefined },
+    signal: AbortSignal,
+  ): AsyncIterable<Buffer>;
+  /** @throws already-exists, conflict, invalid-argument (archive), failed-precondition (no host), resource-exhausted */
+  restoreVolume(
+    name: string,
+    options: { readonly host: string; readonly force: boolean },
+    archive: AsyncIterable<Buffer>,
+    signal: AbortSignal,
+  ): Promise<RestoredVolume>;
+  cloneVolume(
+    name: string,
+    options: { readonly newName: string; readonly live: boolean; readonly labels: Record<string, string> },
+    signal: AbortSignal,
+  ): AsyncIterable<volumeV1.VolumeProgress>;
+  moveVolume(
+    name: string,
+    options: { readonly host: string; readonly recreate: boolean; readonly timeoutSeconds: number | undefined },
+    signal: AbortSignal,
+  ): AsyncIterable<volumeV1.VolumeProgress>;
+}

@@ -1,0 +1,113 @@
+import { pipeline } from 'node:stream/promises';
+import { createGzip, createZstdCompress } from 'node:zlib';
+import type { JsonMessage } from '@atoll/docker-api';
+import { invalidArgument } from '@atoll/errors';
+import type { volumeV1 } from '@atoll/proto';
+import { z } from 'zod';
+import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
+import { sendJson } from '../../routing/reply.ts';
+import { readJson } from '../../routing/request-body.ts';
+import type { Handler } from '../../routing/request-context.ts';
+import { streamMessages } from '../image/progress-stream.ts';
+import type { VolumeBackend } from './backend.ts';
+import { VOLUME_ACCESS, type VolumeCopies } from './copy-backend.ts';
+import { volumeObject } from './volume-view.ts';
+
+const MAX_SECONDS = 86_400;
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/;
+
+const seconds = queryInteger().refine((value) => value === undefined || (value >= 0 && value <= MAX_SECONDS), {
+  message: `want seconds from 0 to ${MAX_SECONDS}`,
+});
+const BACKUP = z.object({
+  access: z.enum(VOLUME_ACCESS).default('pause'),
+  compress: z.enum(['none', 'gzip', 'zstd']).default('none'),
+  timeout: seconds,
+});
+const COMPRESSORS = { gzip: () => createGzip({ level: 1 }), zstd: () => createZstdCompress() } as const;
+
+/** GET /atoll/volumes/{volume}/backup: the archive. A failure before its first byte is an ordinary error, a later one cuts the connection. */
+export function backupVolume(backend: VolumeCopies): Handler {
+  return async ({ params, query, response, signal }) => {
+    const { access, compress, timeout } = parseQuery(query, BACKUP);
+    const archive = backend.backupVolume(params['volume'] ?? '', { access, timeoutSeconds: timeout }, signal);
+    const bytes = await begun(archive);
+    response.writeHead(200, { 'Content-Type': compress === 'none' ? 'application/x-tar' : `application/${compress}` });
+    if (compress === 'none') await pipeline(bytes, response, { signal });
+    else await pipeline(bytes, COMPRESSORS[compress](), response, { signal });
+  };
+}
+
+const RESTORE = z.object({ host: queryText(), force: queryFlag() });
+
+/** POST /atoll/volumes/{volume}/restore: the body is such an archive, plain or compressed by gzip or zstd. */
+export function restoreVolume(backend: VolumeBackend & VolumeCopies): Handler {
+  return async ({ params, query, request, response, signal }) => {
+    const options = parseQuery(query, RESTORE);
+    const archive = request as AsyncIterable<Buffer>;
+    const restored = await backend.restoreVolume(params['volume'] ?? '', options, archive, signal);
+    const volume = volumeObject(backend, { record: restored.volume, users: [] });
+    sendJson(response, 201, { Volume: volume, Sha256: restored.sha256, ArchiveBytes: restored.archiveBytes });
+  };
+}
+
+const newName = z.string().regex(NAME, 'want at least two of "[a-zA-Z0-9_.-]", beginning with a letter or digit');
+const CLONE = z.strictObject({
+  Name: newName,
+  Live: z.boolean().default(false),
+  Labels: z.record(z.string(), z.string()).default({}),
+});
+
+/** POST /atoll/volumes/{volume}/clone */
+export function cloneVolume(backend: VolumeBackend & VolumeCopies): Handler {
+  return async (context) => {
+    const { Name, Live, Labels } = await readJson(context, CLONE);
+    const name = context.params['volume'] ?? '';
+    const progress = backend.cloneVolume(name, { newName: Name, live: Live, labels: Labels }, context.signal);
+    await streamMessages(context.response, messages(backend, progress), context.signal);
+  };
+}
+
+const MOVE = z.strictObject({
+  /** Empty: the scheduler chooses. */
+  Host: z.string().default(''),
+  Recreate: z.boolean().default(false),
+  Timeout: z.int().min(0).max(MAX_SECONDS).optional(),
+});
+
+/** POST /atoll/volumes/{volume}/move */
+export function moveVolume(backend: VolumeBackend & VolumeCopies): Handler {
+  return async (context) => {
+    const { Host, Recreate, Timeout } = await readJson(context, MOVE);
+    const options = { host: Host, recreate: Recreate, timeoutSeconds: Timeout };
+    const progress = backend.moveVolume(context.params['volume'] ?? '', options, context.signal);
+    await streamMessages(context.response, messages(backend, progress), context.signal);
+  };
+}
+
+async function* messages(
+  backend: VolumeBackend,
+  progress: AsyncIterable<volumeV1.VolumeProgress>,
+): AsyncGenerator<JsonMessage> {
+  for await (const { phase, bytes, volume } of progress) {
+    yield {
+      status: phase,
+      ...(bytes > 0n && { progressDetail: { current: Number(bytes) } }),
+      ...(volume && { aux: volumeObject(backend, { record: volume, users: [] }) }),
+    };
+  }
+}
+
+/** The same bytes, once there is a first one: what fails before is not half an answer. */
+async function begun(source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
+  const iterator = source[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done) throw invalidArgument('the host sent no archive');
+  return (async function* () {
+    try {
+      for (let next: IteratorResult<Buffer> = first; !next.done; next = await iterator.next()) yield next.value;
+    } finally {
+      await iterator.return?.();
+    }
+  })();
+}
