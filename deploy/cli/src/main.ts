@@ -26,6 +26,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   leave: async () => (await import('./commands/leave.ts')).addLeave,
   node: async () => (await import('./commands/node.ts')).addNode,
   port: async () => (await import('./commands/port.ts')).addPort,
+  volume: async () => (await import('./commands/volume.ts')).addVolume,
   host: async () => (await import('./commands/host.ts')).addHost,
   service: async () => (await import('./commands/host.ts')).addService,
   version: async () => (await import('./commands/version.ts')).addVersion,

@@ -1,9 +1,11 @@
-import { notFound } from '@atoll/errors';
+import { invalidArgument, notFound } from '@atoll/errors';
 import { nodeV1 } from '@atoll/proto';
 import { Channel, type Client, loadTlsIdentity } from '@atoll/rpc';
 import type { Command } from 'commander';
+import { drainVolumes } from '../volumes/drain-volumes.ts';
 import { type ClusterFlags, pathsOf, requireRunning, withCluster } from './command-context.ts';
 import { table } from './table.ts';
+import { work } from './volume.ts';
 
 type Nodes = Client<typeof nodeV1.NodeServiceService>;
 
@@ -24,9 +26,17 @@ export function addNode(program: Command): void {
     ['pause', nodeV1.NodeAvailability.PAUSE, 'place nothing new there'],
     ['activate', nodeV1.NodeAvailability.ACTIVE, 'place containers there again'],
   ] as const) {
-    withCluster(node.command(`${verb} <node>`).description(description)).action((name: string, flags: ClusterFlags) =>
+    const command = withCluster(node.command(`${verb} <node>`).description(description));
+    if (verb === 'drain') {
+      command
+        .option('--volumes', 'move its volumes to other hosts too')
+        .option('--recreate', 'with --volumes: make the containers that use them anew there')
+        .action(drain);
+      continue;
+    }
+    command.action((name: string, flags: ClusterFlags) =>
       withNodes(flags, async (nodes) => {
-        await nodes.updateNode({ id: await idOf(nodes, name), availability });
+        await nodes.updateNode({ id: (await nodeOf(nodes, name)).id, availability });
         process.stdout.write(`${name}\n`);
       }),
     );
@@ -35,10 +45,25 @@ export function addNode(program: Command): void {
     node.command('rm <node>').description('forget a node that is down').option('-f, --force', 'also its containers'),
   ).action((name: string, flags: ClusterFlags & { readonly force?: boolean }) =>
     withNodes(flags, async (nodes) => {
-      await nodes.removeNode({ id: await idOf(nodes, name), force: flags.force ?? false });
+      await nodes.removeNode({ id: (await nodeOf(nodes, name)).id, force: flags.force ?? false });
       process.stdout.write(`${name}\n`);
     }),
   );
+}
+
+async function drain(
+  name: string,
+  flags: ClusterFlags & { readonly volumes?: boolean; readonly recreate?: boolean },
+): Promise<void> {
+  if (flags.recreate && !flags.volumes) throw invalidArgument('--recreate goes with --volumes only');
+  let hostname = name;
+  await withNodes(flags, async (nodes) => {
+    const { id, facts } = await nodeOf(nodes, name);
+    hostname = facts?.hostname ?? id;
+    await nodes.updateNode({ id, availability: nodeV1.NodeAvailability.DRAIN });
+    process.stdout.write(`${name}\n`);
+  });
+  if (flags.volumes) await work(flags, (job) => drainVolumes(job, hostname, flags.recreate ?? false));
 }
 
 async function withNodes(flags: ClusterFlags, use: (nodes: Nodes) => Promise<void>): Promise<void> {
@@ -75,12 +100,12 @@ async function list(nodes: Nodes, quiet: boolean): Promise<void> {
 }
 
 /** By hostname, id or a beginning of the id that fits one node only. */
-async function idOf(nodes: Nodes, name: string): Promise<string> {
+async function nodeOf(nodes: Nodes, name: string): Promise<nodeV1.NodeRecord> {
   const all = (await nodes.listNodes({})).nodes;
   const found = all.filter((node) => node.facts?.hostname === name || node.id === name);
   const fitting = found.length > 0 ? found : all.filter((node) => node.id.startsWith(name));
   const [only, ...others] = fitting;
   if (!only) throw notFound(`no node ${name}: ./atoll node ls lists them`);
   if (others.length > 0) throw notFound(`${fitting.length} nodes are called ${name}: use an id of ./atoll node ls`);
-  return only.id;
+  return only;
 }

@@ -1,0 +1,62 @@
+import { createReadStream } from 'node:fs';
+import { link, open, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { type Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { alreadyExists, failedPrecondition, notFound } from '@atoll/errors';
+
+/** Passes bytes on and tells how many there were. */
+export class Counter extends Transform {
+  bytes = 0;
+  readonly #tell: (bytes: number) => void;
+
+  constructor(tell: (bytes: number) => void) {
+    super();
+    this.#tell = tell;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: (error: null, chunk: Buffer) => void): void {
+    this.bytes += chunk.length;
+    this.#tell(this.bytes);
+    done(null, chunk);
+  }
+}
+
+/**
+ * Writes a backup: to standard output (`-`), or to a new file that appears under its name only once it is whole and on disk. Errors:
+ * already-exists.
+ */
+export async function saveBackup(path: string, source: Readable, counter: Counter, signal: AbortSignal): Promise<void> {
+  if (path === '-') return await pipeline(source, counter, process.stdout, { signal, end: false });
+  const final = resolve(path);
+  const part = `${final}.part-${process.pid}`;
+  const file = await open(part, 'wx', 0o600).catch((cause: unknown) => {
+    source.destroy();
+    throw failedPrecondition(`${part} cannot be written: ${(cause as Error).message}`, { cause });
+  });
+  try {
+    const write = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
+      for await (const chunk of chunks) await file.writeFile(chunk);
+    };
+    await pipeline(source, counter, write, { signal });
+    await file.sync();
+    await link(part, final).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'EEXIST') throw alreadyExists(`${path} is there already: choose another name`, { cause });
+      throw cause;
+    });
+    const folder = await open(dirname(final), 'r');
+    await folder.sync().finally(() => folder.close());
+  } finally {
+    await file.close();
+    await rm(part, { force: true });
+  }
+}
+
+/** A backup as a stream, from standard input for `-`. Errors: not-found. */
+export async function openBackup(path: string): Promise<Readable> {
+  if (path === '-') return process.stdin;
+  const file = await open(path, 'r').catch((cause: unknown) => {
+    throw notFound(`backup ${path} cannot be read: ${(cause as Error).message}`, { cause });
+  });
+  return createReadStream('', { fd: file, highWaterMark: 256 * 1024 });
+}
