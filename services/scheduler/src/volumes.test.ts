@@ -115,10 +115,14 @@ describe('remove', () => {
     const pinned = () => container({ ...mount('away'), constraints: ['node.id==h9'] });
     await expect(pinned()).rejects.toMatchObject({ reason: 'failed-precondition' });
     agent.start();
-    await until(() => ordersFor('away').length > 0);
-    const next = await pinned();
+    // Once its host has obeyed, and that is written down.
+    let next: Awaited<ReturnType<typeof container>> | undefined;
+    await until(async () => {
+      next = await pinned().catch(() => undefined);
+      return next !== undefined;
+    });
     expect(agent.containers.volumes.get('away')).toBe('made on h9');
-    await remove(next.id);
+    await remove(next?.id ?? '');
     await drop('away');
     expect(ordersFor('away')).toHaveLength(1);
     await agent.stop();
