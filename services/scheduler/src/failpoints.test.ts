@@ -75,6 +75,13 @@ async function crashAt(name: Failpoint, operation: () => Promise<unknown>): Prom
   await scheduler.serving();
   await until(async () => (await agent.connected()).epoch === agent.epoch);
   await outcome;
+  await upToDate();
+}
+
+/** All that is written is in `records`. */
+async function upToDate(): Promise<void> {
+  const { state } = await bus.manager.streams.info('KV_atoll_desired');
+  await feeds[0]?.caughtUp(BigInt(state.last_seq), AbortSignal.timeout(20_000));
 }
 
 const spec = (id: string) =>
@@ -127,6 +134,7 @@ describe('F41: a scheduler killed while it works', { timeout: 60_000 }, () => {
     await until(() => actual(id) === (wanted === D.RUNNING ? S.RUNNING : actual(id)));
     await start(id);
     expect(actual(id)).toBe(S.RUNNING);
+    await upToDate();
     expect(records.get(id)?.desired).toBe(D.RUNNING);
     await until(() => statuses.get(id)?.state === S.RUNNING);
     await remove(id);
@@ -139,6 +147,7 @@ describe('F41: a scheduler killed while it works', { timeout: 60_000 }, () => {
     await stop(id);
     await until(() => statuses.get(id)?.state === S.EXITED);
     expect(statuses.get(id)).toMatchObject({ exitCode: 143 });
+    await upToDate();
     expect(records.get(id)?.desired).toBe(D.STOPPED);
     await remove(id);
   });
