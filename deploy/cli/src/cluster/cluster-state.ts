@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { ProcessIdentity } from '@atoll/hosts';
 import { isAlive } from '@atoll/hosts';
@@ -36,6 +37,15 @@ export interface ClusterState {
   readonly services: readonly ServiceState[];
   readonly hosts: readonly HostState[];
   readonly steps: readonly Step[];
+}
+
+/** Data root of the cluster of that name that runs, or did until something killed it; undefined when there is none. */
+export function knownDataRoot(paths: ClusterPaths): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(paths.stateFile, 'utf8')) as ClusterState).dataRoot;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined when no cluster of that name was started since the machine's boot. */

@@ -1,7 +1,7 @@
 import { failedPrecondition } from '@atoll/errors';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ClusterPaths, DEFAULT_NAME } from '../cluster/cluster-paths.ts';
-import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
+import { type ClusterState, knownDataRoot, readLiveState } from '../cluster/cluster-state.ts';
 
 export const USERNS_REMAP_HELP =
   'run containers in user namespaces with these ids: a user or user:group of /etc/subuid, or 100000:65536; "" for none';
@@ -16,12 +16,18 @@ export function withCluster(command: Command, defaultName = DEFAULT_NAME): Comma
   return command
     .addOption(new Option('--name <name>', 'cluster of this machine').env('ATOLL_NAME').default(defaultName))
     .addOption(
-      new Option('--data-root <folder>', 'where its data is (default: /var/lib/atoll)').env('ATOLL_DATA_ROOT_DIR'),
+      new Option(
+        '--data-root <folder>',
+        'where its data is (default: where it is while it runs, else /var/lib/atoll)',
+      ).env('ATOLL_DATA_ROOT_DIR'),
     );
 }
 
-export function pathsOf(flags: ClusterFlags): ClusterPaths {
-  return new ClusterPaths({ name: flags.name, ...(flags.dataRoot !== undefined && { dataRoot: flags.dataRoot }) });
+/** A cluster that runs is found by its name, wherever its data is. */
+export function pathsOf({ name, dataRoot }: ClusterFlags): ClusterPaths {
+  const paths = new ClusterPaths({ name, ...(dataRoot !== undefined && { dataRoot }) });
+  const known = dataRoot === undefined ? knownDataRoot(paths) : undefined;
+  return known === undefined ? paths : new ClusterPaths({ name, dataRoot: known });
 }
 
 /** Errors: failed-precondition when no cluster of that name runs. */
