@@ -58,14 +58,31 @@ static void put_element(struct nl_batch *batch, struct cursor *request)
 	nl_end(batch, elements);
 }
 
-/* 0 or an errno. A socket of its own each time: what else failed of an earlier transaction is not this one's answer. */
+/*
+ * The one socket: closing it after a deletion would wait for a grace period of all processors, 10 ms. What else failed of an earlier
+ * transaction is in it, and is no answer to the next.
+ */
+static int ready_socket(void)
+{
+	static int netlink = -1;
+	char rest[4096];
+
+	if (netlink < 0)
+		netlink = nl_open_netfilter();
+	else
+		while (recv(netlink, rest, sizeof(rest), MSG_DONTWAIT) > 0)
+			;
+	return netlink;
+}
+
+/* 0 or an errno. */
 static int change(const struct frame *frame)
 {
 	static struct nl_batch batch;
 	struct cursor request = { frame->payload, frame->payload + frame->length, 0 };
-	CLEANUP_CLOSE int socket = nl_open_netfilter();
+	int netlink = ready_socket();
 
-	if (socket < 0)
+	if (netlink < 0)
 		return errno;
 	batch.length = batch.count = 0;
 	batch.overflow = 0;
@@ -78,7 +95,7 @@ static int change(const struct frame *frame)
 	((struct nlmsghdr *)(void *)(batch.bytes + batch.current))->nlmsg_flags |= NLM_F_ACK;
 	batch.count = 1;
 	begin(&batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-	return nl_ask(socket, &batch, NULL) < 0 ? errno : 0;
+	return nl_ask(netlink, &batch, NULL) < 0 ? errno : 0;
 }
 
 static void serve(void)
