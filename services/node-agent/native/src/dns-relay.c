@@ -1,6 +1,5 @@
 #include "dns-relay.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +12,7 @@
 #include "io.h"
 
 enum { AT_AGENT, AT_DATAGRAMS, AT_LISTENER, AT_STREAMS };
-enum { NAME_BYTES = 4, LARGEST = 60 * 1024, ROUND = 64, BACKLOG = 16 };
+enum { NAME_BYTES = 4, LARGEST = 60 * 1024, ROUND = 64 };
 
 static const char STEP[] = "network";
 static uint8_t buffer[NAME_BYTES + LARGEST];
@@ -21,45 +20,26 @@ static uint8_t buffer[NAME_BYTES + LARGEST];
 void dns_init(struct dns_relay *relay)
 {
 	memset(relay, 0, sizeof(*relay));
-	relay->datagrams = relay->listener = relay->agent.fd = -1;
+	relay->agent.fd = -1;
+	dns_sockets_init(&relay->sockets);
 	for (int index = 0; index < DNS_STREAMS; index++)
 		relay->streams[index].fd = -1;
-}
-
-/*
- * Docker's address. A program of the container may have the port on all addresses for itself if it shares (SO_REUSEPORT), as name
- * servers do.
- */
-static int open_socket(int type)
-{
-	static const int yes = 1;
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x7f00000b) };
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
 }
 
 int dns_open(struct dns_relay *relay, int netns, const char *resolver, const char *id, struct err *err)
 {
 	CLEANUP_CLOSE int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	if (relay->datagrams >= 0)
+	if (relay->sockets.datagrams >= 0)
 		return 0;
 	if (home < 0 || setns(netns, CLONE_NEWNET) < 0)
 		return err_sys(err, STEP, "enter the container's namespace");
-	relay->datagrams = open_socket(SOCK_DGRAM);
-	relay->listener = relay->datagrams < 0 ? -1 : open_socket(SOCK_STREAM);
-	if (relay->listener < 0)
-		err_sys(err, STEP, "listen on 127.0.0.11:53 in the container");
+	int result = dns_sockets_open(&relay->sockets);
+	if (result < 0)
+		err_sys(err, STEP, "listen on 127.0.0.11 in the container");
 	if (setns(home, CLONE_NEWNET) < 0)
 		abort();
-	if (relay->listener < 0) {
+	if (result < 0) {
 		dns_close(relay);
 		return -1;
 	}
@@ -89,11 +69,7 @@ static void lose_agent(struct dns_relay *relay)
 void dns_close(struct dns_relay *relay)
 {
 	lose_agent(relay);
-	if (relay->datagrams >= 0)
-		close(relay->datagrams);
-	if (relay->listener >= 0)
-		close(relay->listener);
-	relay->datagrams = relay->listener = -1;
+	dns_sockets_close(&relay->sockets);
 }
 
 /* Never waits: an agent that is not there, or has no room, is as good as a lost packet. */
@@ -140,7 +116,7 @@ static void take_datagrams(struct dns_relay *relay)
 	for (int count = 0; count < ROUND; count++) {
 		struct sockaddr_in asker;
 		socklen_t size = sizeof(asker);
-		ssize_t length = recvfrom(relay->datagrams, buffer + NAME_BYTES, LARGEST, 0, (struct sockaddr *)&asker, &size);
+		ssize_t length = recvfrom(relay->sockets.datagrams, buffer + NAME_BYTES, LARGEST, 0, (struct sockaddr *)&asker, &size);
 
 		if (length < 0)
 			return;
@@ -154,7 +130,7 @@ static void take_datagrams(struct dns_relay *relay)
 
 static void take_stream(struct dns_relay *relay)
 {
-	int fd = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(relay->sockets.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return;
@@ -205,7 +181,7 @@ static void answer(struct dns_relay *relay, enum dns_frame type, const uint8_t *
 		const struct sockaddr_in *asker = &relay->askers[name % DNS_ASKERS];
 
 		relay->asked[name % DNS_ASKERS] = 0;
-		sendto(relay->datagrams, payload, length, MSG_NOSIGNAL, (const struct sockaddr *)asker, sizeof(*asker));
+		sendto(relay->sockets.datagrams, payload, length, MSG_NOSIGNAL, (const struct sockaddr *)asker, sizeof(*asker));
 	}
 	for (int index = 0; index < DNS_STREAMS && type != DNS_DATAGRAM; index++)
 		if (relay->streams[index].fd >= 0 && relay->streams[index].name == name)
@@ -235,8 +211,8 @@ void dns_poll(const struct dns_relay *relay, struct pollfd *polls)
 	int pending = client_is_open(&relay->agent) && client_pending(&relay->agent) > 0;
 
 	polls[AT_AGENT] = (struct pollfd){ .fd = relay->agent.fd, .events = (short)(POLLIN | (pending ? POLLOUT : 0)) };
-	polls[AT_DATAGRAMS] = (struct pollfd){ .fd = full ? -1 : relay->datagrams, .events = POLLIN };
-	polls[AT_LISTENER] = (struct pollfd){ .fd = relay->listener, .events = POLLIN };
+	polls[AT_DATAGRAMS] = (struct pollfd){ .fd = full ? -1 : relay->sockets.datagrams, .events = POLLIN };
+	polls[AT_LISTENER] = (struct pollfd){ .fd = relay->sockets.listener, .events = POLLIN };
 	for (int index = 0; index < DNS_STREAMS; index++)
 		polls[AT_STREAMS + index] = (struct pollfd){ .fd = full ? -1 : relay->streams[index].fd, .events = POLLIN };
 }
@@ -248,8 +224,8 @@ void dns_serve(struct dns_relay *relay, const struct pollfd *polls)
 	for (int index = 0; index < DNS_STREAMS; index++)
 		if (polls[AT_STREAMS + index].revents && relay->streams[index].fd >= 0)
 			read_stream(relay, index);
-	if (polls[AT_DATAGRAMS].revents && relay->datagrams >= 0)
+	if (polls[AT_DATAGRAMS].revents && relay->sockets.datagrams >= 0)
 		take_datagrams(relay);
-	if (polls[AT_LISTENER].revents && relay->listener >= 0)
+	if (polls[AT_LISTENER].revents && relay->sockets.listener >= 0)
 		take_stream(relay);
 }

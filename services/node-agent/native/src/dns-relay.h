@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "client.h"
+#include "dns-sockets.h"
 #include "err.h"
 
 /* Queries that may wait for an answer, and connections at the same time; what is more is not answered. */
@@ -19,11 +20,11 @@ enum dns_frame { DNS_HELLO = 1, DNS_DATAGRAM, DNS_STREAM, DNS_STREAM_END };
  * is connected to again with the next query; programs ask again by themselves.
  */
 struct dns_relay {
-	int datagrams, listener; /* in the container's network; -1: not open */
+	struct dns_sockets sockets; /* in the container's network */
 	struct sockaddr_un resolver;
 	const char *id;
-	struct client agent;     /* free: not connected */
-	uint32_t next;           /* the last names given */
+	struct client agent;        /* free: not connected */
+	uint32_t next;              /* the last names given */
 	struct sockaddr_in askers[DNS_ASKERS];
 	uint32_t asked[DNS_ASKERS];
 	struct { int fd; uint32_t name; } streams[DNS_STREAMS];

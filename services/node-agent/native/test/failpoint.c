@@ -30,3 +30,8 @@ void failpoint(const char *name)
 	/* The first process of a pid namespace does not obey itself. */
 	_exit(137);
 }
+
+int failpoint_is(const char *name)
+{
+	return armed && strcmp(armed, name) == 0;
+}

@@ -12,6 +12,7 @@
  *   probe spy <path>                until <path> exists, tries to get at what other processes are before their exec
  *   probe frame <interface> <hex>   sends one Ethernet frame
  *   probe shutdown <path>           stops the ext4 there: nothing that is not synced will be found again
+ *   probe own53 <4|6>             has port 53 on all addresses as a program that does not share; "own" to all who ask there
  *   probe xattrs <path>             names of a file's attributes, a line each; links are not followed
  *   probe ask <path> <text>         sends the text to a unix socket and prints what comes back
  *   probe fds                       what descriptors are open, as one line
@@ -21,6 +22,8 @@
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +108,39 @@ static int send_frame(const char *interface, const char *hex)
 	for (; length < sizeof(frame) && sscanf(hex + 2 * length, "%2hhx", &frame[length]) == 1; length++)
 		;
 	return say(fd < 0 ? -1 : sendto(fd, frame, length, 0, (struct sockaddr *)&to, sizeof(to)));
+}
+
+/* For ever; says "bound", or why not. */
+static int serve_names(int family)
+{
+	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(53) };
+	struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = htons(53) };
+	struct sockaddr *any = family == AF_INET6 ? (struct sockaddr *)&any6 : (struct sockaddr *)&any4;
+	socklen_t size = family == AF_INET6 ? sizeof(any6) : sizeof(any4);
+	struct pollfd sockets[] = { { socket(family, SOCK_DGRAM, 0), POLLIN, 0 }, { socket(family, SOCK_STREAM, 0), POLLIN, 0 } };
+
+	for (int index = 0; index < 2; index++)
+		if (bind(sockets[index].fd, any, size) < 0)
+			return say(-1);
+	if (listen(sockets[1].fd, 8) < 0)
+		return say(-1);
+	puts("bound");
+	fflush(stdout);
+	while (poll(sockets, 2, -1) > 0) {
+		struct sockaddr_storage asker;
+		socklen_t length = sizeof(asker);
+		char text[64];
+
+		if (sockets[0].revents && recvfrom(sockets[0].fd, text, sizeof(text), 0, (struct sockaddr *)&asker, &length) >= 0)
+			sendto(sockets[0].fd, "own", 3, 0, (struct sockaddr *)&asker, length);
+		if (sockets[1].revents) {
+			int client = accept(sockets[1].fd, NULL, NULL);
+
+			if (write(client, "own", 3) == 3)
+				close(client);
+		}
+	}
+	return 1;
 }
 
 static int list_attributes(const char *path)
@@ -237,6 +273,8 @@ int main(int argc, char **argv)
 		return send_frame(argv[2], argv[3]);
 	if (argc > 2 && strcmp(argv[1], "shutdown") == 0)
 		return shut_down(argv[2]);
+	if (argc > 2 && strcmp(argv[1], "own53") == 0)
+		return serve_names(argv[2][0] == '6' ? AF_INET6 : AF_INET);
 	if (argc > 2 && strcmp(argv[1], "xattrs") == 0)
 		return list_attributes(argv[2]);
 	if (argc > 2 && strcmp(argv[1], "access") == 0)
