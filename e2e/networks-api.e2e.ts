@@ -267,3 +267,46 @@ describe('containers that do not run', () => {
     expect([result.code, result.stderr]).toEqual([1, expect.stringContaining(part)]);
   });
 });
+
+describe('the default bridge', () => {
+  const bridgeHas = async (container: TestContainer): Promise<string | undefined> => {
+    const text = await dockerOk(['network', 'inspect', 'bridge', '--format', '{{json .Containers}}']);
+    const members = JSON.parse(text) as Record<string, { Name: string; IPv4Address: string }>;
+    return Object.values(members).find(({ Name }) => Name === container.name)?.IPv4Address;
+  };
+
+  test('is left and joined by a container that runs, which keeps it over a restart', async () => {
+    await using network = await TestNetwork.create();
+    await using container = await createOn(h2, ['--network', network.name, '-p', '80']);
+    await dockerOk(['start', container.name]);
+    expect(await bridgeHas(container)).toBeUndefined();
+    await dockerOk(['network', 'connect', 'bridge', container.name]);
+    expect(Object.keys(await ends(container)).sort()).toEqual(['bridge', network.name].sort());
+    const address = (await ends(container))['bridge'] as unknown as { IPAddress: string; IPPrefixLen: number };
+    expect(await bridgeHas(container)).toBe(`${address.IPAddress}/${address.IPPrefixLen}`);
+    expect(await dockerOk(['exec', container.name, 'ip', 'addr', 'show', 'eth1'])).toContain(address.IPAddress);
+    expect(await dockerOk(['ps', '--format', '{{.Names}}', '-f', 'network=bridge'])).toContain(container.name);
+    expect(await dockerOk(['port', container.name, '80'])).toMatch(/:\d+/);
+    await dockerOk(['restart', '-t', '0', container.name]);
+    expect(await bridgeHas(container)).toMatch(/^\d/);
+    const again = await docker(['network', 'connect', 'bridge', container.name]);
+    expect(again.stderr).toContain(`endpoint with name ${container.name} already exists in network bridge`);
+    await dockerOk(['network', 'disconnect', 'bridge', container.name]);
+    expect(Object.keys(await ends(container))).toEqual([network.name]);
+    expect(await bridgeHas(container)).toBeUndefined();
+    const not = await docker(['network', 'disconnect', 'bridge', container.name]);
+    expect(not.stderr).toContain('is not connected to network bridge');
+  });
+
+  test('is left by one that was made there and does not run', async () => {
+    await using container = await createOn(h1);
+    await dockerOk(['network', 'disconnect', 'bridge', container.name]);
+    expect(await ends(container)).toEqual({});
+    await dockerOk(['start', container.name]);
+    expect(await dockerOk(['exec', container.name, 'ip', '-o', 'link'])).not.toContain('eth0');
+    await dockerOk(['network', 'connect', 'bridge', container.name]);
+    expect(await dockerOk(['exec', container.name, 'ip', '-o', 'addr'])).toContain(' eth0 ');
+    const refused = await docker(['network', 'connect', '--ip', '10.1.2.3', 'bridge', container.name]);
+    expect(refused.code).toBe(1);
+  });
+});

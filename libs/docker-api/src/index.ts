@@ -3,6 +3,7 @@ export * from './api-version.ts';
 export * from './auth-config.ts';
 export * from './container-name.ts';
 export * from './container-path-stat.ts';
+export * from './default-bridge.ts';
 export * from './detach-keys.ts';
 export * from './dns-names.ts';
 export * from './filters.ts';

@@ -1,5 +1,6 @@
+import { networkIdOf } from '@atoll/docker-api';
 import { failedPrecondition } from '@atoll/errors';
-import { type networkV1, nodeV1 } from '@atoll/proto';
+import { networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createNetwork, NetworkBench, newContainerId, until } from './testing/index.ts';
 
@@ -71,6 +72,70 @@ describe('connect and disconnect', () => {
     });
     await expect(bench.connect(network, await bench.plain('h1'), {}, 'short')).rejects.toMatchObject({
       message: 'endpoint id "short" is not 64 hex digits',
+    });
+  });
+
+  describe('the default bridge', () => {
+    const bridge = networkV1.NetworkRecord.fromPartial({ id: networkIdOf('bridge'), name: 'bridge' });
+
+    test('is left by a container that was made there, and joined again, with the first interface that is free', async () => {
+      const network = await createNetwork(bench.cluster.leader);
+      const container = await bench.plain('h1');
+      await bench.start(container);
+      await bench.connect(network, container);
+      const left = await bench.record(container, (await bench.disconnect(bridge, container)).revision);
+      expect(left).toMatchObject({ defaultBridge: { connected: false }, endpoints: [{ interfaceName: 'eth1' }] });
+      await expect(bench.disconnect(bridge, container)).rejects.toMatchObject({
+        reason: 'failed-precondition',
+        message: `container ${container.id} is not connected to network bridge`,
+      });
+      const id = newContainerId();
+      const { revision } = await bench.connect(bridge, container, { macAddress: '02-AA-00-00-00-01' }, id);
+      expect(await bench.record(container, revision)).toMatchObject({
+        defaultBridge: { connected: true, endpointId: id, interfaceName: 'eth0', macAddress: '02:aa:00:00:00:01' },
+      });
+      expect(await bench.connect(bridge, container, {}, id)).toEqual({ revision });
+      await expect(bench.connect(bridge, container)).rejects.toMatchObject({
+        reason: 'permission-denied',
+        message: `endpoint with name ${container.spec?.name} already exists in network bridge`,
+      });
+      const orders = bench.agent('h1').containers.journal.filter((line) => line === `CONNECT ${container.id}`);
+      expect(orders).toHaveLength(3);
+    });
+
+    test.each<[string, Parameters<NetworkBench['connect']>[2], RegExp]>([
+      [
+        'an address',
+        { ipv4Address: '10.1.2.3' },
+        /user specified IP address is supported on user defined networks only/,
+      ],
+      [
+        'aliases',
+        { aliases: ['db'] },
+        /network-scoped alias is supported only for containers in user defined networks/,
+      ],
+      ['a MAC address of a group', { macAddress: '01:00:00:00:00:00' }, /EndpointConfig.MacAddress/],
+    ])('does not give %s', async (_what, asked, message) => {
+      const container = await bench.plain('h1');
+      const { revision } = await bench.disconnect(bridge, container);
+      await expect(bench.connect(bridge, container, asked)).rejects.toMatchObject({
+        reason: 'invalid-argument',
+        message,
+      });
+      expect(await bench.record(container, revision)).toMatchObject({ defaultBridge: { connected: false } });
+    });
+
+    test('what the host refuses is put back', async () => {
+      const container = await bench.plain('h3');
+      await bench.start(container);
+      refuseConnect = true;
+      try {
+        await expect(bench.disconnect(bridge, container)).rejects.toMatchObject({ message: 'no room for a link' });
+      } finally {
+        refuseConnect = false;
+      }
+      const { revision } = await bench.disconnect(bridge, container);
+      expect((await bench.record(container, revision)).defaultBridge).toMatchObject({ connected: false });
     });
   });
 

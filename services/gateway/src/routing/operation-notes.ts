@@ -27,8 +27,7 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
   NetworkCreate:
     "Drivers `bridge` and `overlay`, both over all hosts. Not built: `ConfigOnly`, `ConfigFrom`, `Ingress`, macvlan, ipvlan, `encrypted`, and options of the bridge driver with other values than docker's defaults.",
   NetworkInspect: 'Containers of all hosts. The default bridge has a subnet on each host.',
-  NetworkConnect: 'Not with the default bridge of a container that exists.',
-  NetworkDisconnect: 'Not with the default bridge.',
+  NetworkConnect: 'On the default bridge without links, driver options and gateway priority.',
   VolumeCreate:
     'The driver `local`, with its options `type`, `o` and `device`. A volume belongs to the host of its first use.',
   SystemAuth: 'User name and password; identity tokens are not built.',

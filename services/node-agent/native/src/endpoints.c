@@ -118,6 +118,14 @@ static int give_addresses(const struct endpoint_plan *endpoint, int socket, stru
 	return err_sys(err, STEP, "%s %s", failed == 0 ? "bring up" : "set an address of", endpoint->link.container_interface);
 }
 
+void endpoints_adopt(struct endpoint_links *links, const char *host_interface, unsigned index)
+{
+	if (links->count == ENDPOINTS_MAX)
+		return;
+	snprintf(links->items[links->count].name, sizeof(links->items[0].name), "%s", host_interface);
+	links->items[links->count++].index = index;
+}
+
 static int make_link(const struct endpoint_plan *endpoint, int netns, const struct inside *inside, struct endpoint_links *links, struct err *err)
 {
 	int ipv6 = wants_ipv6(endpoint);
@@ -130,10 +138,8 @@ static int make_link(const struct endpoint_plan *endpoint, int netns, const stru
 	int result = network_connect_bridge(&endpoint->link, netns, &outer, err);
 	if (ipv6 && write(inside->ipv6_off, "1", 1) < 0 && result == 0)
 		result = err_sys(err, STEP, "refuse IPv6 of later interfaces");
-	if (outer != 0) {
-		snprintf(links->items[links->count].name, sizeof(links->items[0].name), "%s", endpoint->link.host_interface);
-		links->items[links->count++].index = outer;
-	}
+	if (outer != 0)
+		endpoints_adopt(links, endpoint->link.host_interface, outer);
 	return result < 0 ? -1 : give_addresses(endpoint, inside->rtnetlink, err);
 }
 

@@ -33,7 +33,11 @@ int shim_build_network(struct shim *shim, int netns, struct err *err)
 {
 	if (network_build(shim->plan.has_network ? &shim->plan.network : NULL, netns, &shim->link, err) < 0)
 		return -1;
-	return apply(shim, &shim->plan.endpoints, netns, err);
+	if (apply(shim, &shim->plan.endpoints, netns, err) < 0)
+		return -1;
+	if (shim->plan.has_network)
+		endpoints_adopt(&shim->endpoints, shim->plan.network.host_interface, shim->link);
+	return 0;
 }
 
 int shim_make_network(struct shim *shim, struct err *err)

@@ -113,15 +113,12 @@ export class ContainerProcess {
 
   /** Follows the endpoints of the record; does nothing without a process, whose next preparation will. */
   async connect(): Promise<void> {
-    const { client, endpoint } = this.#run;
+    const run = this.#run;
+    const { client, endpoint } = run;
     if (!client) return;
-    await this.#launcher.connect(
-      this.#options.record(),
-      client,
-      endpoint,
-      this.active,
-      AbortSignal.timeout(REQUEST_MS),
-    );
+    const signal = AbortSignal.timeout(REQUEST_MS);
+    run.endpoint = await this.#launcher.connect(this.#options.record(), client, endpoint, this.active, signal);
+    if (run.endpoint?.address !== endpoint?.address) this.#book.change(endpointStatus(run.endpoint));
   }
 
   /** The next end of the process is final, whatever the policy. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { volumeSource } from '@atoll/docker-api';
+import { defaultBridgeOf, volumeSource } from '@atoll/docker-api';
 import { cancelled, hasReason } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import { unlessMissing } from '../files/missing.ts';
@@ -23,6 +23,7 @@ import type { ShimTools } from '../runtime/shim-tools.ts';
 import type { MountResolver } from '../volumes/mount-resolver.ts';
 import type { VolumeMounts } from '../volumes/volume-mounts.ts';
 import type { VolumeStore } from '../volumes/volume-store.ts';
+import { changeBridge } from './bridge-change.ts';
 import type { ContainerFiles } from './container-files.ts';
 import { acquireLayers, type ContainerLayers } from './container-layers.ts';
 import type { ContainerNetworks } from './container-networks.ts';
@@ -81,12 +82,12 @@ export class Launcher {
   ): Promise<Launched> {
     const { layers, network, networks } = this.options;
     const spec = record.spec ?? containerV1.ContainerSpec.fromPartial({});
-    requireSupported(spec, record.endpoints);
-    const bridged = usesBridge(spec);
+    requireSupported(spec);
+    const bridge = defaultBridgeOf(record);
     const placing = networks.place(record);
     placing.catch(() => undefined);
-    const [lease] = await Promise.all([acquireLayers(layers, spec, signal), bridged ? network.ready() : undefined]);
-    const endpoint = bridged ? network.take(record.id, spec.network?.macAddress ?? '') : undefined;
+    const [lease] = await Promise.all([acquireLayers(layers, spec, signal), bridge ? network.ready() : undefined]);
+    const endpoint = bridge && network.take(record.id, bridge.macAddress, bridge.interfaceName);
     try {
       const links = { endpoint, placed: await placing };
       return await this.#slots.run(() => this.#launch(record, spec, lease, links, onState, signal));
@@ -115,18 +116,23 @@ export class Launcher {
     return { client, endpoint };
   }
 
-  /** Brings a run's links to what the record says, and its ports to where they lead to now. */
+  /** Brings a run's links to what the record says, and its ports to where they lead to now; its place on the default bridge then. */
   async connect(
     record: containerV1.ContainerRecord,
     client: ShimClient,
-    endpoint: Endpoint | undefined,
+    before: Endpoint | undefined,
     running: boolean,
     signal: AbortSignal,
-  ): Promise<void> {
-    const { networks, files, host } = this.options;
+  ): Promise<Endpoint | undefined> {
+    const { networks, network, files, host } = this.options;
     const directory = files.directory(record.id);
     const placed = await networks.place(record);
-    await client.connectNetworks(networks.plan(placed, endpoint, directory).endpoints, signal);
+    const link = async (bridge: Endpoint | undefined): Promise<void> => {
+      const { links, ...rest } = networks.plan(placed, bridge, directory).endpoints;
+      const all = bridge ? [network.link(record.id, bridge), ...links] : links;
+      await client.connectNetworks({ ...rest, links: all }, signal);
+    };
+    const endpoint = await changeBridge(record, before, { network, directory, link });
     const identity = {
       ...hostnames(record, host),
       address: endpoint?.address ?? '',
@@ -136,6 +142,9 @@ export class Launcher {
     };
     await rewriteNetworkFiles(directory, record.spec?.network, identity);
     if (running) await this.publish(record, endpoint);
+    // Nobody else gets it before ports have ceased to lead there.
+    if (before && before.address !== endpoint?.address) network.release(record.id, before.address);
+    return endpoint;
   }
 
   /** Publishes the ports of a container that runs or is about to. Throws conflict when one is taken. */
@@ -243,9 +252,4 @@ export class Launcher {
   #ports(record: containerV1.ContainerRecord, endpoint: Endpoint | undefined): readonly PublishedPort[] {
     return publishedPorts(record.ports, this.options.networks.published(record, endpoint));
   }
-}
-
-function usesBridge(spec: containerV1.ContainerSpec): boolean {
-  const mode = spec.network?.mode ?? '';
-  return !(spec.network?.networkDisabled ?? false) && (mode === '' || mode === 'default' || mode === 'bridge');
 }

@@ -1,22 +1,22 @@
 import { unimplemented } from '@atoll/errors';
-import type { containerV1, networkV1 } from '@atoll/proto';
+import type { containerV1 } from '@atoll/proto';
 
 /** What another container can share. */
 const JOINING = new Set(['NetworkMode', 'IpcMode', 'PidMode', 'UTSMode']);
+const NETWORK = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /**
  * Throws unimplemented, naming the field, for what this agent cannot do. The gateway refuses it earlier; checked here again
  * because what runs is what was checked.
  */
-export function requireSupported(spec: containerV1.ContainerSpec, endpoints: readonly networkV1.Endpoint[] = []): void {
+export function requireSupported(spec: containerV1.ContainerSpec): void {
   const check = (field: string, value: string, allowed: readonly string[]): void => {
     const joins = JOINING.has(field) && /^container:[0-9a-f]{64}$/.test(value);
     if (!joins && !allowed.includes(value)) throw unimplemented(`${field} "${value}" is not supported by this runtime`);
   };
   const mode = spec.network?.mode ?? '';
-  // The name of a network of a user: what counts is that the scheduler has given a place in it.
-  const named = endpoints.some(({ asked, networkId }) => mode === asked?.network || mode === networkId);
-  if (!named) check('NetworkMode', mode, ['', 'default', 'bridge', 'none', 'host']);
+  // The name or id of a network of a user: the container may have left it since.
+  if (!NETWORK.test(mode)) check('NetworkMode', mode, ['']);
   check('IpcMode', spec.ipcMode, ['', 'none', 'private', 'shareable', 'host']);
   check('PidMode', spec.pidMode, ['', 'private', 'host']);
   check('UTSMode', spec.utsMode, ['', 'private', 'host']);

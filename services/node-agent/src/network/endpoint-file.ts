@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeFileAtomic } from '../files/atomic-file.ts';
 import { unlessMissing } from '../files/missing.ts';
 import type { BundleFile } from '../runtime/launch-shim.ts';
 import type { Endpoint } from './host-network.ts';
@@ -10,6 +11,8 @@ const schema = z.object({
   prefixLength: z.number(),
   gateway: z.ipv4(),
   macAddress: z.string(),
+  // Of before containers could join the default bridge while they run.
+  interfaceName: z.string().default('eth0'),
 });
 
 const NAME = 'endpoint';
@@ -20,6 +23,12 @@ const NAME = 'endpoint';
  */
 export function endpointFile(endpoint: Endpoint | undefined): BundleFile {
   return { name: NAME, mode: 0o600, bytes: Buffer.from(endpoint ? JSON.stringify(endpoint) : '') };
+}
+
+/** The same for a container whose place changes while it is prepared or runs. */
+export async function noteEndpoint(bundle: string, endpoint: Endpoint | undefined): Promise<void> {
+  const { name, mode, bytes } = endpointFile(endpoint);
+  await writeFileAtomic(join(bundle, name), bytes, { mode, durable: false });
 }
 
 /** Undefined when the container has no address. */

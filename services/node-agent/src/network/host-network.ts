@@ -3,6 +3,7 @@ import { failedPrecondition, invalidArgument } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
 import { runTool } from '../processes/run-tool.ts';
+import type { EndpointPlan } from '../runtime/endpoints-plan.ts';
 import type { NetworkPlan } from '../runtime/plan.ts';
 import { AddressGuard } from './address-guard.ts';
 import { AddressPool } from './address-pool.ts';
@@ -30,6 +31,8 @@ export interface Endpoint {
   readonly prefixLength: number;
   readonly gateway: string;
   readonly macAddress: string;
+  /** Inside the container. */
+  readonly interfaceName: string;
 }
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
@@ -94,12 +97,12 @@ export class HostNetwork {
   }
 
   /** A new address for a container. Throws resource-exhausted, invalid-argument for the hardware address of the bridge. */
-  take(id: string, macAddress: string): Endpoint {
+  take(id: string, macAddress: string, interfaceName = 'eth0'): Endpoint {
     const { pool } = this.#required();
     if (macAddress.toLowerCase() === macOf(pool.subnet.gateway)) {
       throw invalidArgument(`the hardware address ${macAddress} is the bridge's own; choose another one`);
     }
-    return this.#endpoint(pool.take(id), macAddress);
+    return this.#endpoint(pool.take(id), macAddress, interfaceName);
   }
 
   /** Notes what a container has had since before the agent started. */
@@ -124,7 +127,7 @@ export class HostNetwork {
     return {
       bridge: this.#options.bridge,
       hostInterface: hostInterfaceOf(id),
-      containerInterface: 'eth0',
+      containerInterface: endpoint.interfaceName,
       address: endpoint.address,
       prefixLength: endpoint.prefixLength,
       gateway: endpoint.gateway,
@@ -133,12 +136,19 @@ export class HostNetwork {
     };
   }
 
+  /** The same link as one that a running container is given, or is to keep. */
+  link(id: string, endpoint: Endpoint): EndpointPlan {
+    const { address, prefixLength, gateway: _, ...link } = this.plan(id, endpoint);
+    return { ...link, addresses: [`${address}/${prefixLength}`] };
+  }
+
   /**
    * Lets a container that is about to run speak on the bridge, if it is there, and be reached, by these ports in the place of those
    * before. Throws conflict when a port is taken.
    */
   async publish(id: string, own: HardwareAddress | undefined, ports: readonly PublishedPort[]): Promise<void> {
     if (own && own.mac !== macOf(own.address)) await this.#required().guard.admit(id, own);
+    else await this.#guard?.withdraw(id);
     if (ports.length === 0) await this.#ports?.withdraw(id);
     else await this.#required().ports.publish(id, ports);
   }
@@ -201,13 +211,14 @@ export class HostNetwork {
     return watch;
   }
 
-  #endpoint(address: string, macAddress: string): Endpoint {
+  #endpoint(address: string, macAddress: string, interfaceName: string): Endpoint {
     const { subnet } = this.#required().pool;
     return {
       address,
       prefixLength: subnet.prefixLength,
       gateway: subnet.gateway,
       macAddress: macAddress === '' ? macOf(address) : macAddress.toLowerCase(),
+      interfaceName,
     };
   }
 

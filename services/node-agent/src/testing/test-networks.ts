@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { defaultBridgeOf } from '@atoll/docker-api';
 import { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import type { TestHost } from './test-host.ts';
 
@@ -44,7 +45,7 @@ export class TestNetworks {
     const [v4, v6] = [4, 6].map((version) =>
       network.subnets.find(({ cidr }) => cidr.includes(':') === (version === 6)),
     );
-    const used = container.endpoints.length + (isBridged(container) ? 1 : 0);
+    const used = container.endpoints.length + (defaultBridgeOf(container) ? 1 : 0);
     const endpoint = networkV1.Endpoint.fromPartial({
       networkId: network.id,
       endpointId: randomBytes(32).toString('hex'),
@@ -144,8 +145,4 @@ export class TestNetworks {
 /** Has an agent follow the endpoints of a container that runs. */
 export async function reconnect(host: TestHost, record: containerV1.ContainerRecord): Promise<void> {
   await host.scheduler.order({ action: nodeV1.Action.CONNECT, record });
-}
-
-function isBridged({ spec }: containerV1.ContainerRecord): boolean {
-  return ['', 'default', 'bridge'].includes(spec?.network?.mode ?? '');
 }

@@ -1,13 +1,11 @@
 import type { EventBus } from '@atoll/bus';
-import { networkIdOf, networkNameOf } from '@atoll/docker-api';
+import { defaultBridgeOf, networkIdOf, networkNameOf } from '@atoll/docker-api';
 import type { containerV1, eventV1, networkV1, nodeV1, volumeV1 } from '@atoll/proto';
 
 /** Actions that the scheduler itself tells of; an agent's word on them is not taken. */
 export const OWN_ACTIONS: ReadonlySet<string> = new Set(
   'create start oom die stop kill restart pause unpause rename update destroy reschedule'.split(' '),
 );
-
-const BUILT_IN: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
 
 /** Docker events of containers, networks and nodes, with Docker's attributes. */
 export class ClusterEvents {
@@ -47,9 +45,15 @@ export class ClusterEvents {
   networks(record: containerV1.ContainerRecord, action: 'connect' | 'disconnect'): void {
     const { spec, endpoints } = record;
     const name = networkNameOf(spec?.network?.mode ?? '');
-    const isBuiltIn = BUILT_IN.has(name) && !spec?.network?.networkDisabled;
-    if (isBuiltIn) this.#join(record, action, { id: networkIdOf(name), name, driver: name === 'none' ? 'null' : name });
+    const isAlone = (name === 'host' || name === 'none') && !spec?.network?.networkDisabled;
+    if (isAlone) this.#join(record, action, { id: networkIdOf(name), name, driver: name === 'none' ? 'null' : name });
+    if (defaultBridgeOf(record)) this.bridge(record, action);
     for (const endpoint of endpoints) this.endpoint(record, endpoint, action);
+  }
+
+  /** A container joins or leaves the default bridge. */
+  bridge(record: containerV1.ContainerRecord, action: 'connect' | 'disconnect'): void {
+    this.#join(record, action, { id: networkIdOf('bridge'), name: 'bridge', driver: 'bridge' });
   }
 
   /** A container joins or leaves one network of a user. */

@@ -129,6 +129,7 @@ export class ContainerCreation {
       placements: 0,
       endpoints,
       removeVolumes: false,
+      defaultBridge: undefined,
     };
   }
 

@@ -4,7 +4,7 @@ import { stateObject } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
 import { hostConfigObject } from './host-config-view.ts';
 import { mountPoints } from './mounts-view.ts';
-import { builtInEndpoint, networkName, networksOf } from './networks-view.ts';
+import { builtInEndpoint, builtInNetworkOf, networkName, networksOf } from './networks-view.ts';
 import { portMap } from './ports-view.ts';
 
 export interface InspectSizes {
@@ -102,8 +102,8 @@ function healthObject(check: NonNullable<ContainerView['spec']['healthcheck']>):
 }
 
 function networkSettings(view: ContainerView): Record<string, unknown> {
-  const name = networkName(view);
-  const end = builtInEndpoint(view, name);
+  const name = builtInNetworkOf(view);
+  const end = builtInEndpoint(view, name ?? networkName(view));
   const onBridge = name === 'bridge';
   return {
     Bridge: '',

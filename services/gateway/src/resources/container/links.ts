@@ -1,3 +1,4 @@
+import { defaultBridgeOf } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ContainerLookup } from './backend.ts';
@@ -33,7 +34,7 @@ export function linksOf(host: HostConfigRequest, lookup: ContainerLookup): Links
       throw invalidArgument(`HostConfig.Links: bad format for links: ${item}: want container[:alias]`);
     }
     const view = otherContainer(reference, 'Links', lookup);
-    if (!BRIDGE.has(view.spec.network?.mode ?? '') || view.spec.network?.networkDisabled) {
+    if (!defaultBridgeOf(view.record)) {
       throw invalidArgument(
         `HostConfig.Links: container ${view.spec.name} is not on the default bridge, and cannot be linked to`,
       );

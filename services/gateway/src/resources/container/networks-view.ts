@@ -1,19 +1,26 @@
-import { dnsNames, networkIdOf, networkNameOf } from '@atoll/docker-api';
+import { defaultBridgeOf, dnsNames, networkIdOf, networkNameOf } from '@atoll/docker-api';
 import type { networkV1 } from '@atoll/proto';
 import { currentStatus, isRunning } from './container-state.ts';
 import type { ContainerView } from './container-view.ts';
-
-const BUILT_IN: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
 
 /** Docker's name of the network mode of a container. */
 export function networkName(view: ContainerView): string {
   return networkNameOf(view.spec.network?.mode ?? '');
 }
 
+/** The network every cluster has that a container is in: the default bridge also when it was connected later. */
+export function builtInNetworkOf(view: ContainerView): string | undefined {
+  const name = networkName(view);
+  if (name === 'host' || name === 'none') return name;
+  // One without a network is shown where its mode says, without an address.
+  const isThere = defaultBridgeOf(view.record) || (name === 'bridge' && view.spec.network?.networkDisabled);
+  return isThere ? 'bridge' : undefined;
+}
+
 /** Names and ids of the networks a container is in. */
 export function networkReferences(view: ContainerView): readonly { readonly name: string; readonly id: string }[] {
-  const name = networkName(view);
-  const builtIn = BUILT_IN.has(name) ? [{ name, id: networkIdOf(name) }] : [];
+  const name = builtInNetworkOf(view);
+  const builtIn = name === undefined ? [] : [{ name, id: networkIdOf(name) }];
   return [
     ...builtIn,
     ...view.record.endpoints.map(({ networkId, asked }) => ({ name: asked?.network ?? '', id: networkId })),
@@ -51,9 +58,9 @@ export function withShortIdAliases(inspected: Record<string, unknown>, view: Con
 
 /** `NetworkSettings.Networks`; in another container's network it has no end of its own. */
 export function networksOf(view: ContainerView): Record<string, unknown> {
-  const name = networkName(view);
+  const name = builtInNetworkOf(view);
   const ends = view.record.endpoints.map((endpoint) => [endpoint.asked?.network ?? '', userEndpoint(view, endpoint)]);
-  return Object.fromEntries(BUILT_IN.has(name) ? [[name, builtInEndpoint(view, name)], ...ends] : ends);
+  return Object.fromEntries(name === undefined ? ends : [[name, builtInEndpoint(view, name)], ...ends]);
 }
 
 /** The container's end of a network every cluster has, as in `NetworkSettings.Networks`. */
@@ -67,7 +74,7 @@ export function builtInEndpoint(view: ContainerView, name: string): Record<strin
     DriverOpts: null,
     GwPriority: 0,
     NetworkID: networkIdOf(name),
-    EndpointID: status === undefined ? '' : view.record.id,
+    EndpointID: status === undefined ? '' : defaultBridgeOf(view.record)?.endpointId || view.record.id,
     Gateway: status?.gateway ?? '',
     IPAddress: status?.ipAddress ?? '',
     IPPrefixLen: status?.ipPrefixLen ?? 0,

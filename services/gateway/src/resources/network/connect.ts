@@ -1,12 +1,10 @@
-import { invalidArgument, permissionDenied, unimplemented } from '@atoll/errors';
+import { invalidArgument, unimplemented } from '@atoll/errors';
 import { networkV1 } from '@atoll/proto';
 import { sendEmpty } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
-import type { ContainerView } from '../container/container-view.ts';
-import { ENDPOINT, endpointSpec } from '../container/endpoint-request.ts';
-import { absentable, flag, knownFields, text } from '../container/lenient-object.ts';
-import { networkName } from '../container/networks-view.ts';
+import { ENDPOINT, type EndpointRequest, endpointSpec } from '../container/endpoint-request.ts';
+import { absentable, flag, isDefault, knownFields, text } from '../container/lenient-object.ts';
 import type { NetworkBackend } from './backend.ts';
 import { requireNetwork } from './handlers.ts';
 import type { NetworkView } from './network-view.ts';
@@ -20,7 +18,8 @@ export function connectNetwork(backend: NetworkBackend): Handler {
     const request = await readJson(context, CONNECT);
     const network = requireNetwork(backend, context.params['id'] ?? '');
     const container = backend.find(containerOf(request.Container));
-    if (!network.record) refuseBuiltIn(network, container, 'connect');
+    if (network.name === 'bridge') refuseOnBridge(request.EndpointConfig);
+    else if (!network.record) refuseBuiltIn(network);
     const endpoint = request.EndpointConfig
       ? endpointSpec(network.name, request.EndpointConfig, 'EndpointConfig')
       : networkV1.EndpointSpec.fromPartial({ network: network.name });
@@ -37,7 +36,7 @@ export function disconnectNetwork(backend: NetworkBackend): Handler {
     const request = await readJson(context, DISCONNECT);
     const network = requireNetwork(backend, context.params['id'] ?? '');
     const container = backend.find(containerOf(request.Container));
-    if (!network.record) refuseBuiltIn(network, container, 'disconnect');
+    if (!network.record && network.name !== 'bridge') refuseBuiltIn(network);
     await backend.disconnect(network, container, request.Force ?? false, context.signal);
     sendEmpty(context.response, 200);
   };
@@ -48,20 +47,20 @@ function containerOf(reference: string | undefined): string {
   return reference;
 }
 
-/** What docker refuses, in its words; what it does on its default bridge is not built. */
-function refuseBuiltIn({ name }: NetworkView, container: ContainerView, what: 'connect' | 'disconnect'): never {
+/** In docker's words. */
+function refuseBuiltIn({ name }: NetworkView): never {
   if (name === 'host') {
     throw invalidArgument('container cannot be disconnected from host network or connected to host network');
   }
-  if (name === 'none') {
-    throw invalidArgument(
-      'container cannot be connected to multiple networks with one of the networks in private (none) mode',
-    );
-  }
-  if (what === 'connect' && networkName(container) === name) {
-    throw permissionDenied(`endpoint with name ${container.spec.name} already exists in network ${name}`);
-  }
-  throw unimplemented(
-    `${what} with network ${name} is not built yet: a container has the default bridge from its creation to its end, or never`,
+  throw invalidArgument(
+    'container cannot be connected to multiple networks with one of the networks in private (none) mode',
   );
+}
+
+/** What is not done on the default bridge; of what docker does not do there either the scheduler knows. */
+function refuseOnBridge(asked: EndpointRequest | null | undefined): void {
+  const { Links, DriverOpts, GwPriority } = asked ?? {};
+  for (const [name, value] of Object.entries({ Links, DriverOpts, GwPriority })) {
+    if (!isDefault(value)) throw unimplemented(`EndpointConfig.${name} is not built yet for the default bridge`);
+  }
 }

@@ -1,8 +1,8 @@
-import { formatRfc3339Nano } from '@atoll/docker-api';
+import { defaultBridgeOf, formatRfc3339Nano } from '@atoll/docker-api';
 import type { networkV1 } from '@atoll/proto';
 import { currentStatus, isRunning } from '../container/container-state.ts';
 import type { ContainerView } from '../container/container-view.ts';
-import { networkName } from '../container/networks-view.ts';
+import { builtInNetworkOf } from '../container/networks-view.ts';
 import type { NetworkBackend } from './backend.ts';
 import type { NetworkView } from './network-view.ts';
 
@@ -19,7 +19,7 @@ export function networkObject(backend: Backend, view: NetworkView): Record<strin
   const { record } = view;
   if (!record) {
     const inside = members.filter(
-      (member) => networkName(member) === view.name && !member.spec.network?.networkDisabled,
+      (member) => builtInNetworkOf(member) === view.name && !member.spec.network?.networkDisabled,
     );
     return builtInNetwork(
       backend,
@@ -103,7 +103,7 @@ function bridgeMember(view: ContainerView): Record<string, unknown> {
   const status = currentStatus(view);
   return {
     Name: view.spec.name,
-    EndpointID: view.record.id,
+    EndpointID: defaultBridgeOf(view.record)?.endpointId || view.record.id,
     MacAddress: status?.macAddress ?? '',
     IPv4Address: status?.ipAddress ? `${status.ipAddress}/${status.ipPrefixLen}` : '',
     IPv6Address: '',

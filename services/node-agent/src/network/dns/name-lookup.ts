@@ -1,3 +1,4 @@
+import { defaultBridgeOf } from '@atoll/docker-api';
 import type { containerV1, networkV1 } from '@atoll/proto';
 import { ipText } from '../../runtime/ip-bytes.ts';
 import type { UserNetwork } from '../user/user-network.ts';
@@ -20,9 +21,10 @@ export function scopeOf(record: containerV1.ContainerRecord, find: (id: string) 
     return network ? [{ endpoint, network }] : [];
   });
   places.sort((a, b) => (b.endpoint.asked?.gwPriority ?? 0) - (a.endpoint.asked?.gwPriority ?? 0));
-  const mode = record.spec?.network?.mode ?? '';
-  const bridged = mode === '' || mode === 'default' || mode === 'bridge';
-  return { places, external: bridged || places.some(({ network }) => !network.record.internal) };
+  return {
+    places,
+    external: defaultBridgeOf(record) !== undefined || places.some(({ network }) => !network.record.internal),
+  };
 }
 
 /**

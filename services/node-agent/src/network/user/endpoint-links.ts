@@ -37,7 +37,7 @@ export function planEndpoints(
   dns: string | undefined,
 ): NetworksPlan {
   const routes = defaultRoutes([...(bridge ? [bridgeCandidate(bridge)] : []), ...placed.map(candidate)]);
-  const bridgeIsDefault = bridge !== undefined && routes.ipv4?.interface === BRIDGE_INTERFACE;
+  const bridgeIsDefault = bridge !== undefined && routes.ipv4?.interface === bridge.interfaceName;
   const gateways: GatewayPlan[] = [];
   if (routes.ipv4) gateways.push({ interface: routes.ipv4.interface, address: routes.ipv4.ipv4Gateway });
   if (routes.ipv6) gateways.push({ interface: routes.ipv6.interface, address: routes.ipv6.ipv6Gateway });
@@ -57,13 +57,10 @@ export function planEndpoints(
   };
 }
 
-/** The default bridge's inside a container; a scheduler numbers others after it. */
-const BRIDGE_INTERFACE = 'eth0';
-
-function bridgeCandidate({ gateway }: BridgeEndpoint): RouteCandidate {
+function bridgeCandidate({ gateway, interfaceName }: BridgeEndpoint): RouteCandidate {
   return {
     name: 'bridge',
-    interface: BRIDGE_INTERFACE,
+    interface: interfaceName,
     priority: 0,
     internal: false,
     ipv4Gateway: gateway,

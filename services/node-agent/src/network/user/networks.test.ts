@@ -278,7 +278,8 @@ describe('the way out', () => {
       interfaceName: 'eth1',
       asked: { linkLocalIps: ['169.254.3.3', 'fe80::7'], gwPriority: 1 },
     });
-    const bridge = { address: '10.88.0.2', prefixLength: 24, gateway: '10.88.0.1', macAddress: mac(1) };
+    const place = { address: '10.88.0.2', prefixLength: 24, gateway: '10.88.0.1', macAddress: mac(1) };
+    const bridge = { ...place, interfaceName: 'eth0' };
     const { endpoints, published } = planEndpoints([{ endpoint, network: network(), mtu: 1450 }], bridge, 'dns.sock');
     expect(endpoints.links[0]).toMatchObject({
       hostInterface: `atv${'e'.repeat(12)}`,

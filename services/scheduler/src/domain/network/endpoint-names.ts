@@ -66,9 +66,9 @@ export function canonicalMac(field: string, text: string): string {
   return mac;
 }
 
-/** Interfaces a container has or will have. */
-export function takenInterfaces(mode: string, endpoints: readonly networkV1.Endpoint[]): Set<string> {
+/** Interfaces a container has or will have. @param bridge the default bridge's, when it is there */
+export function takenInterfaces(bridge: string | undefined, endpoints: readonly networkV1.Endpoint[]): Set<string> {
   const taken = new Set(endpoints.map((endpoint) => endpoint.interfaceName));
-  if (mode === '' || mode === 'default' || mode === 'bridge') taken.add('eth0');
+  if (bridge !== undefined) taken.add(bridge);
   return taken;
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { defaultBridgeOf } from '@atoll/docker-api';
 import { conflict, invalidArgument, resourceExhausted } from '@atoll/errors';
 import type { containerV1, networkV1 } from '@atoll/proto';
 import type { GivenAddress } from './address-space.ts';
@@ -13,6 +14,8 @@ const NAME = /^[^\s/:\p{Cc}]{1,255}$/u;
 
 export interface Connected {
   readonly mode: string;
+  /** The default bridge's interface; undefined when the container is not there. */
+  readonly bridge: string | undefined;
   readonly endpoints: readonly networkV1.Endpoint[];
 }
 
@@ -53,13 +56,14 @@ export function planEndpoint(
     ipv6PrefixLength: ipv6?.prefixLength ?? 0,
     ipv6Gateway: ipv6?.gateway ?? '',
     macAddress: asked.macAddress || macFor(numbers, isTaken),
-    interfaceName: interfaceName(field, asked.driverOpts, takenInterfaces(container.mode, container.endpoints)),
+    interfaceName: interfaceName(field, asked.driverOpts, takenInterfaces(container.bridge, container.endpoints)),
   };
 }
 
 /** The places of a new container in the networks its spec names. @throws as planEndpoint, and invalid-argument for networks that do not exist */
 export function planEndpoints(table: NetworkTable, spec: containerV1.NetworkSpec | undefined): networkV1.Endpoint[] {
   const mode = spec?.mode ?? '';
+  const bridge = defaultBridgeOf({ spec: { network: spec } })?.interfaceName;
   const endpoints: networkV1.Endpoint[] = [];
   for (const given of spec?.endpoints ?? []) {
     const network = table.find(given.network);
@@ -69,7 +73,7 @@ export function planEndpoints(table: NetworkTable, spec: containerV1.NetworkSpec
     if (endpoints.some(({ networkId }) => networkId === network.id)) {
       throw invalidArgument(`${field}: network ${network.name} is named twice`);
     }
-    endpoints.push(planEndpoint(table, network, { mode, endpoints }, given, field));
+    endpoints.push(planEndpoint(table, network, { mode, bridge, endpoints }, given, field));
   }
   if (BUILT_IN.has(mode) || mode.startsWith('container:')) return endpoints;
   const named = table.find(mode);

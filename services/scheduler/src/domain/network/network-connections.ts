@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import { defaultBridgeOf, networkIdOf } from '@atoll/docker-api';
 import { failedPrecondition, hasReason, invalidArgument, notFound, permissionDenied } from '@atoll/errors';
-import { type containerV1, networkV1, nodeV1 } from '@atoll/proto';
+import { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import { isActive } from '../container-state.ts';
 import { assertHostUp, isHostUp } from '../host-up.ts';
 import type { TermParts } from '../term-parts.ts';
-import { planEndpoint } from './endpoint-plan.ts';
+import { planBridge } from './bridge-plan.ts';
+import { type Connected, planEndpoint } from './endpoint-plan.ts';
 
 const RELINK_WAIT_MS = 2_000;
+const BRIDGE_ID = networkIdOf('bridge');
 
 type Record_ = containerV1.ContainerRecord;
 
@@ -27,6 +30,7 @@ export class NetworkConnections {
     const { networkId, containerId } = request;
     const { writes, turns, signal, state, events } = this.#parts;
     writes.container(containerId);
+    if (networkId === BRIDGE_ID) return this.#joinBridge(request);
     return turns.run(containerId, signal, async () => {
       const record = writes.container(containerId);
       const network = state.networks.get(networkId);
@@ -41,8 +45,7 @@ export class NetworkConnections {
       const runs = this.#runs(record);
       if (runs) assertHostUp(this.#parts, record);
       const spec = request.endpoint ?? networkV1.EndpointSpec.fromPartial({});
-      const connected = { mode: record.spec.network?.mode ?? '', endpoints: record.endpoints };
-      const endpoint = planEndpoint(state.networks, network, connected, spec, 'EndpointConfig', id);
+      const endpoint = planEndpoint(state.networks, network, connected(record), spec, 'EndpointConfig', id);
       const stored = await this.#change(record, withEndpoints(record, [...record.endpoints, endpoint]), runs);
       if (runs) events.endpoint(stored, endpoint, 'connect');
       return stored.revision;
@@ -56,6 +59,7 @@ export class NetworkConnections {
   disconnect({ networkId, containerId, force }: networkV1.DisconnectContainerRequest): Promise<bigint> {
     const { writes, turns, signal, state, events } = this.#parts;
     writes.container(containerId);
+    if (networkId === BRIDGE_ID) return this.#leaveBridge(containerId, force);
     return turns.run(containerId, signal, async () => {
       const record = writes.container(containerId);
       const endpoint = record.endpoints.find((one) => one.networkId === networkId);
@@ -86,15 +90,53 @@ export class NetworkConnections {
     const { networks } = this.#parts.state;
     if (record.endpoints.every(({ networkId }) => networks.get(networkId))) return record.endpoints;
     const kept = record.endpoints.filter(({ networkId }) => networks.get(networkId));
-    const mode = record.spec?.network?.mode ?? '';
     for (const lost of record.endpoints) {
       if (networks.get(lost.networkId)) continue;
       const asked = lost.asked ?? networkV1.EndpointSpec.fromPartial({});
       const network = networks.find(asked.network);
       if (!network) throw notFound(`failed to set up container networking: network ${asked.network} not found`);
-      kept.push(planEndpoint(networks, network, { mode, endpoints: kept }, asked, `network ${asked.network}`));
+      kept.push(
+        planEndpoint(networks, network, { ...connected(record), endpoints: kept }, asked, `network ${asked.network}`),
+      );
     }
     return kept;
+  }
+
+  /** The address is chosen by the container's host. */
+  #joinBridge({ containerId, endpoint, endpointId: given }: networkV1.ConnectContainerRequest): Promise<bigint> {
+    const { writes, turns, signal, events } = this.#parts;
+    return turns.run(containerId, signal, async () => {
+      const record = writes.container(containerId);
+      const known = defaultBridgeOf(record);
+      if (known && given !== '' && known.endpointId === given) return record.revision;
+      if (known) throw permissionDenied(`endpoint with name ${record.spec.name} already exists in network bridge`);
+      const place = planBridge(
+        connected(record),
+        endpoint ?? networkV1.EndpointSpec.fromPartial({}),
+        endpointId(given),
+      );
+      const runs = this.#runs(record);
+      if (runs) assertHostUp(this.#parts, record);
+      const stored = await this.#change(record, withBridge(record, place), runs);
+      if (runs) events.bridge(stored, 'connect');
+      return stored.revision;
+    });
+  }
+
+  #leaveBridge(containerId: string, force: boolean): Promise<bigint> {
+    const { writes, turns, signal, events } = this.#parts;
+    return turns.run(containerId, signal, async () => {
+      const record = writes.container(containerId);
+      if (!defaultBridgeOf(record)) {
+        throw failedPrecondition(`container ${containerId} is not connected to network bridge`);
+      }
+      const runs = this.#runs(record);
+      if (runs && !force) assertHostUp(this.#parts, record);
+      const left = containerV1.DefaultBridge.fromPartial({ connected: false });
+      const stored = await this.#change(record, withBridge(record, left), runs && isHostUp(this.#parts, record));
+      if (runs) events.bridge(stored, 'disconnect');
+      return stored.revision;
+    });
   }
 
   async #change(before: Record_, changed: Record_, runs: boolean): Promise<Record_> {
@@ -137,6 +179,15 @@ function endpointId(given: string): string {
   throw invalidArgument(`endpoint id ${JSON.stringify(given)} is not 64 hex digits`);
 }
 
+function connected({ spec, endpoints, defaultBridge }: Record_): Connected {
+  const bridge = defaultBridgeOf({ spec, defaultBridge })?.interfaceName;
+  return { mode: spec?.network?.mode ?? '', bridge, endpoints };
+}
+
 function withEndpoints(record: Record_, endpoints: readonly networkV1.Endpoint[]): Record_ {
   return { ...record, endpoints: [...endpoints], generation: record.generation + 1n };
+}
+
+function withBridge(record: Record_, defaultBridge: containerV1.DefaultBridge): Record_ {
+  return { ...record, defaultBridge, generation: record.generation + 1n };
 }

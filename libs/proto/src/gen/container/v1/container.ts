@@ -451,10 +451,24 @@ export interface ContainerRecord {
   lostReason: string;
   /** How often the scheduler placed it anew after a node was lost. */
   placements: number;
-  /** Its places in networks of users; the default bridge is the host's own affair. */
+  /** Its places in networks of users; addresses on the default bridge are the host's own affair. */
   endpoints: Endpoint[];
   /** With REMOVED: its anonymous volumes go too. */
   removeVolumes: boolean;
+  /**
+   * Filled once it was connected to the default bridge, or disconnected from it, after it was made. Else the mode says whether it is
+   * there, as eth0.
+   */
+  defaultBridge: DefaultBridge | undefined;
+}
+
+export interface DefaultBridge {
+  connected: boolean;
+  /** 64 hex digits */
+  endpointId: string;
+  interfaceName: string;
+  /** as asked for, canonical; empty: made from the IPv4 address */
+  macAddress: string;
 }
 
 /** Observed; the agent of `node_id` is its only writer. A higher (epoch, seq) wins. */
@@ -4263,6 +4277,7 @@ function createBaseContainerRecord(): ContainerRecord {
     placements: 0,
     endpoints: [],
     removeVolumes: false,
+    defaultBridge: undefined,
   };
 }
 
@@ -4312,6 +4327,9 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
     }
     if (message.removeVolumes !== false) {
       writer.uint32(96).bool(message.removeVolumes);
+    }
+    if (message.defaultBridge !== undefined) {
+      DefaultBridge.encode(message.defaultBridge, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -4425,6 +4443,14 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
             message.removeVolumes = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.defaultBridge = DefaultBridge.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4460,6 +4486,100 @@ export const ContainerRecord: MessageFns<ContainerRecord> = {
     message.placements = object.placements ?? 0;
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     message.removeVolumes = object.removeVolumes ?? false;
+    message.defaultBridge = (object.defaultBridge !== undefined && object.defaultBridge !== null)
+      ? DefaultBridge.fromPartial(object.defaultBridge)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDefaultBridge(): DefaultBridge {
+  return { connected: false, endpointId: "", interfaceName: "", macAddress: "" };
+}
+
+export const DefaultBridge: MessageFns<DefaultBridge> = {
+  encode(message: DefaultBridge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connected !== false) {
+      writer.uint32(8).bool(message.connected);
+    }
+    if (message.endpointId !== "") {
+      writer.uint32(18).string(message.endpointId);
+    }
+    if (message.interfaceName !== "") {
+      writer.uint32(26).string(message.interfaceName);
+    }
+    if (message.macAddress !== "") {
+      writer.uint32(34).string(message.macAddress);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DefaultBridge {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDefaultBridge();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connected = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.endpointId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.interfaceName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.macAddress = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DefaultBridge>): DefaultBridge {
+    return DefaultBridge.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DefaultBridge>): DefaultBridge {
+    const message = createBaseDefaultBridge();
+    message.connected = object.connected ?? false;
+    message.endpointId = object.endpointId ?? "";
+    message.interfaceName = object.interfaceName ?? "";
+    message.macAddress = object.macAddress ?? "";
     return message;
   },
 };
