@@ -116,7 +116,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     defaultBridge: bridge,
     shim,
     journal: await StateJournal.open(join(root, 'networks'), networkV1.NetworkState),
-    isUsed: (id) => containers.list().some(({ record }) => record.endpoints.some(({ networkId }) => networkId === id)),
+    endpoints: () => containers.list().flatMap(({ record }) => record.endpoints),
     logger,
   });
   const forwarded = new ForwardedPorts({

@@ -4,15 +4,13 @@
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "failpoint.h"
-#include "netlink.h"
+#include "nft.h"
 
 /*
  * The ports in the packets themselves are rewritten, in both directions as they leave: no connection tracking is needed, which would cost
@@ -30,44 +28,22 @@ enum { DNS_PORT = 53, DNS_ADDRESS = 0x7f00000b };
 /* Linux 6.9. The owner's end leaves the table to the namespace's, without a wait for all processors. */
 enum { TABLE_PERSISTS = 0x4 };
 
-static void put_number(struct nl_batch *batch, uint16_t type, uint32_t value)
-{
-	nl_put_u32(batch, type, htonl(value));
-}
-
-static void begin(struct nl_batch *batch, unsigned type, uint16_t flags)
-{
-	struct nfgenmsg message = { .nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0 };
-
-	nl_begin_quietly(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, &message, sizeof(message));
-}
-
-static void put_border(struct nl_batch *batch, uint16_t type)
-{
-	struct nfgenmsg message = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES) };
-
-	nl_begin_quietly(batch, type, 0, &message, sizeof(message));
-}
-
 /* Its owner's alone: `nft flush ruleset` of somebody who may, in the container, leaves it. */
 static void put_table(struct nl_batch *batch, uint32_t flags)
 {
-	struct nfgenmsg message = { .nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0 };
-
-	/* The one request that is answered: when all were carried out, or with the first failure of any. */
-	nl_begin(batch, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, &message, sizeof(message));
+	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, 1);
 	nl_put_text(batch, NFTA_TABLE_NAME, TABLE);
-	put_number(batch, NFTA_TABLE_FLAGS, flags);
+	nft_put_number(batch, NFTA_TABLE_FLAGS, flags);
 }
 
 static void put_chain(struct nl_batch *batch, const char *chain, int priority)
 {
-	begin(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWCHAIN, NLM_F_CREATE, 0);
 	nl_put_text(batch, NFTA_CHAIN_TABLE, TABLE);
 	nl_put_text(batch, NFTA_CHAIN_NAME, chain);
 	size_t hook = nl_nest(batch, NFTA_CHAIN_HOOK, 0);
-	put_number(batch, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
-	put_number(batch, NFTA_HOOK_PRIORITY, (uint32_t)priority);
+	nft_put_number(batch, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
+	nft_put_number(batch, NFTA_HOOK_PRIORITY, (uint32_t)priority);
 	nl_end(batch, hook);
 	nl_put_text(batch, NFTA_CHAIN_TYPE, "filter");
 }
@@ -89,37 +65,29 @@ static void end_expression(struct nl_batch *batch, struct expression expression)
 	nl_end(batch, expression.element);
 }
 
-static void put_value(struct nl_batch *batch, uint16_t type, const void *bytes, size_t size)
-{
-	size_t nest = nl_nest(batch, type, 0);
-
-	nl_put(batch, NFTA_DATA_VALUE, bytes, size);
-	nl_end(batch, nest);
-}
-
 /* Whether the rule goes on with what was loaded. */
 static void put_comparison(struct nl_batch *batch, enum nft_cmp_ops operation, const void *bytes, size_t size)
 {
 	struct expression expression = begin_expression(batch, "cmp");
 
-	put_number(batch, NFTA_CMP_SREG, NFT_REG_1);
-	put_number(batch, NFTA_CMP_OP, operation);
-	put_value(batch, NFTA_CMP_DATA, bytes, size);
+	nft_put_number(batch, NFTA_CMP_SREG, NFT_REG_1);
+	nft_put_number(batch, NFTA_CMP_OP, operation);
+	nft_put_value(batch, NFTA_CMP_DATA, bytes, size);
 	end_expression(batch, expression);
 }
 
 static void put_place(struct nl_batch *batch, enum nft_payload_bases base, uint32_t offset, uint32_t size)
 {
-	put_number(batch, NFTA_PAYLOAD_BASE, base);
-	put_number(batch, NFTA_PAYLOAD_OFFSET, offset);
-	put_number(batch, NFTA_PAYLOAD_LEN, size);
+	nft_put_number(batch, NFTA_PAYLOAD_BASE, base);
+	nft_put_number(batch, NFTA_PAYLOAD_OFFSET, offset);
+	nft_put_number(batch, NFTA_PAYLOAD_LEN, size);
 }
 
 static void put_match(struct nl_batch *batch, enum nft_payload_bases base, uint32_t offset, const void *bytes, size_t size)
 {
 	struct expression load = begin_expression(batch, "payload");
 
-	put_number(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	nft_put_number(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
 	put_place(batch, base, offset, (uint32_t)size);
 	end_expression(batch, load);
 	put_comparison(batch, NFT_CMP_EQ, bytes, size);
@@ -131,8 +99,8 @@ static void put_protocol_match(struct nl_batch *batch)
 	static const uint8_t icmp = IPPROTO_ICMP;
 	struct expression load = begin_expression(batch, "meta");
 
-	put_number(batch, NFTA_META_DREG, NFT_REG_1);
-	put_number(batch, NFTA_META_KEY, NFT_META_L4PROTO);
+	nft_put_number(batch, NFTA_META_DREG, NFT_REG_1);
+	nft_put_number(batch, NFTA_META_KEY, NFT_META_L4PROTO);
 	end_expression(batch, load);
 	put_comparison(batch, NFT_CMP_NEQ, &icmp, sizeof(icmp));
 }
@@ -143,14 +111,14 @@ static void put_rewrite(struct nl_batch *batch, uint32_t offset, uint16_t port)
 	uint16_t value = htons(port);
 	struct expression load = begin_expression(batch, "immediate");
 
-	put_number(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	put_value(batch, NFTA_IMMEDIATE_DATA, &value, sizeof(value));
+	nft_put_number(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+	nft_put_value(batch, NFTA_IMMEDIATE_DATA, &value, sizeof(value));
 	end_expression(batch, load);
 	struct expression write = begin_expression(batch, "payload");
-	put_number(batch, NFTA_PAYLOAD_SREG, NFT_REG_1);
+	nft_put_number(batch, NFTA_PAYLOAD_SREG, NFT_REG_1);
 	put_place(batch, NFT_PAYLOAD_TRANSPORT_HEADER, offset, sizeof(value));
-	put_number(batch, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_NONE);
-	put_number(batch, NFTA_PAYLOAD_CSUM_FLAGS, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
+	nft_put_number(batch, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_NONE);
+	nft_put_number(batch, NFTA_PAYLOAD_CSUM_FLAGS, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
 	end_expression(batch, write);
 }
 
@@ -162,7 +130,7 @@ static void put_rule(struct nl_batch *batch, const struct rewrite *rewrite)
 	uint32_t address = htonl(DNS_ADDRESS);
 	uint16_t port = htons(rewrite->from);
 
-	begin(batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, 0);
 	nl_put_text(batch, NFTA_RULE_TABLE, TABLE);
 	nl_put_text(batch, NFTA_RULE_CHAIN, rewrite->chain);
 	size_t expressions = nl_nest(batch, NFTA_RULE_EXPRESSIONS, 0);
@@ -190,13 +158,13 @@ int dns_port_translate(uint16_t port)
 
 		if (socket < 0)
 			return -1;
-		put_border(&batch, NFNL_MSG_BATCH_BEGIN);
+		nft_open_batch(&batch);
 		put_table(&batch, kinds[kind]);
 		put_chain(&batch, QUESTIONS, AFTER_ALL);
 		put_chain(&batch, ANSWERS, BEFORE_ALL);
 		put_rule(&batch, &question);
 		put_rule(&batch, &answer);
-		put_border(&batch, NFNL_MSG_BATCH_END);
+		nft_close_batch(&batch);
 		if (nl_ask(socket, &batch, NULL) == 0)
 			return socket;
 		int reason = errno;

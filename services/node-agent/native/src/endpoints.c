@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "address-binding.h"
 #include "io.h"
 #include "netlink.h"
 #include "network.h"
@@ -223,9 +224,13 @@ int endpoints_apply(const struct endpoints_plan *plan, int netns, struct endpoin
 	if (delete_others(plan, links, err) < 0)
 		return -1;
 	int result = open_inside(netns, any_ipv6(plan), &inside, err);
-	for (size_t index = 0; index < plan->count && result == 0; index++)
-		if (!is_there(links, plan->items[index].link.host_interface))
+	for (size_t index = 0; index < plan->count && result == 0; index++) {
+		/* Before it is there: what it says first must be heard. Of one that is, the table may have been made anew without it. */
+		if (plan->binding)
+			result = binding_admit(plan->binding, &plan->items[index], err);
+		if (result == 0 && !is_there(links, plan->items[index].link.host_interface))
 			result = make_link(&plan->items[index], netns, &inside, links, err);
+	}
 	if (result == 0 && plan->sysctl_count > 0)
 		result = write_settings(plan, netns, err);
 	for (size_t index = 0; index < plan->gateway_count && result == 0; index++)

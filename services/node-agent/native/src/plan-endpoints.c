@@ -1,5 +1,7 @@
 #include "plan-endpoints.h"
 
+#include <linux/netfilter/nf_tables.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +95,9 @@ int endpoint_record(struct endpoints_plan *plan, unsigned tag, struct cursor *re
 	case TAG_DNS:
 		plan->dns = cursor_text(record);
 		return strlen(plan->dns) >= sizeof(((struct sockaddr_un *)0)->sun_path) ? plan_bad(err, "the path of the resolver is too long") : 0;
+	case TAG_BINDING:
+		plan->binding = cursor_text(record);
+		return strlen(plan->binding) >= NFT_NAME_MAXLEN || *plan->binding == '\0' ? plan_bad(err, "a table without a usable name") : 0;
 	default:
 		return plan_bad(err, "not a record about endpoints");
 	}

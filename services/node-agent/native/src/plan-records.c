@@ -270,6 +270,7 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 	case TAG_GATEWAY:
 	case TAG_ENDPOINT_SYSCTL:
 	case TAG_DNS:
+	case TAG_BINDING:
 		return endpoint_record(&plan->endpoints, tag, record, err);
 	case TAG_API:
 		return once(&plan->api, record, err) < 0 ? -1 : strlen(plan->api) < sizeof(((struct sockaddr_un *)0)->sun_path) ? 0 : plan_bad(err, "the path of the agent's socket is too long");

@@ -111,7 +111,7 @@ static int check_exec(const struct plan *plan, struct err *err)
 		return plan_bad(err, "an exec of another runtime needs the runtime and its bundle");
 	if (plan->mount_count || plan->device_count || plan->link_count || plan->masks.count ||
 	    plan->readonly_paths.count || plan->sysctl_count || plan->has_network || plan->endpoints.count ||
-	    plan->endpoints.gateway_count || plan->endpoints.sysctl_count || plan->endpoints.dns || plan->api || plan->lowers.count ||
+	    plan->endpoints.gateway_count || plan->endpoints.sysctl_count || plan->endpoints.dns || plan->endpoints.binding || plan->api || plan->lowers.count ||
 	    plan->root_directory || plan->log_directory || plan->ids.size || plan->device_rule_count || plan->limits.set)
 		return plan_bad(err, "container records in an exec plan");
 	return 0;

@@ -27,7 +27,7 @@ enum plan_tag {
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
 	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED,
-	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_END,
+	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_BINDING, TAG_END,
 };
 
 enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_USER, NS_KINDS };
@@ -118,6 +118,7 @@ struct endpoints_plan {
 	struct pair_plan *sysctls;
 	size_t sysctl_count;
 	const char *dns; /* socket of the resolver, or NULL */
+	const char *binding; /* bridge table that knows which addresses a link may speak with, or NULL */
 };
 
 struct process_plan {

@@ -65,6 +65,7 @@ export class NodeAgent {
     await forwarded.recover().catch((err: unknown) => logger.error({ err }, 'published ports are not in order'));
     await names.start();
     await containers.recover();
+    await networks.bind().catch((err: unknown) => logger.error({ err }, 'networks are not in order'));
     await apiRelay.start();
     if (network.configured) {
       // What was published before is published again, also when somebody has flushed the kernel's tables meanwhile.

@@ -32,7 +32,8 @@ export class ContainerNetworks {
 
   /** What the shim makes of them. Throws invalid-argument for options that are not done. */
   plan(placed: readonly PlacedEndpoint[], bridge: BridgeEndpoint | undefined, bundle: string): NetworksPlan {
-    return planEndpoints(placed, bridge, relative(bundle, this.#resolver));
+    const { endpoints, published } = planEndpoints(placed, bridge, relative(bundle, this.#resolver));
+    return { endpoints: { ...endpoints, binding: this.#networks.table }, published };
   }
 
   /** Where a container's published ports lead to. Networks this host was not told of do not count. */

@@ -11,6 +11,8 @@ export interface EndpointsPlan {
   readonly sysctls?: Readonly<Record<string, string>> | undefined;
   /** The resolver's socket, relative to the bundle, at most 107 bytes; absent: nothing listens on 127.0.0.11. */
   readonly dns?: string | undefined;
+  /** The bridge table that is told which addresses a new link may speak with. */
+  readonly binding?: string | undefined;
 }
 
 export interface EndpointPlan {
@@ -60,8 +62,9 @@ export function writeEndpoints(writer: PlanWriter, plan: EndpointsPlan): void {
       w.text(value);
     });
   }
-  const { dns } = plan;
+  const { dns, binding } = plan;
   if (dns !== undefined) writer.record(PLAN_TAG.dns, (w) => w.text(dns));
+  if (binding !== undefined) writer.record(PLAN_TAG.binding, (w) => w.text(binding));
 }
 
 function writeIp(writer: PlanWriter, cidr: string): void {

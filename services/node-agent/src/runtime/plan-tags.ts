@@ -50,6 +50,7 @@ export const PLAN_TAG = {
   endpointSysctl: 52,
   dns: 53,
   api: 54,
+  binding: 55,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;

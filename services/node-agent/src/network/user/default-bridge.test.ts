@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { USER_NAMESPACE_MODES } from '../../runtime/testing/user-namespace-modes.ts';
 import { TestHost } from '../../testing/test-host.ts';
 import { reconnect, TestNetworks } from '../../testing/test-networks.ts';
+import { bridgeNameOf } from '../bridge.ts';
 
 type Record_ = containerV1.ContainerRecord;
 
@@ -131,7 +132,8 @@ describe.each(USER_NAMESPACE_MODES)('the default bridge of a container that exis
     await isThere(other, 'eth0');
     await host.remove(other);
     await host.remove(next);
-    await expect.poll(() => inHost('nft', 'list', 'ruleset')).not.toContain('02:aa:bb');
+    const pairs = inHost('nft', 'list', 'set', 'bridge', bridgeNameOf(host.nodeId), 'pairs');
+    expect(pairs).not.toContain('02:aa:bb');
   });
 
   test('all networks left: none but loopback, and it starts again so', async () => {

@@ -237,7 +237,7 @@ describe('isolation', { timeout: 120_000 }, () => {
       inHost(host(0), 'nft', ...way.split(' '));
       await expect
         .poll(table, { timeout: 10_000 })
-        .toMatch(/table ip atoll[\s\S]*_networks|_networks[\s\S]*table ip atoll/);
+        .toMatch(/table ip atoll[\s\S]*inet \S+_networks|inet \S+_networks[\s\S]*table ip atoll/);
       expect(await pings(a, v4(near))).toBe(false);
     }
     await removed(a, near, far, bridged);

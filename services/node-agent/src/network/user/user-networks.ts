@@ -6,6 +6,7 @@ import { SerialQueue } from '../../processes/serial-queue.ts';
 import { ensureForwarding } from '../bridge.ts';
 import type { StateJournal } from '../state-journal.ts';
 import { TableWatch } from '../table-watch.ts';
+import { AddressBinding } from './address-binding.ts';
 import { ensureIpv6Forwarding } from './forwarding.ts';
 import { checkState } from './membership.ts';
 import { networksRuleset, networksTable } from './networks-ruleset.ts';
@@ -21,8 +22,8 @@ export interface UserNetworksOptions {
   /** Path of the shim, which watches the kernel's tables. */
   readonly shim: string;
   readonly journal: StateJournal<networkV1.NetworkState>;
-  /** Is a container of this host, whether it runs or not, connected to the network? */
-  readonly isUsed: (networkId: string) => boolean;
+  /** Of all containers of this host, whether they run or not. */
+  readonly endpoints: () => readonly networkV1.Endpoint[];
   readonly logger: Logger;
 }
 
@@ -38,6 +39,9 @@ export class UserNetworks {
   readonly #queue = new SerialQueue();
   /** Networks being taken down: one that is told of anew meanwhile waits for it. */
   readonly #leaving = new Map<string, Promise<void>>();
+  readonly #binding: AddressBinding;
+  /** The containers of this host are known, and with them whose addresses are bound. */
+  #bound = false;
   #hostMtu: number;
   #rules = '';
   /** The table as the kernel shows it when it is ours, without elements of sets. */
@@ -49,6 +53,13 @@ export class UserNetworks {
   constructor(options: UserNetworksOptions) {
     this.#options = options;
     this.#hostMtu = options.fallbackMtu;
+    const { endpoints, logger } = options;
+    this.#binding = new AddressBinding({ table: this.table, endpoints, logger });
+  }
+
+  /** Name of the tables. */
+  get table(): string {
+    return networksTable(this.#options.defaultBridge);
   }
 
   ids(): readonly string[] {
@@ -69,6 +80,13 @@ export class UserNetworks {
     await this.#assertAll();
   }
 
+  /** Binds members to their addresses from now on: all containers of before the agent's start are known. */
+  async bind(): Promise<void> {
+    this.#bound = true;
+    await this.#assertRules(true);
+    await this.#sweep();
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#watch?.stop();
@@ -83,10 +101,10 @@ export class UserNetworks {
 
   /** In the order of calls; resolves when the kernel has followed. A failure is noted and mended later. */
   async apply(state: networkV1.NetworkState): Promise<void> {
-    const { logger, journal, isUsed } = this.#options;
+    const { logger, journal } = this.#options;
     const id = state.network?.id ?? '';
     try {
-      if (state.unused && !isUsed(id)) return await this.#drop(id);
+      if (state.unused && !this.#isUsed(id)) return await this.#drop(id);
       // One that a container here is still attached to goes at a later look.
       if (state.unused) this.#told.delete(id);
       else this.#told.add(id);
@@ -140,15 +158,21 @@ export class UserNetworks {
 
   /** Networks nobody has told of in this session, and nobody here uses, were given up while there was no session. */
   async #look(): Promise<void> {
-    const forgotten = [...this.#networks.keys()].filter((id) => !this.#told.has(id) && !this.#options.isUsed(id));
+    const forgotten = [...this.#networks.keys()].filter((id) => !this.#told.has(id) && !this.#isUsed(id));
     if (this.#sessions > 0) for (const id of forgotten) await this.#drop(id);
     await this.#assertAll();
+    await this.#sweep();
   }
 
   async #assertAll(): Promise<void> {
     await this.#readMtu();
     for (const network of this.#networks.values()) await network.assert();
     await this.#assertRules(true);
+  }
+
+  async #sweep(): Promise<void> {
+    const present = async (): Promise<string[]> => (await hostLinks()).map(({ ifname }) => ifname);
+    if (this.#bound && this.#networks.size > 0) await this.#binding.sweep(present);
   }
 
   /** Written when something of it has changed, or when somebody else may have changed it. */
@@ -162,7 +186,10 @@ export class UserNetworks {
       if (gone || (!always && rules === this.#rules)) return;
       if (networks.length > 0) await ensureForwarding();
       if (networks.some(({ record }) => hasIpv6(record) && !record.internal)) await ensureIpv6Forwarding();
-      await runTool('nft', ['-f', '-'], { input: rules });
+      await Promise.all([
+        runTool('nft', ['-f', '-'], { input: rules }),
+        this.#bound ? this.#binding.assert(networks.map(({ record }) => record)) : undefined,
+      ]);
       this.#rules = rules;
       this.#expected = await this.#listTable();
       this.#watch ??= this.#startWatch();
@@ -171,18 +198,15 @@ export class UserNetworks {
 
   /** What somebody else removes is written anew at once: until then networks are not kept apart. */
   #startWatch(): TableWatch {
-    const { defaultBridge, shim, logger } = this.#options;
+    const { shim, logger } = this.#options;
     const watch = new TableWatch({
       shim,
-      table: networksTable(defaultBridge),
+      table: this.table,
       logger,
       onChange: async () => {
         // Our own writing is told too.
         if ((await this.#queue.run(() => this.#listTable())) === this.#expected) return;
-        logger.warn(
-          { table: networksTable(defaultBridge) },
-          'somebody has changed the rules of networks; they are written again',
-        );
+        logger.warn({ table: this.table }, 'somebody has changed the rules of networks; they are written again');
         await this.#assertRules(true);
       },
     });
@@ -190,10 +214,15 @@ export class UserNetworks {
     return watch;
   }
 
-  /** Empty when there is none. */
-  #listTable(): Promise<string> {
-    const table = networksTable(this.#options.defaultBridge);
-    return runTool('nft', ['-t', 'list', 'table', 'inet', table]).catch(() => '');
+  /** Both tables; empty when there is none. */
+  async #listTable(): Promise<string> {
+    const list = (family: string): Promise<string> =>
+      runTool('nft', ['-t', 'list', 'table', family, this.table]).catch(() => '');
+    return (await Promise.all([list('inet'), list('bridge')])).join('');
+  }
+
+  #isUsed(id: string): boolean {
+    return this.#options.endpoints().some(({ networkId }) => networkId === id);
   }
 
   async #readMtu(): Promise<void> {
