@@ -129,7 +129,8 @@ describe('docker network', () => {
       'Pool overlaps with other one on this address space',
     ],
     ['a gateway outside', ['--subnet', '10.150.0.0/16', '--gateway', '10.151.0.1', 'x'], 'subnet'],
-    ['a config-only network', ['--config-only', 'x'], 'ConfigOnly'],
+    ['a configuration that is internal', ['--config-only', '--internal', 'x'], 'Internal'],
+    ['a configuration nobody has', ['--config-from', 'e2e-nowhere', 'x'], 'e2e-nowhere not found'],
     ['an ingress', ['-d', 'overlay', '--ingress', 'x'], 'Ingress'],
   ])('create refuses %s', async (_name, args, part) => {
     const result = await docker(['network', 'create', ...args]);
@@ -143,6 +144,20 @@ describe('docker network', () => {
     const subnet = await docker(['network', 'create', '--subnet', '10.152.7.0/24', unique('e2e-net')]);
     expect(subnet.stderr).toContain(`Pool overlaps with other one on this address space`);
     expect(subnet.stderr).toContain(network.name);
+  });
+
+  test('made from a configuration', async () => {
+    await using config = await TestNetwork.create(['--config-only', '--subnet', '10.155.0.0/24']);
+    await using made = await TestNetwork.create(['--config-from', config.name]);
+    expect(await config.inspect()).toMatchObject({ ConfigOnly: true, Driver: 'null', Scope: 'local' });
+    expect(await made.inspect()).toMatchObject({ ConfigOnly: false, ConfigFrom: { Network: config.name } });
+    expect((await made.inspect())['IPAM']).toMatchObject({ Config: [{ Subnet: '10.155.0.0/24' }] });
+    const ls = await dockerOk(['network', 'ls', '-f', `name=${config.name}`, '--format', '{{.Driver}}']);
+    expect(ls.trim()).toBe('null');
+    const used = await docker(['network', 'rm', config.name]);
+    expect([used.code, used.stderr]).toEqual([1, expect.stringContaining('is in use')]);
+    const joined = await docker(['create', '--network', config.name, 'busybox', 'true']);
+    expect(joined.stderr).toContain('configuration-only network');
   });
 
   test('built-in networks stay', async () => {

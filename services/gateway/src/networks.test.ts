@@ -84,12 +84,21 @@ describe('networks', () => {
     ['a body that is none', { Name: 7 }, 400, 'Name'],
     ['an unknown field', { Name: 'x', Colour: 'red' }, 400, 'Colour'],
     ['ingress', { Name: 'x', Ingress: true }, 501, 'Ingress'],
-    ['a network of configuration only', { Name: 'x', ConfigOnly: true }, 501, 'ConfigOnly'],
-    ['configuration of another', { Name: 'x', ConfigFrom: { Network: 'y' } }, 501, 'ConfigFrom'],
+    ['a configuration that is none', { Name: 'x', ConfigOnly: 'yes' }, 400, 'ConfigOnly'],
+    ['an unknown field of a configuration', { Name: 'x', ConfigFrom: { Id: 'y' } }, 400, 'Id'],
     ['an unknown field of a subnet', { Name: 'x', IPAM: { Config: [{ Net: '10.0.0.0/8' }] } }, 400, 'Net'],
   ])('create refuses %s', async (_name, body, status, part) => {
     const answer = await post('/networks/create', body);
     expect([answer.status, message(answer)]).toEqual([status, expect.stringContaining(part)]);
+  });
+
+  test('a configuration and a network made from it are shown as what they are', async () => {
+    await network('plain-config', { ConfigOnly: true });
+    await network('made-from-it', { ConfigFrom: { Network: 'plain-config' } });
+    expect(cluster.scheduler.networks.created.at(-1)).toMatchObject({ configOnly: false, configFrom: 'plain-config' });
+    expect((await get('/networks/plain-config')).json).toMatchObject({ ConfigOnly: true, ConfigFrom: { Network: '' } });
+    const made = { ConfigOnly: false, ConfigFrom: { Network: 'plain-config' } };
+    expect((await get('/networks/made-from-it')).json).toMatchObject(made);
   });
 
   test('a name twice is 409', async () => {

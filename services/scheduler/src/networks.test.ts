@@ -87,6 +87,65 @@ describe('networks', () => {
     expect(await createNetwork(bench.cluster.leader, { options })).toMatchObject({ mtu: 1400, options });
   });
 
+  describe('configurations', () => {
+    const subnets = [{ cidr: '10.79.0.0/24', ipRange: '10.79.0.128/25', gateway: '10.79.0.9' }];
+    const options = { 'com.docker.network.driver.mtu': '1400' };
+
+    test('have no addresses of their own, and what is made from them has all they say', async () => {
+      const { leader } = bench.cluster;
+      const given = { name: 'config', configOnly: true, ipv6: true, subnets, options, labels: { a: '1', b: '1' } };
+      const config = await createNetwork(leader, given);
+      expect(config).toMatchObject({ driver: 'null', vni: 0, configOnly: true, subnets, options });
+      const from = { configFrom: 'config', driver: 'overlay', labels: { b: '2' } };
+      const made = await createNetwork(leader, { name: 'made', ...from });
+      expect(made).toMatchObject({ driver: 'overlay', mtu: 1400, ipv6: true, options, labels: { a: '1', b: '2' } });
+      expect(made.subnets[0]).toMatchObject({ ...subnets[0] });
+      expect(made.subnets[1]?.cidr).toMatch(/^fd/);
+      expect(made.vni).not.toBe(0);
+      const container = await bench.on('h1', 'made');
+      expect((await bench.record(container, 0n)).endpoints).toMatchObject([{ ipv4Address: '10.79.0.128' }]);
+      await expect(createNetwork(leader, { name: 'other', ...from })).rejects.toMatchObject({
+        message: expect.stringContaining('Pool overlaps with other one on this address space'),
+      });
+      await expect(bench.connect(config, container)).rejects.toMatchObject({
+        reason: 'permission-denied',
+        message: 'cannot create endpoint on configuration-only network config',
+      });
+      await expect(leader.networks.removeNetwork({ id: config.id })).rejects.toMatchObject({
+        reason: 'permission-denied',
+        message: 'configuration network "config" is in use (by network made)',
+      });
+      await bench.remove(container);
+      await leader.networks.removeNetwork({ id: made.id });
+      await leader.networks.removeNetwork({ id: config.id });
+    });
+
+    test.each<[string, Parameters<typeof createNetwork>[1], string, RegExp]>([
+      ['an internal one', { configOnly: true, internal: true }, 'permission-denied', /^Internal: /],
+      ['an attachable one', { configOnly: true, attachable: true }, 'permission-denied', /^Attachable: /],
+      ['one with a scope', { configOnly: true, scope: 'swarm' }, 'permission-denied', /^Scope: /],
+      ['one of another', { configOnly: true, configFrom: 'x' }, 'permission-denied', /^ConfigFrom: /],
+      ['one with host bits', { configOnly: true, subnets: [{ cidr: '10.1.1.1/24' }] }, 'invalid-argument', /^IPAM/],
+      ['one with an unknown option', { configOnly: true, options: { a: 'b' } }, 'invalid-argument', /^Options: "a"/],
+      ['one that is not there', { configFrom: 'nowhere' }, 'not-found', /configuration network nowhere not found/],
+      ['a network that is none', { configFrom: 'no-config' }, 'invalid-argument', /is not a configuration network/],
+      ['own subnets', { configFrom: 'a-config', subnets }, 'permission-denied', /^IPAM\.Config: /],
+      ['own options', { configFrom: 'a-config', options }, 'permission-denied', /^Options: /],
+      ['own IPv6', { configFrom: 'a-config', ipv6: true }, 'permission-denied', /^EnableIPv6: /],
+    ])('%s is refused', async (_name, given, reason, message) => {
+      const { leader } = bench.cluster;
+      const known = [
+        await createNetwork(leader, { name: 'no-config' }),
+        await createNetwork(leader, { name: 'a-config', configOnly: true }),
+      ];
+      await expect(createNetwork(leader, given)).rejects.toMatchObject({
+        reason,
+        message: expect.stringMatching(message),
+      });
+      for (const { id } of known) await leader.networks.removeNetwork({ id });
+    });
+  });
+
   test('removal: refused while a container runs, not for one that does not; name and subnet are free again', async () => {
     const network = await createNetwork(bench.cluster.leader, { name: 'going', subnets: [{ cidr: '10.78.0.0/16' }] });
     const container = await bench.on('h1', 'going');

@@ -10,7 +10,7 @@ import { usedNetworks } from './filters.ts';
 
 const QUERY = z.object({ filters: queryText() });
 
-/** POST /networks/prune: removes those that no running container uses. */
+/** POST /networks/prune: removes those that no running container uses. Configurations stay, as in docker. */
 export function pruneNetworks(backend: NetworkBackend): Handler {
   return async ({ query, response, signal }) => {
     const filters = parseFilters(parseQuery(query, QUERY).filters, PRUNE_FILTERS);
@@ -19,7 +19,7 @@ export function pruneNetworks(backend: NetworkBackend): Handler {
     const deleted: string[] = [];
     for (const view of backend.listNetworks()) {
       const { record } = view;
-      if (!record || used.has(view.id) || record.createdAtNs >= until) continue;
+      if (!record || record.configOnly || used.has(view.id) || record.createdAtNs >= until) continue;
       if (!matchesPruneLabels(filters, record.labels)) continue;
       try {
         await backend.removeNetwork(view, signal);

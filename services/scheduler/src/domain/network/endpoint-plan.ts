@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { defaultBridgeOf } from '@atoll/docker-api';
-import { conflict, invalidArgument, resourceExhausted } from '@atoll/errors';
+import { conflict, invalidArgument, permissionDenied, resourceExhausted } from '@atoll/errors';
 import type { containerV1, networkV1 } from '@atoll/proto';
 import type { GivenAddress } from './address-space.ts';
 import { canonicalMac, checkDriverOptions, interfaceName, macFor, takenInterfaces } from './endpoint-names.ts';
@@ -33,6 +33,9 @@ export function planEndpoint(
   endpointId = randomBytes(32).toString('hex'),
 ): networkV1.Endpoint {
   checkMode(container.mode);
+  if (network.configOnly) {
+    throw permissionDenied(`cannot create endpoint on configuration-only network ${network.name}`);
+  }
   if (container.endpoints.length >= MAX_ENDPOINTS) {
     throw invalidArgument(`${field}: a container can be in at most ${MAX_ENDPOINTS} networks`);
   }

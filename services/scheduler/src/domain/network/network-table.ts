@@ -69,12 +69,18 @@ export class NetworkTable {
 
   /** The blocks of all networks. */
   blocks(): TakenBlock[] {
-    return [...this.#claims.values()].flatMap(({ name, subnets }) =>
+    const all = [...this.#claims.values()].filter(({ configOnly }) => !configOnly);
+    return all.flatMap(({ name, subnets }) =>
       subnets.flatMap(({ cidr }) => {
         const block = parseCidr(cidr)?.block;
         return block ? [{ block, whose: `network ${name}` }] : [];
       }),
     );
+  }
+
+  /** Names of the networks that were, or are being, made from this configuration. */
+  madeFrom(name: string): string[] {
+    return [...this.#claims.values()].filter(({ configFrom }) => configFrom === name).map((made) => made.name);
   }
 
   /** Takes name, VNI and blocks for a network that is being written. */

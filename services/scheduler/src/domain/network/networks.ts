@@ -1,7 +1,15 @@
-import { alreadyExists, failedPrecondition, invalidArgument, notFound, resourceExhausted } from '@atoll/errors';
+import {
+  alreadyExists,
+  failedPrecondition,
+  invalidArgument,
+  notFound,
+  permissionDenied,
+  resourceExhausted,
+} from '@atoll/errors';
 import { containerV1, type networkV1 } from '@atoll/proto';
 import type { TermParts } from '../term-parts.ts';
 import { parseCidr, parseIp } from './ip-address.ts';
+import { checkConfigOnly, withConfig } from './network-config.ts';
 import { checkDriver, checkIpam, checkNetworkName, checkOptions, checkScope } from './network-options.ts';
 import { planSubnets, type TakenBlock } from './subnet-plan.ts';
 
@@ -27,7 +35,7 @@ export class Networks {
   /**
    * Creates; the same id twice is the same network. Subnets, gateways and the VNI that were not asked for are chosen.
    * Errors: invalid-argument naming the field, already-exists with Docker's text, not-found for drivers nobody has, unimplemented
-   * for what is not built, resource-exhausted when the default pools are used up.
+   * for what is not built, permission-denied naming the field for configurations, resource-exhausted when the default pools are used up.
    */
   create(request: networkV1.CreateNetworkRequest): Promise<networkV1.NetworkRecord> {
     const { network } = request;
@@ -45,7 +53,8 @@ export class Networks {
 
   /**
    * The revision of the deletion. Containers that do not run are no obstacle, as in docker: they do not start any more.
-   * Errors: not-found, failed-precondition with Docker's text while containers are connected.
+   * Errors: not-found, failed-precondition with Docker's text while containers are connected, permission-denied while networks are there that
+   * were made from it.
    */
   remove(id: string): Promise<bigint> {
     const { turns, signal, writes, events } = this.#parts;
@@ -60,12 +69,14 @@ export class Networks {
   }
 
   /** The record to store. Synchronous: no other request comes between check and claim. */
-  #draft(given: networkV1.NetworkRecord): networkV1.NetworkRecord {
+  #draft(request: networkV1.NetworkRecord): networkV1.NetworkRecord {
     const { networks } = this.#parts.state;
-    checkNetworkName(given.name);
-    if (networks.idOfName(given.name) !== undefined) {
-      throw alreadyExists(`network with name ${given.name} already exists`);
+    checkNetworkName(request.name);
+    if (networks.idOfName(request.name) !== undefined) {
+      throw alreadyExists(`network with name ${request.name} already exists`);
     }
+    if (request.configOnly) checkConfigOnly(request);
+    const given = withConfig(request, (name) => networks.get(networks.idOfName(name) ?? ''));
     checkDriver(given.driver);
     checkScope(given);
     checkIpam(given);
@@ -76,10 +87,14 @@ export class Networks {
       throw resourceExhausted(`a cluster has at most ${MAX_NETWORKS} networks: remove some`);
     }
     const mtu = checkOptions(given);
+    const createdAtNs = BigInt(Date.now()) * 1_000_000n;
+    if (given.configOnly) {
+      planSubnets(given, [], this.#parts.pools);
+      return { ...given, driver: 'null', vni: 0, mtu, createdAtNs, revision: 0n };
+    }
     const vni = networks.freeVni(given.id);
     if (vni === undefined) throw resourceExhausted('all VXLAN network identifiers are in use');
     const subnets = planSubnets(given, this.#taken(), this.#parts.pools);
-    const createdAtNs = BigInt(Date.now()) * 1_000_000n;
     return { ...given, subnets, vni, mtu, createdAtNs, revision: 0n };
   }
 
@@ -103,6 +118,12 @@ export class Networks {
 
   #assertUnused(network: networkV1.NetworkRecord): void {
     const { pushes, observations, state } = this.#parts;
+    const made = network.configOnly ? state.networks.madeFrom(network.name) : [];
+    if (made.length > 0) {
+      throw permissionDenied(
+        `configuration network "${network.name}" is in use (by network ${made.slice(0, 16).join(', ')})`,
+      );
+    }
     const active = pushes.membersOf(network.id).filter(({ containerId, nodeId }) => {
       const status = observations.status(containerId);
       const isKnown = status?.nodeId === nodeId && status.state !== containerV1.ContainerState.CREATING;

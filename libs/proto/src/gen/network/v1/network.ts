@@ -44,7 +44,7 @@ export interface NetworkRecord {
   /** 64 hex digits */
   id: string;
   name: string;
-  /** bridge, overlay, macvlan */
+  /** bridge, overlay, macvlan; null with config_only */
   driver: string;
   /** No way out, and names of the outside are not resolved. */
   internal: boolean;
@@ -68,6 +68,10 @@ export interface NetworkRecord {
   revision: bigint;
   /** as asked for: local, swarm */
   scope: string;
+  /** A configuration for other networks, as given: it has no addresses of its own, and no container joins it. */
+  configOnly: boolean;
+  /** Name of the network whose configuration this one was made with. */
+  configFrom: string;
 }
 
 export interface NetworkRecord_LabelsEntry {
@@ -420,6 +424,8 @@ function createBaseNetworkRecord(): NetworkRecord {
     createdAtNs: 0n,
     revision: 0n,
     scope: "",
+    configOnly: false,
+    configFrom: "",
   };
 }
 
@@ -484,6 +490,12 @@ export const NetworkRecord: MessageFns<NetworkRecord> = {
     }
     if (message.scope !== "") {
       writer.uint32(146).string(message.scope);
+    }
+    if (message.configOnly !== false) {
+      writer.uint32(152).bool(message.configOnly);
+    }
+    if (message.configFrom !== "") {
+      writer.uint32(162).string(message.configFrom);
     }
     return writer;
   },
@@ -654,6 +666,22 @@ export const NetworkRecord: MessageFns<NetworkRecord> = {
             message.scope = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.configOnly = reader.bool();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.configFrom = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -715,6 +743,8 @@ export const NetworkRecord: MessageFns<NetworkRecord> = {
       : 0n;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.scope = object.scope ?? "";
+    message.configOnly = object.configOnly ?? false;
+    message.configFrom = object.configFrom ?? "";
     return message;
   },
 };
