@@ -42,8 +42,10 @@ import { bridgeNameOf } from './network/bridge.ts';
 import { NameServer } from './network/dns/name-server.ts';
 import { ForwardedPorts } from './network/forwarded-ports.ts';
 import { HostNetwork } from './network/host-network.ts';
+import { onLinkRoutes } from './network/on-link-routes.ts';
 import { probeListener } from './network/port-probe.ts';
 import { StateJournal } from './network/state-journal.ts';
+import { BRIDGE_PREFIX } from './network/user/overlay-device.ts';
 import { UserNetworks } from './network/user/user-networks.ts';
 import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
@@ -171,6 +173,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     memory,
     delegate: new AgentDelegate(
       facts,
+      () => onLinkRoutes((name) => name === bridge || name.startsWith(BRIDGE_PREFIX)),
       containers,
       network,
       networks,

@@ -4,7 +4,7 @@ import { createNetwork, NetworkBench, until } from './testing/index.ts';
 
 let bench: NetworkBench;
 beforeAll(async () => {
-  bench = await NetworkBench.start(1);
+  bench = await NetworkBench.start(1, { facts: { onLinkRoutes: ['10.91.4.0/24', '10.216.0.0/14', 'fd77::/64'] } });
 });
 afterAll(() => bench.stop());
 
@@ -22,6 +22,13 @@ describe('networks', () => {
     const other = await createNetwork(bench.cluster.leader);
     expect(other.vni).not.toBe(network.vni);
     expect(other.subnets[0]?.cidr).not.toBe(network.subnets[0]?.cidr);
+  });
+
+  test('what a host is connected to is not chosen', async () => {
+    for (let count = 0; count < 3; count++) {
+      const { subnets } = await createNetwork(bench.cluster.leader);
+      expect(subnets[0]?.cidr).toMatch(/^10\.22[0-3]\./);
+    }
   });
 
   test('of two with one name, or one subnet, at the same time one is refused', async () => {
@@ -75,6 +82,18 @@ describe('networks', () => {
     ['an option of IPAM', { ipamOptions: { a: 'b' } }, 'invalid-argument', /^IPAM\.Options: a=b/],
     ['a scope', { scope: 'global' }, 'invalid-argument', /^Scope: /],
     ["the hosts' blocks", { subnets: [{ cidr: '10.213.9.0/24' }] }, 'invalid-argument', /default bridges of the hosts/],
+    [
+      'what a host is connected to',
+      { subnets: [{ cidr: '10.91.0.0/16' }] },
+      'invalid-argument',
+      /^IPAM\.Config\[0\]\.Subnet: Pool overlaps with other one on this address space: .*10\.91\.4\.0\/24 of a route of host h1/,
+    ],
+    [
+      'the same by IPv6',
+      { ipv6: true, subnets: [{ cidr: 'fd77::/48' }] },
+      'invalid-argument',
+      /Pool overlaps with other one on this address space/,
+    ],
   ])('%s is refused', async (_name, given, reason, message) => {
     await expect(createNetwork(bench.cluster.leader, given)).rejects.toMatchObject({
       reason,

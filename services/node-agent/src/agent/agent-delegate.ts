@@ -12,6 +12,7 @@ import type { SessionDelegate } from './session.ts';
 /** The agent's side of its session with the leader. */
 export class AgentDelegate implements SessionDelegate {
   readonly #facts: nodeV1.NodeFacts;
+  readonly #routes: () => readonly string[];
   readonly #containers: ContainerManager;
   readonly #network: HostNetwork;
   readonly #networks: UserNetworks;
@@ -23,6 +24,7 @@ export class AgentDelegate implements SessionDelegate {
 
   constructor(
     facts: nodeV1.NodeFacts,
+    routes: () => readonly string[],
     containers: ContainerManager,
     network: HostNetwork,
     networks: UserNetworks,
@@ -33,6 +35,7 @@ export class AgentDelegate implements SessionDelegate {
     logger: Logger,
   ) {
     this.#facts = facts;
+    this.#routes = routes;
     this.#containers = containers;
     this.#network = network;
     this.#networks = networks;
@@ -44,7 +47,7 @@ export class AgentDelegate implements SessionDelegate {
   }
 
   facts(): nodeV1.NodeFacts {
-    return this.#facts;
+    return { ...this.#facts, onLinkRoutes: [...this.#routes()] };
   }
 
   containers(): readonly containerV1.ContainerStatus[] {

@@ -98,7 +98,7 @@ export class Networks {
     return { ...given, subnets, vni, mtu, createdAtNs, revision: 0n };
   }
 
-  /** Blocks of networks, of the hosts' own containers, and the hosts' addresses, which carry the packets. */
+  /** Blocks of networks, of the hosts' own containers, the hosts' addresses, which carry the packets, and what is on their links. */
   #taken(): TakenBlock[] {
     const { state, containerCidr } = this.#parts;
     const hosts = [...state.nodes.values()].flatMap(({ facts }) => {
@@ -108,11 +108,18 @@ export class Networks {
       const block = { version, first: value, last: value, prefix: version === 4 ? 32 : 128 };
       return [{ block, whose: `the address of host ${facts?.hostname}` }];
     });
+    const routes = [...state.nodes.values()].flatMap(({ facts }) =>
+      (facts?.onLinkRoutes ?? []).flatMap((cidr) => {
+        const block = parseCidr(cidr)?.block;
+        return block ? [{ block, whose: `a route of host ${facts?.hostname}` }] : [];
+      }),
+    );
     const own = parseCidr(containerCidr)?.block;
     return [
       ...state.networks.blocks(),
       ...(own ? [{ block: own, whose: 'the default bridges of the hosts' }] : []),
       ...hosts,
+      ...routes,
     ];
   }
 

@@ -125,6 +125,8 @@ export interface NodeFacts {
   usernsRemap: boolean;
   /** IPv6 address other machines reach published ports at; empty when the host has none. */
   hostIpv6: string;
+  /** Networks the host reaches without a gateway when its session begins, CIDR, at most 256; those of its containers are not among them. */
+  onLinkRoutes: string[];
 }
 
 export interface NodeFacts_LabelsEntry {
@@ -322,6 +324,7 @@ function createBaseNodeFacts(): NodeFacts {
     runtimes: [],
     usernsRemap: false,
     hostIpv6: "",
+    onLinkRoutes: [],
   };
 }
 
@@ -383,6 +386,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     if (message.hostIpv6 !== "") {
       writer.uint32(146).string(message.hostIpv6);
+    }
+    for (const v of message.onLinkRoutes) {
+      writer.uint32(154).string(v!);
     }
     return writer;
   },
@@ -539,6 +545,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.hostIpv6 = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.onLinkRoutes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -583,6 +597,7 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     message.runtimes = object.runtimes?.map((e) => Runtime.fromPartial(e)) || [];
     message.usernsRemap = object.usernsRemap ?? false;
     message.hostIpv6 = object.hostIpv6 ?? "";
+    message.onLinkRoutes = object.onLinkRoutes?.map((e) => e) || [];
     return message;
   },
 };
