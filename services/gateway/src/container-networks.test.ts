@@ -123,6 +123,13 @@ describe('containers in networks', () => {
     expect(await networks()).toEqual(['bridge']);
   });
 
+  test('the default bridge: whether a container may join it is for the scheduler to say', async () => {
+    const containerId = await container('bridged');
+    const { Id: networkId } = (await get('/networks/bridge')).json as { Id: string };
+    await post('/networks/bridge/connect', { Container: 'bridged' });
+    expect(cluster.scheduler.networks.connected.at(-1)).toMatchObject({ networkId, containerId });
+  });
+
   test.each<[string, string, object, number, string]>([
     ['connect: no such network', '/networks/nope/connect', { Container: 'plain' }, 404, 'network nope not found'],
     ['connect: no such container', '/networks/errors/connect', { Container: 'ghost' }, 404, 'No such container: ghost'],
@@ -131,18 +138,11 @@ describe('containers in networks', () => {
     ['connect: host', '/networks/host/connect', { Container: 'plain' }, 400, 'connected to host network'],
     ['connect: none', '/networks/none/connect', { Container: 'plain' }, 400, 'private (none) mode'],
     [
-      'connect: the bridge it is on',
+      'connect: links on the default bridge',
       '/networks/bridge/connect',
-      { Container: 'plain' },
-      403,
-      'endpoint with name plain already exists in network bridge',
-    ],
-    [
-      'disconnect: the bridge',
-      '/networks/bridge/disconnect',
-      { Container: 'plain' },
+      { Container: 'plain', EndpointConfig: { Links: ['other:o'] } },
       501,
-      'disconnect with network bridge is not built',
+      'EndpointConfig.Links is not built yet for the default bridge',
     ],
     ['disconnect: no such network', '/networks/nope/disconnect', { Container: 'plain' }, 404, 'network nope not found'],
   ])('%s', async (_name, path, body, status, part) => {
