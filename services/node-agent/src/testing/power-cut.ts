@@ -79,7 +79,8 @@ export class PowerHost {
   async #processes(): Promise<readonly number[]> {
     const found = new Set<number>();
     for (const folder of await cgroupFolders(this.host.name)) {
-      const files = await readdir(folder, { recursive: true });
+      // Groups go while they are looked through.
+      const files = await readdir(folder, { recursive: true }).catch(() => []);
       for (const file of files.filter((name) => name.endsWith('cgroup.procs'))) {
         const text = await readFile(join(folder, file), 'utf8').catch(() => '');
         for (const pid of text.split('\n').filter(Boolean)) found.add(Number(pid));
