@@ -165,7 +165,10 @@ export class ExecRegistry {
 
   #entries(containerId: string): readonly JournalEntry[] {
     const execs = [...(this.#byContainer.get(containerId) ?? [])];
-    return execs.filter(({ state }) => state === 'running' || state === 'ended').map(entryOf);
+    // One whose start time is still being read would be taken for ended by the next agent.
+    const isKnown = ({ state, startTicks }: Exec): boolean =>
+      state === 'ended' || (state === 'running' && startTicks !== '');
+    return execs.filter(isKnown).map(entryOf);
   }
 }
 
