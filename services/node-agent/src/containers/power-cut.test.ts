@@ -76,7 +76,10 @@ describe('F17: the power of a host is cut', { timeout: 120_000 }, () => {
     await writeFile(lost(), 'lost');
     await power.cut();
     await power.boot();
-    expect([existsSync(lost()), await readFile(kept(), 'utf8')]).toEqual([false, 'kept']);
+    // A sync of another file of the agent writes down that there is one of that name, but not what is in it.
+    const found = await readFile(lost(), 'utf8').catch(() => '');
+    expect([found, await readFile(kept(), 'utf8')]).toEqual(['', 'kept']);
+    await rm(lost(), { force: true });
     await rm(kept());
   });
 
