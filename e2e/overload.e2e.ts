@@ -93,6 +93,10 @@ describe('F40: readers that do not read', { timeout: 300_000 }, () => {
     });
   }
 
+  const READERS = 200;
+  /** What the event stream's flow control lets a reader be sent at first; how much of it is used depends on how much has happened. */
+  const MIB_EACH = 2;
+
   test('200 of them, of attach, logs and events: the container comes to its end, memory is bounded, others get all', async () => {
     const services = ['gateway', h3];
     const name = unique('slow');
@@ -118,7 +122,7 @@ describe('F40: readers that do not read', { timeout: 300_000 }, () => {
     const sockets: Socket[] = [];
     try {
       await dockerOk(['start', name]);
-      for (let i = 0; i < 200; i++) {
+      for (let i = 0; i < READERS; i++) {
         // A shim has 64 clients at most.
         if (i < 50) sockets.push(await stuck('POST', `/v1.51/containers/${name}/attach?stream=1&stdout=1&stderr=1`));
         else if (i < 130) sockets.push(await stuck('GET', `/v1.51/containers/${name}/logs?follow=1&stdout=1&stderr=1`));
@@ -128,7 +132,7 @@ describe('F40: readers that do not read', { timeout: 300_000 }, () => {
       await until('the container to end', async () => !(await container.inspect<boolean>('.State.Running')), 90_000);
       const after = services.map((service) => memoryOf(pidOf(service)));
       for (const [i, service] of services.entries()) {
-        expect((after[i] ?? 0) - (before[i] ?? 0), `MiB more of ${service}`).toBeLessThan(300);
+        expect((after[i] ?? 0) - (before[i] ?? 0), `MiB more of ${service}`).toBeLessThan(READERS * MIB_EACH);
       }
       const all = await dockerOk(['logs', '--tail', '1000001', name], { timeoutMs: 120_000 });
       expect(all.length).toBe(65 * 1_000_000 + 'end'.length);
