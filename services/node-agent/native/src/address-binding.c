@@ -27,9 +27,9 @@ static void put_element(struct nl_batch *batch, const struct network_plan *link,
 	nl_end(batch, element);
 }
 
-static size_t begin_elements(struct nl_batch *batch, const char *table, const char *set, int answered)
+static size_t begin_elements(struct nl_batch *batch, const char *table, const char *set)
 {
-	nft_begin(batch, NFPROTO_BRIDGE, NFT_MSG_NEWSETELEM, NLM_F_CREATE, answered);
+	nft_begin(batch, NFPROTO_BRIDGE, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
 	nl_put_text(batch, NFTA_SET_ELEM_LIST_TABLE, table);
 	nl_put_text(batch, NFTA_SET_ELEM_LIST_SET, set);
 	return nl_nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS, 0);
@@ -67,10 +67,10 @@ int binding_admit(const char *table, const struct endpoint_plan *endpoint, struc
 	if (socket < 0)
 		return err_sys(err, "network", "open netfilter");
 	nft_open_batch(&batch);
-	size_t list = begin_elements(&batch, table, "ipv4", 1);
+	size_t list = begin_elements(&batch, table, "ipv4");
 	put_addresses(&batch, endpoint, AF_INET);
 	nl_end(&batch, list);
-	list = begin_elements(&batch, table, "ipv6", 0);
+	list = begin_elements(&batch, table, "ipv6");
 	if (put_addresses(&batch, endpoint, AF_INET6) > 0)
 		put_link_local(&batch, &endpoint->link);
 	nl_end(&batch, list);

@@ -31,14 +31,14 @@ enum { TABLE_PERSISTS = 0x4 };
 /* Its owner's alone: `nft flush ruleset` of somebody who may, in the container, leaves it. */
 static void put_table(struct nl_batch *batch, uint32_t flags)
 {
-	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, 1);
+	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
 	nl_put_text(batch, NFTA_TABLE_NAME, TABLE);
 	nft_put_number(batch, NFTA_TABLE_FLAGS, flags);
 }
 
 static void put_chain(struct nl_batch *batch, const char *chain, int priority)
 {
-	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWCHAIN, NLM_F_CREATE, 0);
+	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 	nl_put_text(batch, NFTA_CHAIN_TABLE, TABLE);
 	nl_put_text(batch, NFTA_CHAIN_NAME, chain);
 	size_t hook = nl_nest(batch, NFTA_CHAIN_HOOK, 0);
@@ -130,7 +130,7 @@ static void put_rule(struct nl_batch *batch, const struct rewrite *rewrite)
 	uint32_t address = htonl(DNS_ADDRESS);
 	uint16_t port = htons(rewrite->from);
 
-	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, 0);
+	nft_begin(batch, NFPROTO_IPV4, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
 	nl_put_text(batch, NFTA_RULE_TABLE, TABLE);
 	nl_put_text(batch, NFTA_RULE_CHAIN, rewrite->chain);
 	size_t expressions = nl_nest(batch, NFTA_RULE_EXPRESSIONS, 0);

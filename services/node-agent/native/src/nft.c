@@ -17,16 +17,20 @@ void nft_open_batch(struct nl_batch *batch)
 	put_border(batch, NFNL_MSG_BATCH_BEGIN);
 }
 
+/* Failures are answered in the order of the requests, so that of the last one answers for all: an earlier one would hide those after it. */
 void nft_close_batch(struct nl_batch *batch)
 {
+	if (!batch->overflow)
+		((struct nlmsghdr *)(void *)(batch->bytes + batch->current))->nlmsg_flags |= NLM_F_ACK;
+	batch->count = 1;
 	put_border(batch, NFNL_MSG_BATCH_END);
 }
 
-void nft_begin(struct nl_batch *batch, unsigned family, unsigned type, uint16_t flags, int answered)
+void nft_begin(struct nl_batch *batch, unsigned family, unsigned type, uint16_t flags)
 {
 	struct nfgenmsg message = { .nfgen_family = (uint8_t)family, .version = NFNETLINK_V0 };
 
-	(answered ? nl_begin : nl_begin_quietly)(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, &message, sizeof(message));
+	nl_begin_quietly(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, &message, sizeof(message));
 }
 
 void nft_put_number(struct nl_batch *batch, uint16_t type, uint32_t value)

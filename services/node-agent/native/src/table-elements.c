@@ -1,7 +1,5 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +9,7 @@
 #include "err.h"
 #include "frame.h"
 #include "io.h"
-#include "netlink.h"
+#include "nft.h"
 
 /*
  * Changes elements of sets and maps of nftables for the agent, which else had to fork nft(8) for each published port. A request is a
@@ -19,21 +17,6 @@
  * to add or 0 to delete, u8 family (NFPROTO_*), text table, text set, u8 and bytes of the key, u8 and bytes of the value (none in a
  * set), both as the kernel has them: network order, each part of a concatenation padded to four bytes. Ends with its input.
  */
-
-static void begin(struct nl_batch *batch, uint16_t type, uint16_t flags, uint8_t family, uint16_t resource)
-{
-	struct nfgenmsg message = { .nfgen_family = family, .version = NFNETLINK_V0, .res_id = htons(resource) };
-
-	nl_begin_quietly(batch, type, flags, &message, sizeof(message));
-}
-
-static void put_data(struct nl_batch *batch, uint16_t type, const uint8_t *bytes, size_t size)
-{
-	size_t nest = nl_nest(batch, type, 0);
-
-	nl_put(batch, NFTA_DATA_VALUE, bytes, size);
-	nl_end(batch, nest);
-}
 
 static void put_element(struct nl_batch *batch, struct cursor *request)
 {
@@ -47,13 +30,13 @@ static void put_element(struct nl_batch *batch, struct cursor *request)
 
 	if (request->bad)
 		return;
-	begin(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM)), add ? NLM_F_CREATE : 0, family, 0);
+	nft_begin(batch, family, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, add ? NLM_F_CREATE : 0);
 	nl_put_text(batch, NFTA_SET_ELEM_LIST_TABLE, table);
 	nl_put_text(batch, NFTA_SET_ELEM_LIST_SET, set);
 	size_t elements = nl_nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS, 0), element = nl_nest(batch, NFTA_LIST_ELEM, 0);
-	put_data(batch, NFTA_SET_ELEM_KEY, key, key_size);
+	nft_put_value(batch, NFTA_SET_ELEM_KEY, key, key_size);
 	if (add && value_size > 0)
-		put_data(batch, NFTA_SET_ELEM_DATA, value, value_size);
+		nft_put_value(batch, NFTA_SET_ELEM_DATA, value, value_size);
 	nl_end(batch, element);
 	nl_end(batch, elements);
 }
@@ -86,15 +69,12 @@ static int change(const struct frame *frame)
 		return errno;
 	batch.length = batch.count = 0;
 	batch.overflow = 0;
-	begin(&batch, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+	nft_open_batch(&batch);
 	while (!request.bad && request.at < request.end)
 		put_element(&batch, &request);
-	/* The last one answers for all: the kernel undoes the whole when one fails, and says which. */
 	if (request.bad || batch.current == 0)
 		return EINVAL;
-	((struct nlmsghdr *)(void *)(batch.bytes + batch.current))->nlmsg_flags |= NLM_F_ACK;
-	batch.count = 1;
-	begin(&batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+	nft_close_batch(&batch);
 	return nl_ask(netlink, &batch, NULL) < 0 ? errno : 0;
 }
 
