@@ -26,6 +26,27 @@ const web = (text: string): GenericContainer =>
     .withCommand(['sh', '-c', `echo ${text} >/www/index.html; echo serving; httpd -f -p 80 -h /www`])
     .withExposedPorts(80);
 
+describe('a test run in a container', () => {
+  test.each([0, 1, 2])('on host %i reaches its servers by the gateway of its own host', async (number) => {
+    const host = inject('hosts')[number] ?? '';
+    // The image has no libraries of its own: node and what it needs are the host's, which is this machine.
+    const binds = ['/lib', '/lib64', '/usr', ROOT].flatMap((path) => ['-v', `${path}:${path}:ro`]);
+    const { DOCKER_HOST: _, ...variables } = { ...testcontainersEnvironment(), TESTCONTAINERS_RYUK_TEST_LABEL: 'true' };
+    const options = [
+      ...binds,
+      ...['-v', '/var/run/docker.sock:/var/run/docker.sock', '-l', `atoll.constraints=node.hostname==${host}`],
+      ...Object.entries(variables).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
+    ];
+    const script = join(ROOT, 'e2e/testcontainers/inside.ts');
+    const output = await dockerOk(['run', '--rm', ...options, 'busybox', process.execPath, script]);
+    const gateway = await dockerOk([
+      ...['run', '--rm', '-l', `atoll.constraints=node.hostname==${host}`, 'busybox'],
+      ...['sh', '-c', "ip route | awk '/default/ { print $3 }'"],
+    ]);
+    expect(JSON.parse(output)).toEqual([gateway, 'from within']);
+  });
+});
+
 describe('a container', () => {
   test.each([
     ['a log message', () => web('x').withWaitStrategy(Wait.forLogMessage(/serv.ng/))],

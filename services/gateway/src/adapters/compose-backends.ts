@@ -92,9 +92,11 @@ export function composeBackends(parts: BackendParts): Backends {
       ...bound(new NetworkAdapter(state, parts.networks, parts.leader), NETWORK_METHODS),
       ...bound(parts.teller, ['tellPrune']),
       nodeNetworks: () =>
-        state
-          .nodes()
-          .map(({ record }) => ({ hostname: record.facts?.hostname ?? record.id, subnet: record.containerSubnet })),
+        state.nodes().map(({ record: { id, facts, containerSubnet } }) => ({
+          nodeId: id,
+          hostname: facts?.hostname ?? id,
+          subnet: containerSubnet,
+        })),
       clusterSinceNs: () =>
         state
           .nodes()

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { containerOfRelay, relayPath } from '@atoll/docker-api';
 import { reasonOf } from '@atoll/errors';
-import { containerV1 } from '@atoll/proto';
+import { containerV1, nodeV1 } from '@atoll/proto';
 import { connectPeer, type PeerSocket, type Role } from '@atoll/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeCluster, startFakeCluster } from '../testing/fake-cluster.ts';
@@ -90,6 +90,24 @@ describe('a connection that an agent brings', () => {
     expect((await ask(socket.path, 'GET', '/containers/nope/json')).status).toBe(404);
     const body = Buffer.alloc(3_000_000, 'x');
     expect((await ask(socket.path, 'POST', '/containers/create', body)).status).toBe(400);
+  });
+
+  test("sees the bridge of the container's own host first", async () => {
+    const facts = { hostname: 'h1', hostIp: '127.0.0.77', nanoCpus: 2_000_000_000n };
+    const nodes = [
+      { id: 'a-node', index: 2, containerSubnet: '10.88.1.0/24' },
+      { id: NODE, index: 1, containerSubnet: '10.88.2.0/24' },
+    ];
+    for (const node of nodes) {
+      const known = cluster.mirrors.nodes.get(node.id)?.facts ?? facts;
+      cluster.mirrors.nodes.apply(node.id, nodeV1.NodeRecord.fromPartial({ ...node, facts: known }), 2n);
+    }
+    const blocks = async (path: string): Promise<unknown> =>
+      ((await ask(path, 'GET', '/networks/bridge')).json as { IPAM: { Config: unknown } }).IPAM.Config;
+    const [first, second] = nodes.map(({ containerSubnet }) => ({ Subnet: containerSubnet }));
+    await using socket = await socketOf(await withSocket());
+    expect(await blocks(socket.path)).toEqual([{ ...second, Gateway: '10.88.2.1' }, first]);
+    expect(await blocks(cluster.socketPath)).toEqual(expect.arrayContaining([first, second]));
   });
 
   test.each([

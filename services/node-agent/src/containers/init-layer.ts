@@ -3,6 +3,8 @@ import { join } from 'node:path';
 
 const FOLDERS = ['dev', 'proc', 'sys', 'etc'];
 const FILES = ['etc/hosts', 'etc/hostname', 'etc/resolv.conf'];
+/** How programs tell that they run in a container of docker. */
+const MARK = '.dockerenv';
 
 /**
  * The layer between an image and a container's own changes: the places where the runtime mounts. With them there nothing has
@@ -11,5 +13,6 @@ const FILES = ['etc/hosts', 'etc/hostname', 'etc/resolv.conf'];
 export async function ensureInitLayer(path: string): Promise<string> {
   for (const folder of FOLDERS) await mkdir(join(path, folder), { recursive: true, mode: 0o755 });
   for (const file of FILES) await writeFile(join(path, file), '', { mode: 0o644, flag: 'a' });
+  await writeFile(join(path, MARK), '', { mode: 0o755, flag: 'a' });
   return path;
 }

@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http';
 import { hasReason, notFound, permissionDenied } from '@atoll/errors';
 import { z } from 'zod';
+import { containerOf } from '../../relay/relayed-socket.ts';
 import { parseQuery, queryFlag, queryText } from '../../routing/query.ts';
 import { sendEmpty, sendJson } from '../../routing/reply.ts';
 import type { Handler } from '../../routing/request-context.ts';
@@ -26,12 +28,17 @@ const INSPECT_QUERY = z.object({ verbose: queryFlag(), scope: queryText() });
 
 /** GET /networks/{id}. `verbose` adds services, of which there are none. */
 export function inspectNetwork(backend: NetworkBackend): Handler {
-  return async ({ params, query, response }) => {
+  return async ({ request, params, query, response }) => {
     const { scope } = parseQuery(query, INSPECT_QUERY);
     const view = requireNetwork(backend, params['id'] ?? '');
     if (scope !== '' && scope !== view.scope) throw notFound(`network ${params['id']} not found`);
-    sendJson(response, 200, networkObject(backend, view));
+    sendJson(response, 200, networkObject(backend, view, nodeOfAsker(backend, request)));
   };
+}
+
+function nodeOfAsker(backend: NetworkBackend, request: IncomingMessage): string | undefined {
+  const container = containerOf(request.socket);
+  return backend.list().find(({ record }) => record.id === container)?.record.nodeId;
 }
 
 /** DELETE /networks/{id} */

@@ -4,7 +4,7 @@ import { currentStatus, isRunning } from '../container/container-state.ts';
 import type { ContainerView } from '../container/container-view.ts';
 import { builtInNetworkOf } from '../container/networks-view.ts';
 import type { NetworkBackend } from './backend.ts';
-import type { NetworkView } from './network-view.ts';
+import type { NetworkView, NodeNetwork } from './network-view.ts';
 
 type Backend = Pick<NetworkBackend, 'list' | 'nodeNetworks' | 'clusterSinceNs'>;
 
@@ -13,8 +13,11 @@ export function networkSummary(backend: Backend, view: NetworkView): Record<stri
   return view.record ? userNetwork(view, view.record, {}) : builtInNetwork(backend, view, {});
 }
 
-/** Answer of GET /networks/{id}: containers of all hosts, those that run. */
-export function networkObject(backend: Backend, view: NetworkView): Record<string, unknown> {
+/**
+ * Answer of GET /networks/{id}: containers of all hosts, those that run.
+ * @param nodeId of the container that asks: the default bridge it means is that of its host
+ */
+export function networkObject(backend: Backend, view: NetworkView, nodeId?: string): Record<string, unknown> {
   const members = backend.list().filter(isRunning);
   const { record } = view;
   if (!record) {
@@ -25,6 +28,7 @@ export function networkObject(backend: Backend, view: NetworkView): Record<strin
       backend,
       view,
       Object.fromEntries(inside.map((member) => [member.record.id, bridgeMember(member)])),
+      nodeId,
     );
   }
   const inside = members.flatMap((member) => {
@@ -77,8 +81,10 @@ function builtInNetwork(
   backend: Backend,
   { id, name, driver, scope }: NetworkView,
   containers: Record<string, unknown>,
+  asking?: string,
 ): Record<string, unknown> {
-  const subnets = name === 'bridge' ? backend.nodeNetworks().filter(({ subnet }) => subnet !== '') : [];
+  const blocks = name === 'bridge' ? backend.nodeNetworks().filter(({ subnet }) => subnet !== '') : [];
+  const subnets = blocks.toSorted((a, b) => Number(b.nodeId === asking) - Number(a.nodeId === asking));
   return {
     Name: name,
     Id: id,
@@ -87,7 +93,7 @@ function builtInNetwork(
     Driver: driver,
     EnableIPv4: true,
     EnableIPv6: false,
-    IPAM: { Driver: 'default', Options: null, Config: subnets.map(({ subnet }) => ({ Subnet: subnet })) },
+    IPAM: { Driver: 'default', Options: null, Config: subnets.map((block) => blockConfig(block, asking)) },
     Internal: false,
     Attachable: false,
     Ingress: false,
@@ -97,6 +103,16 @@ function builtInNetwork(
     Options: Object.fromEntries(subnets.map(({ hostname, subnet }) => [`atoll.subnet.${hostname}`, subnet])),
     Labels: {},
   };
+}
+
+/**
+ * The gateway, which is the first address of a block, is told only to those behind it: clients take the first one they are told for the
+ * address of their own host, as dockerd has no other.
+ */
+function blockConfig({ nodeId, subnet }: NodeNetwork, asking: string | undefined): Record<string, unknown> {
+  if (nodeId !== asking) return { Subnet: subnet };
+  const [network = ''] = subnet.split('/');
+  return { Subnet: subnet, Gateway: network.replace(/\d+$/, (byte) => String(Number(byte) + 1)) };
 }
 
 function bridgeMember(view: ContainerView): Record<string, unknown> {

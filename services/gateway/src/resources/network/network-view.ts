@@ -10,8 +10,9 @@ export interface NetworkView {
   readonly record: networkV1.NetworkRecord | undefined;
 }
 
-/** A host and its block of addresses of the default bridge, CIDR. */
+/** A host and its block of addresses of the default bridge, CIDR; empty until it has one. */
 export interface NodeNetwork {
+  readonly nodeId: string;
   readonly hostname: string;
   readonly subnet: string;
 }
