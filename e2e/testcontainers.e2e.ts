@@ -31,11 +31,12 @@ describe('a test run in a container', () => {
     const host = inject('hosts')[number] ?? '';
     // The image has no libraries of its own: node and what it needs are the host's, which is this machine.
     const binds = ['/lib', '/lib64', '/usr', ROOT].flatMap((path) => ['-v', `${path}:${path}:ro`]);
-    const { DOCKER_HOST: _, ...variables } = { ...testcontainersEnvironment(), TESTCONTAINERS_RYUK_TEST_LABEL: 'true' };
+    const { DOCKER_HOST: _, ...variables } = testcontainersEnvironment();
+    const own = { ...variables, TESTCONTAINERS_RYUK_TEST_LABEL: 'true' };
     const options = [
       ...binds,
       ...['-v', '/var/run/docker.sock:/var/run/docker.sock', '-l', `atoll.constraints=node.hostname==${host}`],
-      ...Object.entries(variables).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
+      ...Object.entries(own).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
     ];
     const script = join(ROOT, 'e2e/testcontainers/inside.ts');
     const output = await dockerOk(['run', '--rm', ...options, 'busybox', process.execPath, script]);
