@@ -135,15 +135,20 @@ function answerControl(bus: Bus, message: Msg, delivered: number): boolean {
 
 /** Ends the subscription when the server was silent for too long while nobody was busy with its last message. */
 class Watchdog {
+  /** All that look: one timer wakes the process once a second, not one for each reader. */
+  static readonly #looking = new Set<Watchdog>();
+  static #timer: NodeJS.Timeout | undefined;
+
   busy = false;
   #ticks = 0;
-  readonly #timer: NodeJS.Timeout;
+  readonly #subscription: Subscription;
 
   constructor(subscription: Subscription) {
-    this.#timer = setInterval(() => {
-      if (!this.busy && ++this.#ticks > SILENT_TICKS) subscription.unsubscribe();
-    }, TICK_MS);
-    this.#timer.unref();
+    this.#subscription = subscription;
+    Watchdog.#looking.add(this);
+    Watchdog.#timer ??= setInterval(() => {
+      for (const watchdog of Watchdog.#looking) watchdog.#tick();
+    }, TICK_MS).unref();
   }
 
   alive(): void {
@@ -152,6 +157,13 @@ class Watchdog {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    Watchdog.#looking.delete(this);
+    if (Watchdog.#looking.size > 0) return;
+    clearInterval(Watchdog.#timer);
+    Watchdog.#timer = undefined;
+  }
+
+  #tick(): void {
+    if (!this.busy && ++this.#ticks > SILENT_TICKS) this.#subscription.unsubscribe();
   }
 }
