@@ -1,6 +1,6 @@
-const TICK_MS = 250;
+const TICK_MS = 500;
 /** A tick never counts for more than this: a scheduler that was paused itself has not listened to anybody. */
-const MAX_TICK_MS = 500;
+const MAX_TICK_MS = 750;
 
 export interface HealthOptions {
   /** Silence after which a node is down. */
