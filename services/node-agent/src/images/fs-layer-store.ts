@@ -119,7 +119,7 @@ export class FsLayerStore implements LayerStore {
   }
 
   async #ensure(layer: containerV1.Layer, signal: AbortSignal): Promise<void> {
-    if (await this.#options.directory.has(layer.diffId)) return;
+    if (this.#options.directory.has(layer.diffId)) return;
     let fetch = this.#fetches.get(layer.diffId);
     if (!fetch || fetch.abandoned) {
       const started = new Fetch((own) => this.#slots.run(() => this.#fetch(layer, own)));
@@ -136,7 +136,7 @@ export class FsLayerStore implements LayerStore {
   async #fetch(layer: containerV1.Layer, signal: AbortSignal): Promise<void> {
     const { directory, blobs, unpacker, logger } = this.#options;
     signal.throwIfAborted();
-    if (await directory.has(layer.diffId)) return;
+    if (directory.has(layer.diffId)) return;
     const path = await directory.prepare();
     try {
       const blob = new Hashed(blobs.read(parseDigest(layer.digest), signal));

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { invalidArgument } from '@atoll/errors';
@@ -14,6 +15,7 @@ export interface LayerRecord {
 }
 
 const DIFF_ID = /^sha256:([0-9a-f]{64})$/;
+const TOUCH_MS = 60_000;
 const TEMPORARY = '.new-';
 
 /**
@@ -23,6 +25,8 @@ const TEMPORARY = '.new-';
 export class LayerDirectory {
   readonly #root: string;
   readonly #bootId: string;
+  /** When a layer's use was last written, unix ms. */
+  readonly #touched = new Map<string, number>();
 
   private constructor(root: string, bootId: string) {
     this.#root = root;
@@ -53,8 +57,9 @@ export class LayerDirectory {
     return join(this.path(diffId), 'fs');
   }
 
-  async has(diffId: string): Promise<boolean> {
-    return (await unlessMissing(stat(join(this.path(diffId), 'layer.json')))) !== undefined;
+  /** Asked for each layer of each start: a thread of the pool would take twenty times as long as the look itself. */
+  has(diffId: string): boolean {
+    return statSync(join(this.path(diffId), 'layer.json'), { throwIfNoEntry: false }) !== undefined;
   }
 
   /** A folder to fill; `commit` makes it a layer, `discard` removes it. */
@@ -76,7 +81,7 @@ export class LayerDirectory {
       await rename(path, this.path(diffId));
       return true;
     } catch (error) {
-      if (!(await this.has(diffId))) throw error;
+      if (!this.has(diffId)) throw error;
       await this.discard(path);
       return false;
     }
@@ -101,13 +106,16 @@ export class LayerDirectory {
     return found.flat();
   }
 
-  /** Notes the time of use, for the collector. */
+  /** Notes the time of use, for the collector; within a minute of the last time it is not written. */
   async touch(diffId: string): Promise<void> {
     const now = new Date();
+    if (now.getTime() - (this.#touched.get(diffId) ?? 0) < TOUCH_MS) return;
+    this.#touched.set(diffId, now.getTime());
     await unlessMissing(utimes(join(this.path(diffId), 'layer.json'), now, now));
   }
 
   async remove(diffId: string): Promise<void> {
+    this.#touched.delete(diffId);
     const doomed = join(this.#root, `${TEMPORARY}${randomBytes(8).toString('hex')}`);
     // Gone as a whole first: a half-deleted layer must never be taken for one.
     await rename(this.path(diffId), doomed);
