@@ -21,6 +21,8 @@ const MAX_WAITING = 10_000;
 const BATCH = 128;
 /** Labels of containers are attributes of events; NATS takes messages of up to 1 MiB. */
 const BATCH_BYTES = 256 * 1024;
+/** Batches on their way to a reader, who may take none of them. */
+const WINDOW = 32;
 const SUBJECT = 'event.batch';
 const RETRY_MS = 100;
 /** Events reach the stream a little after they happened; a read by time starts this much earlier and filters. */
@@ -114,7 +116,7 @@ export class NatsEventBus implements EventBus {
     let from = start;
     while (!signal.aborted) {
       try {
-        for await (const item of readStream(this.#bus, this.#options.stream, from, signal)) {
+        for await (const item of readStream(this.#bus, this.#options.stream, from, signal, WINDOW)) {
           if (item.kind === 'live') {
             if (past) return;
             continue;

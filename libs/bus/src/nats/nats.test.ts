@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { eventV1 } from '@atoll/proto';
 import { startNats, type TestNats } from '@atoll/testing';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { desiredStoreConformance, eventBusConformance, observedStoreConformance } from '../testing/index.ts';
 import { type Bus, connectBus } from './connection.ts';
 import { NatsDesiredStore } from './nats-desired-store.ts';
@@ -42,4 +43,29 @@ eventBusConformance('nats', async () => {
       await bus.manager.streams.delete(stream);
     },
   };
+});
+
+test('a reader of events that takes none is sent few batches, and all of them once it reads', async () => {
+  const stream = unique();
+  const events = new NatsEventBus(bus, { stream });
+  const end = new AbortController();
+  const total = 200;
+  const event = (id: number) => eventV1.Event.fromPartial({ action: 'start', actorId: String(id), timeNs: 1n });
+  try {
+    for (let id = 0; id < total; id++) {
+      events.publish(event(id));
+      // Each goes as a batch of its own.
+      await events.flush(end.signal);
+    }
+    const reader = events.subscribe({ sinceNs: 0n, signal: end.signal });
+    const first = await reader.next();
+    await expect.poll(async () => (await bus.manager.consumers.list(stream).next())[0]?.num_pending).toBe(total - 32);
+    const read = [first.value?.actorId];
+    for await (const { actorId } of reader) if (read.push(actorId) === total) break;
+    expect(read).toEqual(Array.from({ length: total }, (_, id) => String(id)));
+  } finally {
+    end.abort();
+    await events.close();
+    await bus.manager.streams.delete(stream);
+  }
 });

@@ -21,8 +21,12 @@ const INACTIVE_MS = 10_000;
 const LAST_CONSUMER_SEQUENCE = 'Nats-Last-Consumer';
 const STALLED = 'Nats-Consumer-Stalled';
 
+/** Longer than any reader waits: nothing is sent a second time. */
+const ACK_WAIT_MS = 24 * 3_600_000;
+
 /**
- * Reads a stream in order through an ephemeral push consumer with flow control: the server sends no more than was taken off.
+ * Reads a stream in order through an ephemeral push consumer with flow control: the server sends no more than was taken off, which is
+ * up to 2 MiB at first, or `window` messages.
  * Throws unavailable as soon as it cannot promise that nothing is missing (gap, silence, consumer gone); the caller opens it again
  * from the last sequence it saw. Ends when `signal` aborts.
  */
@@ -31,6 +35,7 @@ export async function* readStream(
   stream: string,
   from: ReadFrom,
   signal: AbortSignal,
+  window?: number,
 ): AsyncGenerator<ReaderItem> {
   const inbox = createInbox();
   const subscription = bus.connection.subscribe(inbox);
@@ -41,7 +46,7 @@ export async function* readStream(
   let consumer: ConsumerInfo | undefined;
   try {
     signal.throwIfAborted();
-    consumer = await untilLost(bus, bus.manager.consumers.add(stream, consumerConfig(inbox, from)));
+    consumer = await untilLost(bus, bus.manager.consumers.add(stream, consumerConfig(inbox, from, window)));
     let live = consumer.num_pending === 0 && consumer.delivered.consumer_seq === 0;
     if (live) yield { kind: 'live' };
     let delivered = 0;
@@ -60,6 +65,8 @@ export async function* readStream(
           throw unavailable(`a message of ${stream} was missed (got ${place.delivery}, expected ${delivered})`);
         }
         yield { kind: 'message', message, sequence: place.sequence };
+        // One answers for all before it.
+        if (window !== undefined && delivered % Math.ceil(window / 2) === 0) message.respond();
         if (!live && place.pending === 0) {
           live = true;
           yield { kind: 'live' };
@@ -80,11 +87,13 @@ export async function* readStream(
   }
 }
 
-function consumerConfig(inbox: string, from: ReadFrom): Partial<ConsumerConfig> {
+function consumerConfig(inbox: string, from: ReadFrom, window: number | undefined): Partial<ConsumerConfig> {
   return {
     name: nuid.next(),
     deliver_subject: inbox,
-    ack_policy: AckPolicy.None,
+    ...(window === undefined
+      ? { ack_policy: AckPolicy.None }
+      : { ack_policy: AckPolicy.All, ack_wait: nanos(ACK_WAIT_MS), max_ack_pending: window }),
     max_deliver: 1,
     replay_policy: ReplayPolicy.Instant,
     idle_heartbeat: nanos(HEARTBEAT_MS),
