@@ -43,9 +43,11 @@ import { NameServer } from './network/dns/name-server.ts';
 import { ForwardedPorts } from './network/forwarded-ports.ts';
 import { HostNetwork } from './network/host-network.ts';
 import { onLinkRoutes } from './network/on-link-routes.ts';
+import { parentInterfaces } from './network/parent-interfaces.ts';
 import { probeListener } from './network/port-probe.ts';
 import { StateJournal } from './network/state-journal.ts';
-import { BRIDGE_PREFIX } from './network/user/overlay-device.ts';
+import { LINK_PREFIX } from './network/user/endpoint-links.ts';
+import { BRIDGE_PREFIX, VXLAN_PREFIX } from './network/user/overlay-device.ts';
 import { UserNetworks } from './network/user/user-networks.ts';
 import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
@@ -64,6 +66,9 @@ import { VolumeMounts } from './volumes/volume-mounts.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
 import { VolumeTransfer } from './volumes/volume-transfer.ts';
 import { VolumeUsers } from './volumes/volume-users.ts';
+
+/** Of the interfaces of networks of users and of links to containers. */
+const OWN_PREFIXES = [BRIDGE_PREFIX, VXLAN_PREFIX, LINK_PREFIX];
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */
 export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger: Logger): Promise<NodeAgent> {
@@ -105,6 +110,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     seccomp: dockerSeccompProgram,
   };
   const bridge = config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id);
+  const isOwnLink = (name: string): boolean => name === bridge || OWN_PREFIXES.some((own) => name.startsWith(own));
   const network = new HostNetwork({
     bridge,
     mtu: config.ATOLL_MTU,
@@ -173,7 +179,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     memory,
     delegate: new AgentDelegate(
       facts,
-      () => onLinkRoutes((name) => name === bridge || name.startsWith(BRIDGE_PREFIX)),
+      { onLinkRoutes: () => onLinkRoutes(isOwnLink), parentInterfaces: () => parentInterfaces(isOwnLink) },
       containers,
       network,
       networks,

@@ -9,10 +9,16 @@ import type { VolumeTransfer } from '../volumes/volume-transfer.ts';
 import type { OrderWorker } from './order-worker.ts';
 import type { SessionDelegate } from './session.ts';
 
+/** What of a host's own network may change while its agent runs. */
+export interface HostLinks {
+  readonly onLinkRoutes: () => readonly string[];
+  readonly parentInterfaces: () => Promise<readonly string[]>;
+}
+
 /** The agent's side of its session with the leader. */
 export class AgentDelegate implements SessionDelegate {
   readonly #facts: nodeV1.NodeFacts;
-  readonly #routes: () => readonly string[];
+  readonly #links: HostLinks;
   readonly #containers: ContainerManager;
   readonly #network: HostNetwork;
   readonly #networks: UserNetworks;
@@ -24,7 +30,7 @@ export class AgentDelegate implements SessionDelegate {
 
   constructor(
     facts: nodeV1.NodeFacts,
-    routes: () => readonly string[],
+    links: HostLinks,
     containers: ContainerManager,
     network: HostNetwork,
     networks: UserNetworks,
@@ -35,7 +41,7 @@ export class AgentDelegate implements SessionDelegate {
     logger: Logger,
   ) {
     this.#facts = facts;
-    this.#routes = routes;
+    this.#links = links;
     this.#containers = containers;
     this.#network = network;
     this.#networks = networks;
@@ -46,8 +52,14 @@ export class AgentDelegate implements SessionDelegate {
     this.#logger = logger;
   }
 
-  facts(): nodeV1.NodeFacts {
-    return { ...this.#facts, onLinkRoutes: [...this.#routes()] };
+  async facts(): Promise<nodeV1.NodeFacts> {
+    const { onLinkRoutes, parentInterfaces } = this.#links;
+    // A host without the program that lists them still runs containers that need none.
+    const parents = await parentInterfaces().catch((err: unknown) => {
+      this.#logger.warn({ err }, 'the interfaces of this host cannot be listed');
+      return [];
+    });
+    return { ...this.#facts, onLinkRoutes: [...onLinkRoutes()], parentInterfaces: [...parents] };
   }
 
   containers(): readonly containerV1.ContainerStatus[] {

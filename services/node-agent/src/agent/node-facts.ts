@@ -4,6 +4,7 @@ import { nodeV1 } from '@atoll/proto';
 import type { AgentConfig } from '../config.ts';
 import { NATIVE_RUNTIME, type Runtimes } from '../containers/runtimes.ts';
 import { unlessMissing } from '../files/missing.ts';
+import { parentLinkKinds } from '../network/parent-interfaces.ts';
 import type { IdMap } from '../runtime/plan.ts';
 import { detectCgroupMode } from './cgroup-mode.ts';
 
@@ -40,6 +41,7 @@ export async function detectNodeFacts(
     dataRoot: config.ATOLL_DATA_ROOT,
     local: config.ATOLL_LOCAL,
     usernsRemap: remap !== undefined,
+    parentLinkKinds: [...(await parentLinkKinds())],
   });
 }
 

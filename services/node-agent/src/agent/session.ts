@@ -9,7 +9,8 @@ import { StatusReports } from './status-reports.ts';
 
 /** What the session needs of the agent. */
 export interface SessionDelegate {
-  facts(): nodeV1.NodeFacts;
+  /** What the host is and has now. */
+  facts(): Promise<nodeV1.NodeFacts>;
   containers(): readonly containerV1.ContainerStatus[];
   /** Ids of the networks of users this host has. */
   networks(): readonly string[];
@@ -107,9 +108,10 @@ export class Session {
     );
     let heartbeat: NodeJS.Timeout | undefined;
     try {
+      const facts = await delegate.facts();
       // The snapshot and the queue that takes later changes begin in one step: no change falls between them.
       this.#reports.drop();
-      outbox.push(hello(delegate, memory));
+      outbox.push(hello(facts, delegate, memory));
       this.#outbox = outbox;
       const client = channels.get(address, 'scheduler').client(nodeV1.NodeServiceService);
       const responses = client.session(outbox, { signal: AbortSignal.any([signal, ended.signal]) });
@@ -163,9 +165,9 @@ export class Session {
   }
 }
 
-function hello(delegate: SessionDelegate, memory: NodeMemory): nodeV1.SessionRequest {
+function hello(facts: nodeV1.NodeFacts, delegate: SessionDelegate, memory: NodeMemory): nodeV1.SessionRequest {
   const value = {
-    facts: delegate.facts(),
+    facts,
     containers: [...delegate.containers()],
     epoch: memory.epoch,
     clusterId: memory.clusterId,

@@ -25,9 +25,11 @@ export interface NetworksPlan {
   readonly published: PublishedAddresses;
 }
 
+export const LINK_PREFIX = 'atv';
+
 /** Name on the host of an endpoint's link: at most 15 bytes, and not that of any container's link to the default bridge. */
 export function endpointInterfaceOf(endpointId: string): string {
-  return `atv${endpointId.slice(0, 12)}`;
+  return `${LINK_PREFIX}${endpointId.slice(0, 12)}`;
 }
 
 /** What the shim makes for a container that is in these networks, beside its link to the default bridge. Throws invalid-argument. */

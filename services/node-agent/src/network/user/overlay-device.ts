@@ -9,7 +9,7 @@ export const VXLAN_PORT = 4789;
 const ENCAPSULATION_BYTES = 50;
 
 export const BRIDGE_PREFIX = 'atn';
-const VXLAN_PREFIX = 'atx';
+export const VXLAN_PREFIX = 'atx';
 
 /** Names of a network's devices on every host. */
 export function bridgeOf(networkId: string): string {

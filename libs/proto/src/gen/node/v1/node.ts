@@ -127,6 +127,10 @@ export interface NodeFacts {
   hostIpv6: string;
   /** Networks the host reaches without a gateway when its session begins, CIDR, at most 256; those of its containers are not among them. */
   onLinkRoutes: string[];
+  /** Kinds of links its kernel makes on an interface of the host for networks that name one: macvlan. */
+  parentLinkKinds: string[];
+  /** Interfaces such links can be made on: Ethernet, up, nobody's port when the session begins; at most 256. */
+  parentInterfaces: string[];
 }
 
 export interface NodeFacts_LabelsEntry {
@@ -325,6 +329,8 @@ function createBaseNodeFacts(): NodeFacts {
     usernsRemap: false,
     hostIpv6: "",
     onLinkRoutes: [],
+    parentLinkKinds: [],
+    parentInterfaces: [],
   };
 }
 
@@ -389,6 +395,12 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     for (const v of message.onLinkRoutes) {
       writer.uint32(154).string(v!);
+    }
+    for (const v of message.parentLinkKinds) {
+      writer.uint32(162).string(v!);
+    }
+    for (const v of message.parentInterfaces) {
+      writer.uint32(170).string(v!);
     }
     return writer;
   },
@@ -553,6 +565,22 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.onLinkRoutes.push(reader.string());
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.parentLinkKinds.push(reader.string());
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.parentInterfaces.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -598,6 +626,8 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     message.usernsRemap = object.usernsRemap ?? false;
     message.hostIpv6 = object.hostIpv6 ?? "";
     message.onLinkRoutes = object.onLinkRoutes?.map((e) => e) || [];
+    message.parentLinkKinds = object.parentLinkKinds?.map((e) => e) || [];
+    message.parentInterfaces = object.parentInterfaces?.map((e) => e) || [];
     return message;
   },
 };
