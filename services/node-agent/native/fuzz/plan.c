@@ -94,6 +94,11 @@ static size_t make_plan(uint8_t *out)
 			at = put(out, put(out, put(out, at, 1, 6), 1500, 4), 1, 1);
 			at = put(out, put(out, put(out, at, 4, 1), 9, 4), 24, 1);
 			break;
+		case TAG_MACVLAN:
+			at = put_text(out, put_text(out, put_text(out, at, "eth0"), "v2"), "eth2");
+			at = put(out, put(out, put(out, put(out, at, 1, 6), 0, 4), 4, 1), 1, 1);
+			at = put(out, put(out, put(out, at, 4, 1), 9, 4), 24, 1);
+			break;
 		case TAG_GATEWAY:
 			at = put(out, put(out, put(out, put_text(out, at, "eth1"), 6, 1), 1, 8), 1, 8);
 			at = put(out, at, 0, 1);

@@ -68,9 +68,9 @@ static int clean(const char *path, struct err *err)
 		cgroup_kill(&cgroup, 5000);
 		if (cgroup_remove(&cgroup, err) < 0 || (plan.has_network && network_delete(plan.network.host_interface, err) < 0))
 			return -1;
-		/* Links made later go with the container's network, as all its processes are gone. */
+		/* Links made later, and those that are in it as a whole, go with the container's network, as all its processes are gone. */
 		for (size_t index = 0; index < plan.endpoints.count; index++)
-			if (network_delete(plan.endpoints.items[index].link.host_interface, err) < 0)
+			if (!plan.endpoints.items[index].parent && network_delete(plan.endpoints.items[index].link.host_interface, err) < 0)
 				return -1;
 	}
 	if (had_init && write_lost_exit(bundle, started_ns, err) < 0)

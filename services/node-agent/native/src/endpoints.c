@@ -10,14 +10,19 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "address-binding.h"
+#include "announce.h"
 #include "io.h"
+#include "macvlan.h"
 #include "netlink.h"
 #include "network.h"
 
 static const char STEP[] = "network";
+
+enum { BUSY_MILLISECONDS = 2000, BUSY_STEP_MILLISECONDS = 20 };
 
 /* What works in the container's network from outside: both keep the namespace they were opened in. */
 struct inside {
@@ -114,17 +119,36 @@ static int give_addresses(const struct endpoint_plan *endpoint, int socket, stru
 	nl_begin(&batch, RTM_NEWLINK, 0, &up, sizeof(up));
 	for (size_t index = 0; index < endpoint->address_count; index++)
 		put_address(&batch, &endpoint->addresses[index], up.ifi_index);
-	if (nl_ask(socket, &batch, &failed) == 0)
-		return 0;
-	return err_sys(err, STEP, "%s %s", failed == 0 ? "bring up" : "set an address of", endpoint->link.container_interface);
+	for (int waited = 0; nl_ask(socket, &batch, &failed) < 0; waited += BUSY_STEP_MILLISECONDS) {
+		/* The macvlan link of a run before, whose shim was killed, has the hardware address until its namespace is gone. */
+		if (!endpoint->parent || failed != 0 || (errno != EADDRINUSE && errno != EBUSY) || waited >= BUSY_MILLISECONDS)
+			return err_sys(err, STEP, "%s %s", failed == 0 ? "bring up" : "set an address of", endpoint->link.container_interface);
+		nanosleep(&(struct timespec){ .tv_nsec = BUSY_STEP_MILLISECONDS * 1000000L }, NULL);
+	}
+	return 0;
 }
 
-void endpoints_adopt(struct endpoint_links *links, const char *host_interface, unsigned index)
+static int make_within(const struct endpoint_plan *endpoint, int netns, int inside, struct endpoint_links *links, struct err *err)
 {
-	if (links->count == ENDPOINTS_MAX)
-		return;
-	snprintf(links->items[links->count].name, sizeof(links->items[0].name), "%s", host_interface);
-	links->items[links->count++].index = index;
+	struct err ignored;
+	int index = macvlan_make(endpoint, netns, inside, err);
+
+	if (index < 0)
+		return -1;
+	if (links_adopt_within(links, endpoint->link.host_interface, (unsigned)index, inside, err) == 0)
+		return index;
+	macvlan_delete(inside, (unsigned)index, &ignored);
+	return -1;
+}
+
+static int make_pair(const struct endpoint_plan *endpoint, int netns, struct endpoint_links *links, struct err *err)
+{
+	unsigned outer = 0;
+	int result = network_connect_bridge(&endpoint->link, netns, &outer, err);
+
+	if (outer != 0)
+		links_adopt(links, endpoint->link.host_interface, outer);
+	return result;
 }
 
 static int make_link(const struct endpoint_plan *endpoint, int netns, const struct inside *inside, struct endpoint_links *links, struct err *err)
@@ -135,13 +159,14 @@ static int make_link(const struct endpoint_plan *endpoint, int netns, const stru
 		return err_set(err, ENOSPC, STEP, "a container can be in %d networks", ENDPOINTS_MAX);
 	if (ipv6 && write(inside->ipv6_off, "0", 1) < 0)
 		return err_sys(err, STEP, "allow IPv6");
-	unsigned outer = 0;
-	int result = network_connect_bridge(&endpoint->link, netns, &outer, err);
-	if (ipv6 && write(inside->ipv6_off, "1", 1) < 0 && result == 0)
+	int result = endpoint->parent ? make_within(endpoint, netns, inside->rtnetlink, links, err) : make_pair(endpoint, netns, links, err);
+	if (ipv6 && write(inside->ipv6_off, "1", 1) < 0 && result >= 0)
 		result = err_sys(err, STEP, "refuse IPv6 of later interfaces");
-	if (outer != 0)
-		endpoints_adopt(links, endpoint->link.host_interface, outer);
-	return result < 0 ? -1 : give_addresses(endpoint, inside->rtnetlink, err);
+	if (result < 0 || give_addresses(endpoint, inside->rtnetlink, err) < 0)
+		return -1;
+	if (endpoint->parent)
+		announce_addresses(endpoint, netns, (unsigned)result);
+	return 0;
 }
 
 static int set_gateway(const struct gateway_plan *gateway, int socket, struct err *err)
@@ -180,55 +205,20 @@ static int write_settings(const struct endpoints_plan *plan, int netns, struct e
 	return result;
 }
 
-static int is_wanted(const struct endpoints_plan *plan, const char *name)
-{
-	for (size_t index = 0; index < plan->count; index++)
-		if (strcmp(plan->items[index].link.host_interface, name) == 0)
-			return 1;
-	return 0;
-}
-
-/* One that somebody else removed is not there. */
-static int is_there(const struct endpoint_links *links, const char *name)
-{
-	char found[IF_NAMESIZE];
-
-	for (size_t index = 0; index < links->count; index++)
-		if (strcmp(links->items[index].name, name) == 0)
-			return if_indextoname(links->items[index].index, found) != NULL;
-	return 0;
-}
-
-static int delete_others(const struct endpoints_plan *plan, struct endpoint_links *links, struct err *err)
-{
-	for (size_t index = 0; index < links->count;) {
-		const char *name = links->items[index].name;
-
-		if (is_wanted(plan, name) && is_there(links, name)) {
-			index++;
-			continue;
-		}
-		if (network_delete(name, err) < 0)
-			return -1;
-		links->items[index] = links->items[--links->count];
-	}
-	return 0;
-}
-
 int endpoints_apply(const struct endpoints_plan *plan, int netns, struct endpoint_links *links, struct err *err)
 {
 	struct inside inside;
 
 	if (plan->count == 0 && links->count == 0 && plan->gateway_count == 0)
 		return 0;
-	if (delete_others(plan, links, err) < 0)
+	if (links_delete_others(links, plan, err) < 0)
 		return -1;
 	int result = open_inside(netns, any_ipv6(plan), &inside, err);
 	for (size_t index = 0; index < plan->count && result == 0; index++) {
 		/* Before it is there: what it says first must be heard. Of one that is, the table may have been made anew without it. */
-		if (plan->binding)
+		if (plan->binding && !plan->items[index].parent)
 			result = binding_admit(plan->binding, &plan->items[index], err);
-		if (result == 0 && !is_there(links, plan->items[index].link.host_interface))
+		if (result == 0 && !links_have(links, plan->items[index].link.host_interface))
 			result = make_link(&plan->items[index], netns, &inside, links, err);
 	}
 	if (result == 0 && plan->sysctl_count > 0)
@@ -237,18 +227,4 @@ int endpoints_apply(const struct endpoints_plan *plan, int netns, struct endpoin
 		result = set_gateway(&plan->gateways[index], inside.rtnetlink, err);
 	close_inside(&inside);
 	return result;
-}
-
-void endpoints_delete(struct endpoint_links *links)
-{
-	struct err ignored;
-
-	while (links->count > 0)
-		network_delete(links->items[--links->count].name, &ignored);
-}
-
-void endpoints_leave(const struct endpoint_links *links)
-{
-	for (size_t index = 0; index < links->count; index++)
-		network_leave(links->items[index].index);
 }

@@ -248,7 +248,7 @@ static void undo(void)
 		kill(shim.pid, SIGKILL);
 		waitpid(shim.pid, NULL, __WALL);
 	}
-	endpoints_delete(&shim.endpoints);
+	links_delete(&shim.endpoints);
 	dns_close(&shim.dns);
 	api_close(&shim.api);
 	if (shim.plan.has_network && (shim.pid > 0 || oci_is(&shim)))

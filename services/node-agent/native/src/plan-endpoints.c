@@ -1,5 +1,6 @@
 #include "plan-endpoints.h"
 
+#include <linux/if_link.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <errno.h>
@@ -35,22 +36,38 @@ static int read_ip(struct ip_plan *ip, struct cursor *record, struct err *err)
 	return ip->prefix > size * 8 ? plan_bad(err, "a prefix length out of range") : 0;
 }
 
-static int link_record(struct endpoints_plan *plan, struct cursor *record, struct err *err)
+/* Text interface on the host, text its name, text inner interface; 6 bytes MAC, u32 MTU. */
+static int read_names(struct endpoint_plan *endpoint, const char **on, struct cursor *record, struct err *err)
 {
-	struct endpoint_plan *endpoint = plan_grow((void **)&plan->items, &plan->count, sizeof(*endpoint), err);
-
-	if (!endpoint)
-		return -1;
-	endpoint->link.bridge = cursor_text(record);
+	*on = cursor_text(record);
 	endpoint->link.host_interface = cursor_text(record);
 	endpoint->link.container_interface = cursor_text(record);
 	const uint8_t *mac = cursor_bytes(record, 6);
 	if (mac)
 		memcpy(endpoint->link.mac, mac, 6);
 	endpoint->link.mtu = (uint32_t)cursor_number(record, 4);
+	if (is_interface(*on) && is_interface(endpoint->link.host_interface) && is_interface(endpoint->link.container_interface))
+		return 0;
+	return plan_bad(err, "an endpoint without the names of its interfaces");
+}
+
+static int is_macvlan_mode(uint32_t mode)
+{
+	return mode == MACVLAN_MODE_PRIVATE || mode == MACVLAN_MODE_VEPA || mode == MACVLAN_MODE_BRIDGE || mode == MACVLAN_MODE_PASSTHRU;
+}
+
+static int link_record(struct endpoints_plan *plan, unsigned tag, struct cursor *record, struct err *err)
+{
+	struct endpoint_plan *endpoint = plan_grow((void **)&plan->items, &plan->count, sizeof(*endpoint), err);
+
+	if (!endpoint || read_names(endpoint, tag == TAG_MACVLAN ? &endpoint->parent : &endpoint->link.bridge, record, err) < 0)
+		return -1;
+	if (tag == TAG_MACVLAN) {
+		endpoint->macvlan_mode = (uint32_t)cursor_number(record, 1);
+		if (!is_macvlan_mode(endpoint->macvlan_mode))
+			return plan_bad(err, "a macvlan link of an unknown mode");
+	}
 	endpoint->address_count = (size_t)cursor_number(record, 1);
-	if (!is_interface(endpoint->link.bridge) || !is_interface(endpoint->link.host_interface) || !is_interface(endpoint->link.container_interface))
-		return plan_bad(err, "an endpoint without the names of its interfaces");
 	if (endpoint->address_count > PLAN_MAX_ADDRESSES)
 		return plan_bad(err, "more than 16 addresses of an endpoint");
 	for (size_t index = 0; index < endpoint->address_count; index++)
@@ -87,7 +104,8 @@ int endpoint_record(struct endpoints_plan *plan, unsigned tag, struct cursor *re
 {
 	switch (tag) {
 	case TAG_ENDPOINT:
-		return link_record(plan, record, err);
+	case TAG_MACVLAN:
+		return link_record(plan, tag, record, err);
 	case TAG_GATEWAY:
 		return gateway_record(plan, record, err);
 	case TAG_ENDPOINT_SYSCTL:

@@ -267,6 +267,7 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 	case TAG_NETWORK:
 		return network_record(plan, record, err);
 	case TAG_ENDPOINT:
+	case TAG_MACVLAN:
 	case TAG_GATEWAY:
 	case TAG_ENDPOINT_SYSCTL:
 	case TAG_DNS:

@@ -27,7 +27,7 @@ enum plan_tag {
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
 	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED,
-	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_BINDING, TAG_END,
+	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_BINDING, TAG_MACVLAN, TAG_END,
 };
 
 enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_USER, NS_KINDS };
@@ -102,9 +102,14 @@ struct network_plan {
 };
 
 struct ip_plan { uint8_t family, bytes[16], prefix; };
-/* A link to a network of a user; of `link` the addresses are not used. */
+/*
+ * A link to a network of a user; of `link` the addresses are not used. With a parent it is a macvlan link on that interface: it has no bridge,
+ * and of its host_interface there is only the name, which tells it from others.
+ */
 struct endpoint_plan {
 	struct network_plan link;
+	const char *parent;
+	uint32_t macvlan_mode; /* MACVLAN_MODE_* of the kernel */
 	struct ip_plan addresses[PLAN_MAX_ADDRESSES];
 	size_t address_count;
 };

@@ -117,6 +117,7 @@ static void take_down(struct shim *shim)
 	close(shim->listener);
 	shim->listener = -1;
 	/* Its sockets would keep the container's network. */
+	links_release(&shim->endpoints);
 	dns_close(&shim->dns);
 	api_close(&shim->api);
 	log_close(&shim->log);

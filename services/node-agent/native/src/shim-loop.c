@@ -19,6 +19,7 @@ void shim_init(struct shim *shim)
 	shim->userns = shim->made.root = shim->made.nodes = -1;
 	shim->listener = shim->bundle = shim->lock = shim->exit_file = shim->sync = shim->pidfd = -1;
 	shim->log.file = shim->log.directory = -1;
+	links_init(&shim->endpoints);
 	dns_init(&shim->dns);
 	api_init(&shim->api);
 	for (int index = 0; index < SHIM_CLIENTS; index++)

@@ -36,7 +36,7 @@ int shim_build_network(struct shim *shim, int netns, struct err *err)
 	if (apply(shim, &shim->plan.endpoints, netns, err) < 0)
 		return -1;
 	if (shim->plan.has_network)
-		endpoints_adopt(&shim->endpoints, shim->plan.network.host_interface, shim->link);
+		links_adopt(&shim->endpoints, shim->plan.network.host_interface, shim->link);
 	return 0;
 }
 
@@ -68,5 +68,5 @@ void shim_leave_network(struct shim *shim)
 {
 	if (shim->link)
 		network_leave(shim->link);
-	endpoints_leave(&shim->endpoints);
+	links_leave(&shim->endpoints);
 }

@@ -15,12 +15,29 @@ export interface EndpointsPlan {
   readonly binding?: string | undefined;
 }
 
-export interface EndpointPlan {
+export type EndpointPlan = BridgeLinkPlan | MacvlanLinkPlan;
+
+/** A veth pair to a bridge of the host. */
+export interface BridgeLinkPlan extends LinkPlan {
   readonly bridge: string;
-  /** Name of the veth end on the host, at most 15 bytes. */
+}
+
+/** A link on an interface of the host that is in the container as a whole. */
+export interface MacvlanLinkPlan extends LinkPlan {
+  readonly parent: string;
+  readonly mode: MacvlanMode;
+}
+
+/** The kernel's numbers (linux/if_link.h). */
+export const MACVLAN_MODE = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+export type MacvlanMode = keyof typeof MACVLAN_MODE;
+
+interface LinkPlan {
+  /** Name of the veth end on the host, at most 15 bytes; of a macvlan link, which has none, what tells it from others. */
   readonly hostInterface: string;
   readonly containerInterface: string;
   readonly macAddress: string;
+  /** Of a macvlan link 0 stands for its parent's. */
   readonly mtu: number;
   /** IPv4 or IPv6 with prefix length, at most 16. Without an IPv6 one the interface has no IPv6 at all. */
   readonly addresses: readonly string[];
@@ -40,12 +57,14 @@ export function encodeEndpoints(plan: EndpointsPlan): Buffer {
 
 export function writeEndpoints(writer: PlanWriter, plan: EndpointsPlan): void {
   for (const link of plan.links) {
-    writer.record(PLAN_TAG.endpoint, (w) => {
-      w.text(link.bridge);
+    const isMacvlan = 'parent' in link;
+    writer.record(isMacvlan ? PLAN_TAG.macvlan : PLAN_TAG.endpoint, (w) => {
+      w.text(isMacvlan ? link.parent : link.bridge);
       w.text(link.hostInterface);
       w.text(link.containerInterface);
       w.bytes(macBytes(link.macAddress));
       w.u32(link.mtu);
+      if (isMacvlan) w.u8(MACVLAN_MODE[link.mode]);
       w.u8(link.addresses.length);
       for (const address of link.addresses) writeIp(w, address);
     });

@@ -51,6 +51,7 @@ export const PLAN_TAG = {
   dns: 53,
   api: 54,
   binding: 55,
+  macvlan: 56,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;
