@@ -9,6 +9,7 @@ export * from './dns-names.ts';
 export * from './filters.ts';
 export * from './human-duration.ts';
 export * from './json-message.ts';
+export * from './macvlan.ts';
 export * from './network-id.ts';
 export * from './operations.ts';
 export * from './port.ts';

@@ -18,7 +18,8 @@ export class TestNetworks {
     this.#hosts = hosts;
   }
 
-  create(wish: NetworkWish = {}): networkV1.NetworkRecord {
+  /** @param next the last part of the first address that is given */
+  create(wish: NetworkWish = {}, next = 2): networkV1.NetworkRecord {
     const id = randomBytes(32).toString('hex');
     const block = randomInt(256);
     const record = networkV1.NetworkRecord.fromPartial({
@@ -30,7 +31,7 @@ export class TestNetworks {
       vni: randomInt(1, 2 ** 24),
       ...wish,
     });
-    this.#networks.set(id, { record, members: new Map(), next: 2 });
+    this.#networks.set(id, { record, members: new Map(), next });
     return record;
   }
 

@@ -43,6 +43,16 @@ export class TestUnderlay {
     ip('-n', this.#name, 'link', 'set', `port${address.split('.')[3]}`, up ? 'up' : 'down');
   }
 
+  /** Gives the machine that is the switch an address there: a neighbour that no agent is on. */
+  neighbour(cidr: string): void {
+    ip('-n', this.#name, 'addr', 'add', cidr, 'dev', 'switch', ...(cidr.includes(':') ? ['nodad'] : []));
+  }
+
+  /** Runs a program as that neighbour. */
+  run(...command: string[]): string {
+    return ip('netns', 'exec', this.#name, ...command);
+  }
+
   dispose(): void {
     ip('netns', 'del', this.#name);
   }

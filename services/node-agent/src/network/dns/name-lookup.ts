@@ -1,12 +1,12 @@
 import { defaultBridgeOf } from '@atoll/docker-api';
 import type { containerV1, networkV1 } from '@atoll/proto';
 import { ipText } from '../../runtime/ip-bytes.ts';
-import type { UserNetwork } from '../user/user-network.ts';
+import type { HostedNetwork } from '../user/hosted-network.ts';
 
 /** What a container may know of the names around it. */
 export interface NameScope {
   /** Its networks in the order names are looked up. */
-  readonly places: readonly { readonly endpoint: networkV1.Endpoint; readonly network: UserNetwork }[];
+  readonly places: readonly { readonly endpoint: networkV1.Endpoint; readonly network: HostedNetwork }[];
   /** It has a way out of the host: other names may be asked for elsewhere. */
   readonly external: boolean;
 }
@@ -15,7 +15,10 @@ export interface NameScope {
 export type Found = readonly string[] | undefined;
 
 /** The networks of a container that this host was told of. On the default bridge it has a way out without them. */
-export function scopeOf(record: containerV1.ContainerRecord, find: (id: string) => UserNetwork | undefined): NameScope {
+export function scopeOf(
+  record: containerV1.ContainerRecord,
+  find: (id: string) => HostedNetwork | undefined,
+): NameScope {
   const places = record.endpoints.flatMap((endpoint) => {
     const network = find(endpoint.networkId);
     return network ? [{ endpoint, network }] : [];
@@ -45,7 +48,7 @@ export function addressesOfName(scope: NameScope, name: string, version: 4 | 6):
   return known ? 'none' : undefined;
 }
 
-function membersNamed(endpoint: networkV1.Endpoint, network: UserNetwork, name: string): readonly networkV1.Member[] {
+function membersNamed(endpoint: networkV1.Endpoint, network: HostedNetwork, name: string): readonly networkV1.Member[] {
   const { membership, record } = network;
   const suffix = `.${record.name.toLowerCase()}`;
   const short = name.endsWith(suffix) ? name.slice(0, -suffix.length) : name;

@@ -2,13 +2,13 @@ import type { Logger } from '@atoll/logging';
 import type { containerV1 } from '@atoll/proto';
 import type { Answer } from 'dns-packet';
 import { nameServersOf } from '../network-files.ts';
-import type { UserNetwork } from '../user/user-network.ts';
+import type { HostedNetwork } from '../user/hosted-network.ts';
 import { decodeQuery, encodeAnswer, formatError, isTruncated, type Query, RCODE } from './dns-message.ts';
 import { Forwarder } from './forwarder.ts';
 import { addressesOfName, nameOfAddress, scopeOf } from './name-lookup.ts';
 
 export interface ResponderOptions {
-  readonly networks: { get(id: string): UserNetwork | undefined };
+  readonly networks: { get(id: string): HostedNetwork | undefined };
   /** The record of a container of this host. */
   readonly container: (id: string) => containerV1.ContainerRecord | undefined;
   readonly logger: Logger;

@@ -4,6 +4,7 @@ import type { EndpointPlan, EndpointsPlan, GatewayPlan } from '../../runtime/end
 import type { Endpoint as BridgeEndpoint } from '../host-network.ts';
 import { defaultRoutes, type RouteCandidate } from './default-routes.ts';
 import { endpointSysctls } from './endpoint-sysctls.ts';
+import { parentOf } from './macvlan-network.ts';
 import { bridgeOf } from './overlay-device.ts';
 
 /** By family; empty without a way out. */
@@ -43,8 +44,10 @@ export function planEndpoints(
   const gateways: GatewayPlan[] = [];
   if (routes.ipv4) gateways.push({ interface: routes.ipv4.interface, address: routes.ipv4.ipv4Gateway });
   if (routes.ipv6) gateways.push({ interface: routes.ipv6.interface, address: routes.ipv6.ipv6Gateway });
+  // A macvlan network is reached where it is, not by ports of the host.
   const byInterface = (route: RouteCandidate | undefined) =>
-    placed.find(({ endpoint }) => endpoint.interfaceName === route?.interface)?.endpoint;
+    placed.find(({ endpoint, network }) => network.driver !== 'macvlan' && endpoint.interfaceName === route?.interface)
+      ?.endpoint;
   return {
     endpoints: {
       links: placed.map(linkOf),
@@ -84,7 +87,7 @@ function candidate({ endpoint, network }: PlacedEndpoint): RouteCandidate {
 function linkOf({ endpoint, network, mtu }: PlacedEndpoint): EndpointPlan {
   const linkLocal = endpoint.asked?.linkLocalIps ?? [];
   return {
-    bridge: bridgeOf(network.id),
+    ...(network.driver === 'macvlan' ? parentOf(network) : { bridge: bridgeOf(network.id) }),
     hostInterface: endpointInterfaceOf(endpoint.endpointId),
     containerInterface: endpoint.interfaceName,
     macAddress: endpoint.macAddress,

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { macvlanOf } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
 
@@ -97,6 +98,7 @@ export function checkState(state: networkV1.NetworkState): networkV1.NetworkReco
   const check = (what: string, value: string, right: boolean): void => {
     if (!right) throw invalidArgument(`network ${network.id}: ${what} ${JSON.stringify(value)} is none`);
   };
+  check('driver', network.driver, network.driver !== 'macvlan' || macvlanOf(network) !== undefined);
   check('VNI', String(network.vni), Number.isInteger(network.vni) && network.vni >= 0 && network.vni < 2 ** 24);
   for (const { cidr, gateway } of network.subnets) {
     const [address = '', prefix = '', ...rest] = cidr.split('/');

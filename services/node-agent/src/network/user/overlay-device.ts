@@ -42,6 +42,7 @@ export function hasIpv6(network: networkV1.NetworkRecord): boolean {
 /** What `ip -json -details addr show` says of a device, as far as it is needed. */
 export interface KernelLink {
   readonly ifname: string;
+  readonly flags?: readonly string[];
   readonly master?: string;
   readonly mtu?: number;
   readonly address?: string;

@@ -4,6 +4,7 @@ import type { networkV1 } from '@atoll/proto';
 import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
 import { type EntryBatch, ForwardingEntries } from './forwarding-entries.ts';
+import type { HostedNetwork } from './hosted-network.ts';
 import { Membership } from './membership.ts';
 import {
   bridgeCommands,
@@ -27,8 +28,8 @@ export interface UserNetworkOptions {
   readonly after?: Promise<void>;
 }
 
-/** One network of a user on this host: its devices and its entries about members on other hosts. */
-export class UserNetwork {
+/** One network of a user on this host that spans hosts: its devices and its entries about members on other hosts. */
+export class UserNetwork implements HostedNetwork {
   readonly membership = new Membership();
   readonly #options: UserNetworkOptions;
   readonly #entries: ForwardingEntries;

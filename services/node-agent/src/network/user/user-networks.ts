@@ -8,6 +8,8 @@ import type { StateJournal } from '../state-journal.ts';
 import { TableWatch } from '../table-watch.ts';
 import { AddressBinding } from './address-binding.ts';
 import { ensureIpv6Forwarding } from './forwarding.ts';
+import type { HostedNetwork } from './hosted-network.ts';
+import { MacvlanNetwork } from './macvlan-network.ts';
 import { checkState } from './membership.ts';
 import { networksRuleset, networksTable } from './networks-ruleset.ts';
 import { hasIpv6 } from './overlay-device.ts';
@@ -33,7 +35,7 @@ const ASSERT_MS = 60_000;
 /** The networks of users on this host, as the scheduler tells them. */
 export class UserNetworks {
   readonly #options: UserNetworksOptions;
-  readonly #networks = new Map<string, UserNetwork>();
+  readonly #networks = new Map<string, HostedNetwork>();
   /** Told in the present session. */
   readonly #told = new Set<string>();
   readonly #queue = new SerialQueue();
@@ -53,8 +55,9 @@ export class UserNetworks {
   constructor(options: UserNetworksOptions) {
     this.#options = options;
     this.#hostMtu = options.fallbackMtu;
-    const { endpoints, logger } = options;
-    this.#binding = new AddressBinding({ table: this.table, endpoints, logger });
+    const endpoints = (): networkV1.Endpoint[] =>
+      options.endpoints().filter(({ networkId }) => !(this.#networks.get(networkId) instanceof MacvlanNetwork));
+    this.#binding = new AddressBinding({ table: this.table, endpoints, logger: options.logger });
   }
 
   /** Name of the tables. */
@@ -66,7 +69,7 @@ export class UserNetworks {
     return [...this.#networks.keys()];
   }
 
-  get(id: string): UserNetwork | undefined {
+  get(id: string): HostedNetwork | undefined {
     return this.#networks.get(id);
   }
 
@@ -120,8 +123,8 @@ export class UserNetworks {
     }
   }
 
-  /** Throws failed-precondition when nothing was told of the network. Afterwards links can be made on its bridge. */
-  async ready(id: string): Promise<UserNetwork> {
+  /** Throws failed-precondition when nothing was told of the network. Afterwards its links can be made. */
+  async ready(id: string): Promise<HostedNetwork> {
     const network = this.#networks.get(id);
     if (!network) throw failedPrecondition(`this host has not been told of network ${id} yet; try again`);
     await network.ready();
@@ -129,17 +132,24 @@ export class UserNetworks {
     return network;
   }
 
-  #take(state: networkV1.NetworkState): UserNetwork {
+  #take(state: networkV1.NetworkState): HostedNetwork {
     const record = checkState(state);
-    let network = this.#networks.get(record.id);
-    if (!network) {
-      const { nodeId, hostIp } = this.#options;
-      const after = this.#leaving.get(record.id);
-      network = new UserNetwork(record, { nodeId, hostIp, hostMtu: () => this.#hostMtu, ...(after && { after }) });
-      this.#networks.set(record.id, network);
-    }
+    const network = this.#networks.get(record.id) ?? this.#create(record);
+    this.#networks.set(record.id, network);
     network.apply(state);
     return network;
+  }
+
+  #create(record: networkV1.NetworkRecord): HostedNetwork {
+    const { nodeId, hostIp } = this.#options;
+    if (record.driver === 'macvlan') return new MacvlanNetwork(record, hostIp);
+    const after = this.#leaving.get(record.id);
+    return new UserNetwork(record, { nodeId, hostIp, hostMtu: () => this.#hostMtu, ...(after && { after }) });
+  }
+
+  /** Those with devices of their own here. */
+  #bridged(): readonly UserNetwork[] {
+    return [...this.#networks.values()].filter((network) => network instanceof UserNetwork);
   }
 
   async #drop(id: string): Promise<void> {
@@ -172,14 +182,14 @@ export class UserNetworks {
 
   async #sweep(): Promise<void> {
     const present = async (): Promise<string[]> => (await hostLinks()).map(({ ifname }) => ifname);
-    if (this.#bound && this.#networks.size > 0) await this.#binding.sweep(present);
+    if (this.#bound && this.#bridged().length > 0) await this.#binding.sweep(present);
   }
 
   /** Written when something of it has changed, or when somebody else may have changed it. */
   #assertRules(always: boolean): Promise<void> {
     return this.#queue.run(async () => {
       const { defaultBridge, hostIp } = this.#options;
-      const networks = [...this.#networks.values()];
+      const networks = this.#bridged();
       const peers = new Set(networks.flatMap((network) => [...network.membership.hosts()]));
       const rules = networksRuleset({ defaultBridge, hostIp, networks: networks.map(({ record }) => record), peers });
       const gone = networks.length === 0 && (this.#rules === '' || this.#rules === rules);
@@ -232,7 +242,7 @@ export class UserNetworks {
   }
 }
 
-function wholeState(network: UserNetwork): networkV1.NetworkState {
+function wholeState(network: HostedNetwork): networkV1.NetworkState {
   const members = [...network.membership.members()];
   return networkV1.NetworkState.fromPartial({ network: network.record, complete: true, members });
 }
