@@ -52,7 +52,13 @@ describe('networks', () => {
     ['a mode as name', { name: 'container:x' }, 'invalid-argument', /^Name: /],
     ['an unknown driver', { driver: 'weave' }, 'not-found', /could not find plugin weave/],
     ['a second host network', { driver: 'host' }, 'permission-denied', /only one instance of "host"/],
-    ['macvlan', { driver: 'macvlan', options: { parent: 'eth0' } }, 'unimplemented', /^Driver: macvlan/],
+    ['ipvlan', { driver: 'ipvlan', options: { parent: 'eth0' } }, 'unimplemented', /^Driver: ipvlan is not built/],
+    [
+      'macvlan, when no kernel has it',
+      { driver: 'macvlan', options: { parent: 'eth0' } },
+      'unimplemented',
+      /^Driver: macvlan: no host/,
+    ],
     [
       'an encrypted overlay',
       { driver: 'overlay', options: { encrypted: '' } },

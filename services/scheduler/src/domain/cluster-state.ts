@@ -122,6 +122,7 @@ export class ClusterState {
 
   #nodeChanged(id: string, record: nodeV1.NodeRecord | undefined): void {
     const facts = record?.facts;
+    this.networks.setHost(id, facts ? [facts.hostIp, facts.hostIpv6] : []);
     if (!record || !facts) {
       this.infos.delete(id);
       return;

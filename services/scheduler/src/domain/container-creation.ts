@@ -16,6 +16,7 @@ import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { failpoint } from './failpoint.ts';
 import { planEndpoints } from './network/endpoint-plan.ts';
+import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
@@ -142,7 +143,15 @@ export class ContainerCreation {
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
-      constraints: [...constraints, ...this.#nearVolumes(spec), ...addressConstraints(this.#parts.state, ports)],
+      constraints: [
+        ...constraints,
+        ...this.#nearVolumes(spec),
+        ...addressConstraints(this.#parts.state, ports),
+        ...parentConstraints(
+          this.#parts.state,
+          (spec.network?.endpoints ?? []).map(({ network }) => network),
+        ),
+      ],
       runtime: spec.runtime,
     });
     if (!placement.node) throw failedPrecondition(placement.reason);

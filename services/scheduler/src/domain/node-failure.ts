@@ -4,6 +4,7 @@ import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
+import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
 import { place, type TermParts } from './term-parts.ts';
 
@@ -69,7 +70,14 @@ export class NodeFailure {
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
       hostUsers: needsHostUsers(record.spec),
-      constraints: [...record.spec.constraints.map(parseConstraint), ...addressConstraints(state, record.ports)],
+      constraints: [
+        ...record.spec.constraints.map(parseConstraint),
+        ...addressConstraints(state, record.ports),
+        ...parentConstraints(
+          state,
+          record.endpoints.map(({ networkId }) => networkId),
+        ),
+      ],
       runtime: record.spec.runtime,
       avoid: new Set([record.nodeId]),
     });

@@ -21,6 +21,8 @@ interface Range {
   next: bigint;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 /**
  * The addresses of one network, in memory: records say who has which. An address is given again as late as possible, so that what
  * still has the old one in its memory (another host, a client) has time to forget it.
@@ -36,11 +38,11 @@ export class AddressSpace {
     return this.#ranges.some(({ block }) => block.version === version);
   }
 
-  /** An address nobody holds; it is taken by `hold`. Undefined when there is none. */
-  offer(version: IpVersion): GivenAddress | undefined {
+  /** An address nobody holds, and none of `others`; it is taken by `hold`. Undefined when there is none. */
+  offer(version: IpVersion, others: ReadonlySet<string> = NONE): GivenAddress | undefined {
     for (const range of this.#ranges) {
       if (range.block.version !== version) continue;
-      const value = nextFree(range);
+      const value = nextFree(range, others);
       if (value === undefined) continue;
       range.next = value + 1n;
       return given(range, value);
@@ -91,11 +93,14 @@ export class AddressSpace {
 }
 
 /** From the one after the last that was given, around the end. */
-function nextFree(range: Range): bigint | undefined {
+function nextFree(range: Range, others: ReadonlySet<string>): bigint | undefined {
   const size = range.last - range.first + 1n;
-  const isTaken = (value: bigint): boolean => range.held.has(value) || range.reserved.has(value);
+  const isTaken = (value: bigint): boolean =>
+    range.held.has(value) ||
+    range.reserved.has(value) ||
+    (others.size > 0 && others.has(formatIp({ version: range.block.version, value })));
   // Among so many in turn one is free, if any is.
-  const most = BigInt(range.held.size + range.reserved.size + 1);
+  const most = BigInt(range.held.size + range.reserved.size + others.size + 1);
   let value = range.next;
   for (let tried = 0n; tried < most && tried < size; tried++, value++) {
     if (value > range.last) value = range.first;

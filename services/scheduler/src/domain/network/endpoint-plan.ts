@@ -116,14 +116,17 @@ function addressFor(
     if (offer === undefined || ('refusal' in offer && offer.refusal === 'outside')) {
       throw invalidArgument(`${field}: no configured subnet contains IP address ${wanted} (network ${network.name})`);
     }
-    if (!('refusal' in offer)) return offer;
+    if (!('refusal' in offer)) {
+      if (!table.hostAddresses.has(offer.address)) return offer;
+      throw invalidArgument(`${field}: ${wanted} is the address of a host`);
+    }
     if (offer.refusal === 'reserved') {
       throw invalidArgument(`${field}: ${wanted} is of network ${network.name} itself: it is ${offer.what}`);
     }
     throw conflict(`${field}: Address already in use: ${wanted} in network ${network.name}`);
   }
   if (!space?.has(version)) return undefined;
-  const offer = space.offer(version);
+  const offer = space.offer(version, table.hostAddresses);
   if (offer) return offer;
   throw resourceExhausted(
     `no available IPv${version} addresses on this network's address pools: ${network.name} (${network.id})`,

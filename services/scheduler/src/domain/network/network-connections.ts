@@ -7,6 +7,7 @@ import { assertHostUp, isHostUp } from '../host-up.ts';
 import type { TermParts } from '../term-parts.ts';
 import { planBridge } from './bridge-plan.ts';
 import { type Connected, planEndpoint } from './endpoint-plan.ts';
+import { assertParentHere } from './parent-hosts.ts';
 
 const RELINK_WAIT_MS = 2_000;
 const BRIDGE_ID = networkIdOf('bridge');
@@ -44,6 +45,7 @@ export class NetworkConnections {
       const id = endpointId(request.endpointId);
       const runs = this.#runs(record);
       if (runs) assertHostUp(this.#parts, record);
+      assertParentHere(state, network, record.nodeId);
       const spec = request.endpoint ?? networkV1.EndpointSpec.fromPartial({});
       const endpoint = planEndpoint(state.networks, network, connected(record), spec, 'EndpointConfig', id);
       const stored = await this.#change(record, withEndpoints(record, [...record.endpoints, endpoint]), runs);
@@ -84,10 +86,11 @@ export class NetworkConnections {
 
   /**
    * The endpoints a start has to bring up: networks that were made anew under the name of one that is gone count as the old one.
-   * Errors: not-found with Docker's text for a network that is gone.
+   * Errors: not-found with Docker's text for a network that is gone, failed-precondition for one that this host cannot have.
    */
   revive(record: Record_): networkV1.Endpoint[] {
-    const { networks } = this.#parts.state;
+    const { state } = this.#parts;
+    const { networks } = state;
     if (record.endpoints.every(({ networkId }) => networks.get(networkId))) return record.endpoints;
     const kept = record.endpoints.filter(({ networkId }) => networks.get(networkId));
     for (const lost of record.endpoints) {
@@ -95,6 +98,7 @@ export class NetworkConnections {
       const asked = lost.asked ?? networkV1.EndpointSpec.fromPartial({});
       const network = networks.find(asked.network);
       if (!network) throw notFound(`failed to set up container networking: network ${asked.network} not found`);
+      assertParentHere(state, network, record.nodeId);
       kept.push(
         planEndpoint(networks, network, { ...connected(record), endpoints: kept }, asked, `network ${asked.network}`),
       );

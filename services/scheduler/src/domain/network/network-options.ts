@@ -1,7 +1,8 @@
 import { invalidArgument, notFound, permissionDenied, unimplemented } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
+import { checkMacvlanOptions, isMacvlanOption, requireParent } from './macvlan-options.ts';
 
-const DRIVERS: ReadonlySet<string> = new Set(['bridge', 'overlay']);
+const DRIVERS: ReadonlySet<string> = new Set(['bridge', 'overlay', 'macvlan']);
 const BRIDGE = 'com.docker.network.bridge.';
 const MTU = 'com.docker.network.driver.mtu';
 const LEAST_MTU = { ipv4: 576, ipv6: 1_280 } as const;
@@ -25,6 +26,8 @@ const PLAIN: Readonly<Record<string, readonly string[]>> = {
   'com.docker.network.host_ipv4': [],
   'com.docker.network.host_ipv6': [],
 };
+/** Of networks that have devices of their own on hosts. */
+const BRIDGED = /^com\.docker\.network\.(bridge|driver\.overlay|host_ipv[46])/;
 const SERIAL = 'com.docker.network.ipam.serial';
 
 /** @throws not-found for plugins, unimplemented for drivers of docker's that are not built, permission-denied for host and null */
@@ -32,29 +35,33 @@ export function checkDriver(driver: string): void {
   if (DRIVERS.has(driver)) return;
   if (driver === 'host' || driver === 'null')
     throw permissionDenied(`only one instance of "${driver}" network is allowed`);
-  if (driver === 'macvlan' || driver === 'ipvlan') {
-    throw unimplemented(`Driver: ${driver} is not built yet; bridge and overlay networks span all hosts`);
+  if (driver === 'ipvlan') {
+    throw unimplemented('Driver: ipvlan is not built; macvlan networks are on interfaces of hosts, too');
   }
   throw notFound(`could not find plugin ${driver} in v1 plugin registry: plugin not found`);
 }
 
 /** The MTU asked for, 0 when none was. @throws invalid-argument or unimplemented naming the option */
-export function checkOptions({ driver, options, ipv6 }: networkV1.NetworkRecord): number {
+export function checkOptions({ driver, options, ipv6, configOnly }: networkV1.NetworkRecord): number {
+  const isMacvlan = driver === 'macvlan';
+  // A configuration has no driver yet.
+  if (isMacvlan || configOnly) checkMacvlanOptions(options);
   for (const [name, value] of Object.entries(options)) {
-    if (name === MTU) continue;
+    if (name === MTU || ((isMacvlan || configOnly) && isMacvlanOption(name))) continue;
     if (name === 'encrypted' && driver === 'overlay') {
       if (value === 'false') continue;
       throw unimplemented(
         'Options["encrypted"]: encryption between hosts is not built yet, and a network that asks for it is not made without',
       );
     }
-    const plain = PLAIN[name];
+    const plain = isMacvlan && BRIDGED.test(name) ? undefined : PLAIN[name];
     if (!plain) throw invalidArgument(`Options: ${JSON.stringify(name)} is no known option of a ${driver} network`);
     if (!plain.includes(value)) {
       const only = plain.length === 0 ? '' : `, but ${plain.map((word) => JSON.stringify(word)).join(' and ')}`;
       throw unimplemented(`Options["${name}"]: ${JSON.stringify(value)} is not built yet${only}`);
     }
   }
+  if (isMacvlan && !configOnly) requireParent(options);
   const text = options[MTU];
   if (text === undefined) return 0;
   const least = ipv6 ? LEAST_MTU.ipv6 : LEAST_MTU.ipv4;

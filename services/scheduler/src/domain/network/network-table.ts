@@ -1,7 +1,7 @@
 import type { Mirror } from '@atoll/bus';
 import type { networkV1 } from '@atoll/proto';
 import { AddressSpace } from './address-space.ts';
-import { parseCidr } from './ip-address.ts';
+import { formatIp, parseCidr, parseIp } from './ip-address.ts';
 import type { TakenBlock } from './subnet-plan.ts';
 
 interface Entry {
@@ -27,6 +27,9 @@ export class NetworkTable {
   readonly #names = new Map<string, string>();
   readonly #vnis = new Map<number, string>();
   readonly #leaving = new Set<string>();
+  /** Host -> its addresses. */
+  readonly #hosts = new Map<string, readonly string[]>();
+  #hostAddresses: ReadonlySet<string> = new Set();
   readonly #stop: () => void;
 
   constructor(records: Mirror<networkV1.NetworkRecord>) {
@@ -65,6 +68,23 @@ export class NetworkTable {
       if (!this.#vnis.has(vni)) return vni;
     }
     return undefined;
+  }
+
+  /** Those that are there and those being written. */
+  all(): Iterable<networkV1.NetworkRecord> {
+    return this.#claims.values();
+  }
+
+  /** A network may have addresses of the segment a host is on: its own are nobody else's. */
+  setHost(nodeId: string, addresses: readonly string[]): void {
+    const canonical = addresses.flatMap((text) => parseIp(text) ?? []).map(formatIp);
+    if (canonical.length > 0) this.#hosts.set(nodeId, canonical);
+    else this.#hosts.delete(nodeId);
+    this.#hostAddresses = new Set([...this.#hosts.values()].flat());
+  }
+
+  get hostAddresses(): ReadonlySet<string> {
+    return this.#hostAddresses;
   }
 
   /** The blocks of all networks. */

@@ -1,3 +1,4 @@
+import { macvlanOf } from '@atoll/docker-api';
 import {
   alreadyExists,
   failedPrecondition,
@@ -11,6 +12,7 @@ import type { TermParts } from '../term-parts.ts';
 import { parseCidr, parseIp } from './ip-address.ts';
 import { checkConfigOnly, withConfig } from './network-config.ts';
 import { checkDriver, checkIpam, checkNetworkName, checkOptions, checkScope } from './network-options.ts';
+import { assertParentFree, assertParentSomewhere } from './parent-hosts.ts';
 import { planSubnets, type TakenBlock } from './subnet-plan.ts';
 
 const ID = /^[0-9a-f]{64}$/;
@@ -35,7 +37,7 @@ export class Networks {
   /**
    * Creates; the same id twice is the same network. Subnets, gateways and the VNI that were not asked for are chosen.
    * Errors: invalid-argument naming the field, already-exists with Docker's text, not-found for drivers nobody has, unimplemented
-   * for what is not built, permission-denied naming the field for configurations, resource-exhausted when the default pools are used up.
+   * for what is not built or no host's kernel has, permission-denied naming the field for configurations, resource-exhausted when the default pools are used up.
    */
   create(request: networkV1.CreateNetworkRequest): Promise<networkV1.NetworkRecord> {
     const { network } = request;
@@ -92,15 +94,30 @@ export class Networks {
       planSubnets(given, [], this.#parts.pools);
       return { ...given, driver: 'null', vni: 0, mtu, createdAtNs, revision: 0n };
     }
+    const macvlan = macvlanOf(given);
+    if (macvlan) {
+      assertParentSomewhere(this.#parts, macvlan);
+      assertParentFree(networks.all(), macvlan);
+      // It is on a link of hosts: their own addresses may well be in it, but not in what is chosen without being asked for.
+      const subnets = planSubnets(given, this.#given(), this.#parts.pools, this.#onLinks());
+      return { ...given, subnets, vni: 0, mtu, createdAtNs, revision: 0n };
+    }
     const vni = networks.freeVni(given.id);
     if (vni === undefined) throw resourceExhausted('all VXLAN network identifiers are in use');
-    const subnets = planSubnets(given, this.#taken(), this.#parts.pools);
+    const subnets = planSubnets(given, [...this.#given(), ...this.#onLinks()], this.#parts.pools);
     return { ...given, subnets, vni, mtu, createdAtNs, revision: 0n };
   }
 
-  /** Blocks of networks, of the hosts' own containers, the hosts' addresses, which carry the packets, and what is on their links. */
-  #taken(): TakenBlock[] {
+  /** Blocks that Atoll gave: of networks, and of the hosts' own containers. */
+  #given(): TakenBlock[] {
     const { state, containerCidr } = this.#parts;
+    const own = parseCidr(containerCidr)?.block;
+    return [...state.networks.blocks(), ...(own ? [{ block: own, whose: 'the default bridges of the hosts' }] : [])];
+  }
+
+  /** The hosts' addresses, which carry the packets, and what is on their links. */
+  #onLinks(): TakenBlock[] {
+    const { state } = this.#parts;
     const hosts = [...state.nodes.values()].flatMap(({ facts }) => {
       const address = parseIp(facts?.hostIp ?? '');
       if (!address) return [];
@@ -114,13 +131,7 @@ export class Networks {
         return block ? [{ block, whose: `a route of host ${facts?.hostname}` }] : [];
       }),
     );
-    const own = parseCidr(containerCidr)?.block;
-    return [
-      ...state.networks.blocks(),
-      ...(own ? [{ block: own, whose: 'the default bridges of the hosts' }] : []),
-      ...hosts,
-      ...routes,
-    ];
+    return [...hosts, ...routes];
   }
 
   #assertUnused(network: networkV1.NetworkRecord): void {

@@ -5,6 +5,7 @@ import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from '../claim.ts';
 import { isActive } from '../container-state.ts';
 import { failpoint } from '../failpoint.ts';
+import { parentConstraints } from '../network/parent-hosts.ts';
 import { addressConstraints } from '../port-scope.ts';
 import { place, type TermParts } from '../term-parts.ts';
 import { assertComeBack, type BusyVolume, VolumeOperations } from './volume-operations.ts';
@@ -162,7 +163,7 @@ export class VolumeMove {
   }
 
   /** Errors: failed-precondition that says what of the container exists on its host only, or why the target does not take it. */
-  #assertMovable({ id, spec, ports }: User, volume: string, target: nodeV1.NodeRecord): void {
+  #assertMovable({ id, spec, ports, endpoints }: User, volume: string, target: nodeV1.NodeRecord): void {
     const why = tieOf(spec, volume) ?? this.#joinedBy(id);
     if (why)
       throw failedPrecondition(`container ${spec.name} cannot go along with volume ${volume}: ${why}; remove it first`);
@@ -172,6 +173,10 @@ export class VolumeMove {
       constraints: [
         ...spec.constraints.map(parseConstraint),
         ...addressConstraints(this.#parts.state, ports),
+        ...parentConstraints(
+          this.#parts.state,
+          endpoints.map(({ networkId }) => networkId),
+        ),
         { text: `node.id==${target.id}`, soft: false, matches: (node) => node.id === target.id },
       ],
       runtime: spec.runtime,
