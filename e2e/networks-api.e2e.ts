@@ -119,7 +119,7 @@ describe('docker network', () => {
   test.each([
     ['a built-in name', ['host'], 'operation is not permitted on predefined host network'],
     ['an unknown driver', ['-d', 'weave', 'x'], 'could not find plugin weave'],
-    ['macvlan', ['-d', 'macvlan', '-o', 'parent=eth0', 'x'], 'macvlan is not built yet'],
+    ['ipvlan', ['-d', 'ipvlan', '-o', 'parent=eth0', 'x'], 'ipvlan is not built'],
     ['encryption', ['-d', 'overlay', '-o', 'encrypted', 'x'], 'encryption between hosts is not built yet'],
     ['an unknown option', ['-o', 'colour=red', 'x'], '"colour" is no known option'],
     ['host bits', ['--subnet', '10.150.0.1/16', 'x'], 'it should be 10.150.0.0/16'],

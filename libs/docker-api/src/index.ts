@@ -13,6 +13,7 @@ export * from './macvlan.ts';
 export * from './network-id.ts';
 export * from './operations.ts';
 export * from './port.ts';
+export * from './published.ts';
 export * from './signal.ts';
 export * from './stdcopy.ts';
 export * from './strict-json.ts';

@@ -1,4 +1,4 @@
-import { type networkV1, nodeV1 } from '@atoll/proto';
+import { containerV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createContainer, createNetwork, NetworkBench, until } from './testing/index.ts';
 
@@ -195,6 +195,13 @@ describe('its containers', () => {
     ];
     await bench.start(one);
     await bench.start(two);
+    const ports = [{ containerPort: 81, protocol: 'tcp', hostPort: 8_089 }].map((port) =>
+      containerV1.PortBinding.fromPartial(port),
+    );
+    await expect(bench.cluster.leader.containers.publishPorts({ id: one.id, ports })).rejects.toMatchObject({
+      reason: 'invalid-argument',
+      message: expect.stringContaining('is in macvlan networks only'),
+    });
     const bridged = await createContainer(bench.cluster.leader, {
       network: { mode: 'default', ports: [{ containerPort: 80, hostPort: 8_088 }] },
     });

@@ -63,6 +63,7 @@ export class TestNetworks {
       }),
       macAddress: `02:42:${randomBytes(4).toString('hex').match(/../g)?.join(':')}`,
       interfaceName: `eth${used}`,
+      driver: network.driver,
     });
     const member = networkV1.Member.fromPartial({
       containerId: container.id,

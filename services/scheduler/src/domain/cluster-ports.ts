@@ -1,4 +1,4 @@
-import { defaultBridgeOf } from '@atoll/docker-api';
+import { isPublished } from '@atoll/docker-api';
 import { conflict } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { ClusterState } from './cluster-state.ts';
@@ -90,7 +90,7 @@ export class ClusterPorts {
    * The same list when nothing changes. Errors: conflict when a range has none left, resource-exhausted.
    */
   settle(record: Record_): Binding[] {
-    if (!this.#isPublished(record)) return record.ports;
+    if (!isPublished(record)) return record.ports;
     const asked = record.spec?.network?.ports ?? [];
     let changed = false;
     const ports = record.ports.map((port, at) => {
@@ -128,7 +128,7 @@ export class ClusterPorts {
   }
 
   #assertFree(record: Record_): void {
-    if (!this.#isPublished(record)) return;
+    if (!isPublished(record)) return;
     const seen: Binding[] = [];
     for (const port of record.ports) {
       const twice = seen.some(
@@ -187,7 +187,7 @@ export class ClusterPorts {
     const held = this.#state.held(id);
     const running = held && this.#runs(held) ? held : undefined;
     for (const record of [...(this.#starting.get(id) ?? []), ...(running ? [running] : [])]) {
-      if (!this.#isPublished(record)) continue;
+      if (!isPublished(record)) continue;
       for (const port of record.ports) {
         const key = keyOf(port);
         const known = wanted.get(key);
@@ -200,12 +200,6 @@ export class ClusterPorts {
       }
     }
     return wanted;
-  }
-
-  /** As under docker, hosts have no ports for a container that is only in macvlan networks: it is reached at its own. */
-  #isPublished(record: Record_): boolean {
-    if (record.endpoints.length === 0 || defaultBridgeOf(record)) return true;
-    return record.endpoints.some(({ networkId }) => this.#state.networks.get(networkId)?.driver !== 'macvlan');
   }
 
   /** Of a host that was not heard since the leader changed, what is wanted counts. */

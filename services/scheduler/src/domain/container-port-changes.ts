@@ -1,3 +1,4 @@
+import { isPublished } from '@atoll/docker-api';
 import { failedPrecondition, hasReason, invalidArgument, notFound } from '@atoll/errors';
 import { type containerV1, nodeV1 } from '@atoll/proto';
 import { fillPorts, publishes } from './container-ports.ts';
@@ -30,6 +31,11 @@ export class ContainerPortChanges {
       if (!publishes(network)) {
         throw invalidArgument(
           `container ${record.spec.name} has the network mode ${network.mode}: it has no ports of its own to publish`,
+        );
+      }
+      if (!isPublished(record)) {
+        throw invalidArgument(
+          `container ${record.spec.name} is in macvlan networks only: it is reached at its own address, and hosts publish no ports for it`,
         );
       }
       for (const { hostIp } of ports) this.#assertAddress(record, hostIp);

@@ -1,3 +1,4 @@
+import { isPublished } from '@atoll/docker-api';
 import { unimplemented } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ContainerView } from './container-view.ts';
@@ -30,7 +31,7 @@ export function keepAddressesHere(
 
 /** Published ports with the addresses clients know them by; host ports as the scheduler chose them. */
 export function publishedPorts({ record }: ContainerView): readonly Binding[] {
-  return record.ports.map(knownToClients);
+  return isPublished(record) ? record.ports.map(knownToClients) : [];
 }
 
 /** The bindings as they were asked for. */

@@ -27,12 +27,15 @@ export function networkReferences(view: ContainerView): readonly { readonly name
   ];
 }
 
-/** Where a running container is reached from its host: on the default bridge, else in the network with its default route. */
+/**
+ * Where a running container is reached from its host: on the default bridge, else in the network with its default route. No packet passes
+ * between a host's interface and the macvlan links on it.
+ */
 export function addressOnHost(view: ContainerView): string | undefined {
   const status = currentStatus(view);
   if (status?.ipAddress) return status.ipAddress;
   const [first] = view.record.endpoints
-    .filter(({ ipv4Address, ipv4Gateway }) => ipv4Address !== '' && ipv4Gateway !== '')
+    .filter(({ ipv4Address, ipv4Gateway, driver }) => ipv4Address !== '' && ipv4Gateway !== '' && driver !== 'macvlan')
     .sort((a, b) => (b.asked?.gwPriority ?? 0) - (a.asked?.gwPriority ?? 0) || byName(a, b));
   return first?.ipv4Address;
 }

@@ -36,7 +36,7 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     DockerRootDir: first?.dataRoot ?? '',
     Plugins: {
       Volume: ['local'],
-      Network: ['bridge', 'host', 'null', 'overlay'],
+      Network: ['bridge', 'host', 'macvlan', 'null', 'overlay'],
       Authorization: null,
       Log: ['json-file', 'local'],
     },

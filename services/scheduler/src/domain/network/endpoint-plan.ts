@@ -59,6 +59,7 @@ export function planEndpoint(
     ipv6PrefixLength: ipv6?.prefixLength ?? 0,
     ipv6Gateway: ipv6?.gateway ?? '',
     macAddress: asked.macAddress || macFor(numbers, isTaken),
+    driver: network.driver,
     interfaceName: interfaceName(field, asked.driverOpts, takenInterfaces(container.bridge, container.endpoints)),
   };
 }

@@ -135,6 +135,8 @@ export interface Endpoint {
   macAddress: string;
   /** eth0, eth1 … */
   interfaceName: string;
+  /** of the network; empty in older records, which stands for bridge and overlay */
+  driver: string;
 }
 
 /** What hosts know of a container in a network. */
@@ -1269,6 +1271,7 @@ function createBaseEndpoint(): Endpoint {
     ipv6Gateway: "",
     macAddress: "",
     interfaceName: "",
+    driver: "",
   };
 }
 
@@ -1306,6 +1309,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.interfaceName !== "") {
       writer.uint32(90).string(message.interfaceName);
+    }
+    if (message.driver !== "") {
+      writer.uint32(98).string(message.driver);
     }
     return writer;
   },
@@ -1411,6 +1417,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.interfaceName = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.driver = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1441,6 +1455,7 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.ipv6Gateway = object.ipv6Gateway ?? "";
     message.macAddress = object.macAddress ?? "";
     message.interfaceName = object.interfaceName ?? "";
+    message.driver = object.driver ?? "";
     return message;
   },
 };
