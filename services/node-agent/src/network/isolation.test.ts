@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { USER_NAMESPACE_MODES } from '../runtime/testing/user-namespace-modes.ts';
 import { TestHost } from '../testing/test-host.ts';
 import { bridgeNameOf } from './bridge.ts';
-import { Attacker, checksum, GATEWAY, ip, mac, udpFrame } from './testing/attacker.ts';
+import { Attacker, GATEWAY, ip, udpFrame } from './testing/attacker.ts';
+import { routerAdvertisement } from './testing/ipv6-frames.ts';
 
 describe.each(USER_NAMESPACE_MODES)('%s user namespaces', (mode) => {
   let host: TestHost;
@@ -36,28 +37,7 @@ describe.each(USER_NAMESPACE_MODES)('%s user namespaces', (mode) => {
   }
 
   describe('E29: router advertisements of a container', () => {
-    /** ICMPv6 type 134 with a route to everything, from a link-local address to all nodes. */
-    const advertisement = (): Buffer => {
-      const source = Buffer.from('fe800000000000000000000000000001', 'hex');
-      const target = Buffer.from('ff020000000000000000000000000001', 'hex');
-      const icmp = Buffer.alloc(48);
-      icmp.set([134, 0, 0, 0, 64, 0, 7, 8]);
-      // Prefix information: 2001:db8:bad::/64, on link, for addresses.
-      icmp.set([3, 4, 64, 0xc0, 0, 0, 7, 8, 0, 0, 7, 8, 0, 0, 0, 0], 16);
-      icmp.set(Buffer.from('20010db80bad00000000000000000000', 'hex'), 32);
-      const length = Buffer.from([0, 0, 0, icmp.length]);
-      icmp.writeUInt16BE(checksum(Buffer.concat([source, target, length, Buffer.from([0, 0, 0, 58]), icmp])), 2);
-      const header = Buffer.from([0x60, 0, 0, 0, 0, icmp.length, 58, 255]);
-      return Buffer.concat([
-        mac('33:33:00:00:00:01'),
-        mac(attacker.own.mac),
-        Buffer.from([0x86, 0xdd]),
-        header,
-        source,
-        target,
-        icmp,
-      ]);
-    };
+    const advertisement = (): Buffer => routerAdvertisement(attacker.own.mac);
 
     test('give no address or route to the host or to a neighbour', async () => {
       const neighbour = host.record(['sleep', '600'], { network: { mode: 'bridge' } });

@@ -5,6 +5,8 @@ const UDP = 17;
 const ICMP = 58;
 const ADVERTISEMENT = 136;
 const TARGET_LINK = 2;
+const ROUTER = 134;
+const PREFIX_INFORMATION = 3;
 /** To the nodes of a link, and the frame address that goes with it. */
 const EVERYBODY = { ip: 'ff02::1', mac: '33:33:00:00:00:01' };
 
@@ -23,6 +25,15 @@ export function advertisement(from: Place, target: string): Buffer {
   const head = Buffer.from([ADVERTISEMENT, 0, 0, 0, 0x20, 0, 0, 0]);
   const message = Buffer.concat([head, ipBytes(target), Buffer.from([TARGET_LINK, 1]), mac(from.mac)]);
   return ipv6Frame(from, EVERYBODY, ICMP, message, 2);
+}
+
+/** A router advertisement that tells everybody of a way out and of 2001:db8:bad::/64, to take addresses of. */
+export function routerAdvertisement(fromMac: string): Buffer {
+  const message = Buffer.alloc(48);
+  message.set([ROUTER, 0, 0, 0, 64, 0, 7, 8]);
+  message.set([PREFIX_INFORMATION, 4, 64, 0xc0, 0, 0, 7, 8, 0, 0, 7, 8], 16);
+  message.set(ipBytes('2001:db8:bad::'), 32);
+  return ipv6Frame({ ip: 'fe80::1', mac: fromMac }, EVERYBODY, ICMP, message, 2);
 }
 
 function ipv6Frame(from: Place, to: Place, protocol: number, payload: Buffer, checksumAt: number): Buffer {

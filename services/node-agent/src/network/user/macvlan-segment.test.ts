@@ -2,9 +2,11 @@ import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { containerV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildProbe } from '../../runtime/testing/shim-binary.ts';
 import { TestHost } from '../../testing/test-host.ts';
 import { reconnect, TestNetworks } from '../../testing/test-networks.ts';
 import { TestUnderlay } from '../../testing/test-underlay.ts';
+import { routerAdvertisement } from '../testing/ipv6-frames.ts';
 
 const [NEIGHBOUR, NEIGHBOUR6] = ['10.233.0.250', 'fd00:233::250'];
 /** On the hosts' own interface, in their own subnet; the gateway is a neighbour of theirs. */
@@ -143,6 +145,25 @@ describe('a macvlan network on the segment of two hosts', { timeout: 120_000 }, 
     await removed(a, b, c, d);
     networks.remove(net);
     networks.remove(inner);
+  });
+
+  test('takes no addresses and routes of router advertisements there', async () => {
+    const net = createLan();
+    const [a, control] = [await started(host(0), 'a', [net]), await started(host(0), 'control', [net])];
+    const frame = routerAdvertisement('02:00:00:00:00:01').toString('hex');
+    const advertise = (): string => underlay.run(buildProbe(), 'frame', 'switch', frame);
+    await inside(control, 'sh', '-c', 'echo 2 >/proc/sys/net/ipv6/conf/eth0/accept_ra');
+    const settings = async (record: containerV1.ContainerRecord): Promise<string> =>
+      (await inside(record, 'ip', '-6', 'addr')) + (await inside(record, 'ip', '-6', 'route'));
+    await expect
+      .poll(async () => {
+        expect(advertise()).toBe('ok\n');
+        return await settings(control);
+      })
+      .toMatch(/2001:db8:bad[\s\S]*via fe80::1/);
+    expect(await settings(a)).not.toMatch(/2001:db8:bad|fe80::1 /);
+    await removed(a, control);
+    networks.remove(net);
   });
 
   test('an address goes along to another host, and with it who is known under it', async () => {
