@@ -30,6 +30,11 @@ async function lan(wish: Wish = {}): Promise<networkV1.NetworkRecord> {
   return network;
 }
 
+async function factsOf(id: string): Promise<nodeV1.NodeFacts | undefined> {
+  const { nodes } = await bench.cluster.leader.nodes.listNodes({});
+  return nodes.find((node) => node.id === id)?.facts;
+}
+
 async function removeNetworks(): Promise<void> {
   for (const id of made.splice(0)) await bench.cluster.leader.networks.removeNetwork({ id });
 }
@@ -122,6 +127,53 @@ describe('a macvlan network', () => {
     });
     await lan({ options: { parent: 'eth2' } });
     await removeNetworks();
+  });
+});
+
+describe('a host whose interfaces change', () => {
+  test('is told of during its session, and is a place from then on', async () => {
+    const parent = { options: { parent: 'eth9' } };
+    await expect(lan(parent)).rejects.toMatchObject({
+      message: expect.stringContaining('no host has an interface eth9'),
+    });
+    const agent = bench.agent('h3');
+    agent.relink({ parentInterfaces: ['eth2', 'eth8'] });
+    agent.relink({ parentInterfaces: ['eth2', 'eth9'], onLinkRoutes: ['10.85.0.0/24'] });
+    await expect
+      .poll(() => factsOf('h3'))
+      .toMatchObject({
+        hostname: 'h3',
+        parentInterfaces: ['eth2', 'eth9'],
+        onLinkRoutes: ['10.85.0.0/24'],
+        parentLinkKinds,
+      });
+    await lan({ ...parent, name: 'late' });
+    await expect(createNetwork(bench.cluster.leader, { subnets: [{ cidr: '10.85.0.0/16' }] })).rejects.toMatchObject({
+      message: expect.stringContaining('10.85.0.0/24 of a route of host h3'),
+    });
+    const endpoints = [{ network: 'late' }];
+    const container = await createContainer(bench.cluster.leader, { network: { mode: 'late', endpoints } });
+    expect(container.nodeId).toBe('h3');
+    await bench.remove(container);
+    agent.relink({ parentInterfaces: ['eth2'] });
+    await expect.poll(async () => (await factsOf('h3'))?.parentInterfaces).toEqual(['eth2']);
+    await expect(createContainer(bench.cluster.leader, { network: { mode: 'late', endpoints } })).rejects.toMatchObject(
+      { message: expect.stringContaining('do not match network late') },
+    );
+    await removeNetworks();
+  });
+
+  test.each([
+    ['too many', Array.from({ length: 257 }, (_, at) => `e${at}`)],
+    ['too long a name', ['e'.repeat(65)]],
+  ])('ends its session with %s', async (_name, parentInterfaces) => {
+    const agent = bench.agent('h3');
+    const [facts, error] = [await factsOf('h3'), agent.lastError];
+    agent.relink({ parentInterfaces });
+    await until(() => agent.lastError !== error && /at most 256 routes and int/.test(agent.lastError?.message ?? ''));
+    await agent.connected();
+    // The next hello says what it said before.
+    expect(await factsOf('h3')).toEqual({ ...facts, onLinkRoutes: [] });
   });
 });
 

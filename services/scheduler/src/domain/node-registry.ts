@@ -16,6 +16,9 @@ export class NodeRegistry {
     { readonly readiness: nodeV1.NodeReadiness; readonly sinceNs: bigint; readonly message: string }
   >();
 
+  /** Told and not stored yet. */
+  readonly #links = new Map<string, nodeV1.HostLinks>();
+
   constructor(parts: TermParts, subnets: NodeSubnets, failure: NodeFailure) {
     this.#parts = parts;
     this.#subnets = subnets;
@@ -49,6 +52,30 @@ export class NodeRegistry {
       events.node(record, 'create');
       return record;
     });
+  }
+
+  /** What a node says of its host's own network since its hello. While one word is being stored, of those that come the last counts. */
+  relink(id: string, links: nodeV1.HostLinks): void {
+    const { turns, signal, log } = this.#parts;
+    const isWaiting = this.#links.has(id);
+    this.#links.set(id, links);
+    if (isWaiting) return;
+    turns
+      .run('node registration', signal, () => this.#storeLinks(id))
+      .catch((err: unknown) => {
+        if (!signal.aborted) log.warn({ node: id, err }, "changes of a host's interfaces were not stored");
+      });
+  }
+
+  async #storeLinks(id: string): Promise<void> {
+    const links = this.#links.get(id);
+    this.#links.delete(id);
+    const known = this.#parts.state.nodes.get(id);
+    if (!known?.facts || !links) return;
+    const facts = { ...known.facts, ...links };
+    if (sameFacts(known.facts, facts)) return;
+    await this.#parts.writes.putNode({ ...known, facts });
+    this.#failure.retry();
   }
 
   /** Its containers are known and it takes orders. */

@@ -25,6 +25,9 @@ export interface SessionSettings {
   readonly gateways: readonly string[];
 }
 
+const MAX_LINKS = 256;
+const MAX_LINK_BYTES = 64;
+
 /** The agents' sessions: who they are is their certificate's word, what they say counts only for what is theirs. */
 export class SessionService {
   readonly #parts: TermParts;
@@ -152,6 +155,11 @@ export class SessionService {
         if (message.value.status) this.#assertOwn(session.nodeId, [message.value.status]);
         session.settle(message.value);
         return;
+      case 'links':
+        checkLinks(message.value);
+        // Of a session that has ended the host's newer one knows better.
+        if (this.#parts.sessions.get(session.nodeId) === session) this.#registry.relink(session.nodeId, message.value);
+        return;
       case 'progress':
         session.progress(message.value);
         return;
@@ -161,7 +169,9 @@ export class SessionService {
         return;
       }
       default:
-        throw invalidArgument('a session carries one hello, then heartbeats, statuses, results, progress and events');
+        throw invalidArgument(
+          'a session carries one hello, then heartbeats, statuses, results, progress, links and events',
+        );
     }
   }
 
@@ -182,5 +192,15 @@ export class SessionService {
   #assertOwn(nodeId: string, statuses: readonly containerV1.ContainerStatus[]): void {
     const foreign = statuses.find((status) => status.nodeId !== nodeId);
     if (foreign) throw permissionDenied(`node ${nodeId} may not report for node ${foreign.nodeId || '(none)'}`);
+  }
+}
+
+/** Errors: invalid-argument. */
+function checkLinks({ onLinkRoutes, parentInterfaces }: nodeV1.HostLinks): void {
+  for (const list of [onLinkRoutes, parentInterfaces]) {
+    if (list.length <= MAX_LINKS && list.every((one) => Buffer.byteLength(one) <= MAX_LINK_BYTES)) continue;
+    throw invalidArgument(
+      `a host tells of at most ${MAX_LINKS} routes and interfaces, of ${MAX_LINK_BYTES} bytes each`,
+    );
   }
 }

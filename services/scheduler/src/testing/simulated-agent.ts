@@ -108,6 +108,11 @@ export class SimulatedAgent {
     this.#say({ $case: 'event', value: event });
   }
 
+  /** As when interfaces of the host come or go. */
+  relink(links: Partial<nodeV1.HostLinks>): void {
+    this.#say({ $case: 'links', value: nodeV1.HostLinks.fromPartial(links) });
+  }
+
   exit(id: string, exitCode: number): void {
     this.report(this.containers.exit(id, exitCode));
   }

@@ -125,11 +125,11 @@ export interface NodeFacts {
   usernsRemap: boolean;
   /** IPv6 address other machines reach published ports at; empty when the host has none. */
   hostIpv6: string;
-  /** Networks the host reaches without a gateway when its session begins, CIDR, at most 256; those of its containers are not among them. */
+  /** Networks the host reaches without a gateway, CIDR, at most 256; those of its containers are not among them. */
   onLinkRoutes: string[];
   /** Kinds of links its kernel makes on an interface of the host for networks that name one: macvlan. */
   parentLinkKinds: string[];
-  /** Interfaces such links can be made on: Ethernet, up, nobody's port when the session begins; at most 256. */
+  /** Interfaces such links can be made on: Ethernet, up, nobody's port; at most 256. */
   parentInterfaces: string[];
 }
 
@@ -187,6 +187,12 @@ export interface Hello {
   networks: string[];
 }
 
+/** What of a host's own network is another since the hello, or since it was told last; takes the place of the facts of these names. */
+export interface HostLinks {
+  onLinkRoutes: string[];
+  parentInterfaces: string[];
+}
+
 export interface Heartbeat {
   seq: bigint;
 }
@@ -212,6 +218,7 @@ export interface SessionRequest {
     /** Docker events only an agent sees (exec_create, exec_start, oom, health_status …). */
     { $case: "event"; value: Event }
     | { $case: "progress"; value: OrderProgress }
+    | { $case: "links"; value: HostLinks }
     | undefined;
 }
 
@@ -1151,6 +1158,73 @@ export const Hello: MessageFns<Hello> = {
   },
 };
 
+function createBaseHostLinks(): HostLinks {
+  return { onLinkRoutes: [], parentInterfaces: [] };
+}
+
+export const HostLinks: MessageFns<HostLinks> = {
+  encode(message: HostLinks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.onLinkRoutes) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.parentInterfaces) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostLinks {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostLinks();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.onLinkRoutes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parentInterfaces.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HostLinks>): HostLinks {
+    return HostLinks.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostLinks>): HostLinks {
+    const message = createBaseHostLinks();
+    message.onLinkRoutes = object.onLinkRoutes?.map((e) => e) || [];
+    message.parentInterfaces = object.parentInterfaces?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseHeartbeat(): Heartbeat {
   return { seq: 0n };
 }
@@ -1354,6 +1428,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "progress":
         OrderProgress.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
+      case "links":
+        HostLinks.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1419,6 +1496,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "progress", value: OrderProgress.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "links", value: HostLinks.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1470,6 +1555,12 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "progress": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "progress", value: OrderProgress.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "links": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "links", value: HostLinks.fromPartial(object.message.value) };
         }
         break;
       }
