@@ -41,6 +41,7 @@ import { RegistryBlobs } from './images/registry-blobs.ts';
 import { bridgeNameOf } from './network/bridge.ts';
 import { NameServer } from './network/dns/name-server.ts';
 import { ForwardedPorts } from './network/forwarded-ports.ts';
+import { HostLinks } from './network/host-links.ts';
 import { HostNetwork } from './network/host-network.ts';
 import { onLinkRoutes } from './network/on-link-routes.ts';
 import { parentInterfaces } from './network/parent-interfaces.ts';
@@ -173,13 +174,20 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     room: () => diskRoom(root),
   });
   const volumeOrders = new VolumeOrders(containers, transfer, (progress) => session.progress(progress));
+  const links = new HostLinks({
+    onLinkRoutes: () => onLinkRoutes(isOwnLink),
+    parentInterfaces: () => parentInterfaces(isOwnLink),
+    tell: (value) => session.links(value),
+    lookMs: config.ATOLL_LINKS_SECONDS * 1_000,
+    logger,
+  });
   const session = new Session({
     channels,
     leaders: new LeaderFinder(config.ATOLL_SCHEDULERS),
     memory,
     delegate: new AgentDelegate(
       facts,
-      { onLinkRoutes: () => onLinkRoutes(isOwnLink), parentInterfaces: () => parentInterfaces(isOwnLink) },
+      links,
       containers,
       network,
       networks,
@@ -261,6 +269,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     memory,
     host: grpc,
     session,
+    links,
     health,
     spawner,
     execs: registry,

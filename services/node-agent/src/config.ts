@@ -34,6 +34,8 @@ export const configSchema = z.object({
    * /etc/subgid) or `first id:size`. Unset or empty: off.
    */
   ATOLL_USERNS_REMAP: z.string().default(''),
+  /** How often a look is taken at the host's interfaces and routes for changes to tell. */
+  ATOLL_LINKS_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   ATOLL_NODE_LABELS: pairs.default({}),
   /** The gateway's machine is this one and no other node exists: bind mounts are the user's own paths. */
   ATOLL_LOCAL: flag.default(false),

@@ -3,17 +3,12 @@ import type { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import type { Gateways } from '../api-relay/gateways.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
 import type { ForwardedPorts } from '../network/forwarded-ports.ts';
+import type { HostLinks } from '../network/host-links.ts';
 import type { HostNetwork } from '../network/host-network.ts';
 import type { UserNetworks } from '../network/user/user-networks.ts';
 import type { VolumeTransfer } from '../volumes/volume-transfer.ts';
 import type { OrderWorker } from './order-worker.ts';
 import type { SessionDelegate } from './session.ts';
-
-/** What of a host's own network may change while its agent runs. */
-export interface HostLinks {
-  readonly onLinkRoutes: () => readonly string[];
-  readonly parentInterfaces: () => Promise<readonly string[]>;
-}
 
 /** The agent's side of its session with the leader. */
 export class AgentDelegate implements SessionDelegate {
@@ -53,13 +48,7 @@ export class AgentDelegate implements SessionDelegate {
   }
 
   async facts(): Promise<nodeV1.NodeFacts> {
-    const { onLinkRoutes, parentInterfaces } = this.#links;
-    // A host without the program that lists them still runs containers that need none.
-    const parents = await parentInterfaces().catch((err: unknown) => {
-      this.#logger.warn({ err }, 'the interfaces of this host cannot be listed');
-      return [];
-    });
-    return { ...this.#facts, onLinkRoutes: [...onLinkRoutes()], parentInterfaces: [...parents] };
+    return { ...this.#facts, ...(await this.#links.forHello()) };
   }
 
   containers(): readonly containerV1.ContainerStatus[] {

@@ -8,6 +8,7 @@ import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
 import type { NameServer } from '../network/dns/name-server.ts';
 import type { ForwardedPorts } from '../network/forwarded-ports.ts';
+import type { HostLinks } from '../network/host-links.ts';
 import type { HostNetwork } from '../network/host-network.ts';
 import type { UserNetworks } from '../network/user/user-networks.ts';
 import type { ShimSpawner } from '../runtime/shim-spawner.ts';
@@ -25,6 +26,7 @@ export interface NodeAgentOptions {
   readonly memory: NodeMemory;
   readonly host: GrpcHost;
   readonly session: Session;
+  readonly links: HostLinks;
   readonly health: HealthMonitor;
   readonly spawner: ShimSpawner;
   readonly execs: ExecRegistry;
@@ -56,6 +58,7 @@ export class NodeAgent {
       layers,
       host,
       session,
+      links,
       health,
       execs,
       logger,
@@ -83,16 +86,19 @@ export class NodeAgent {
       layers.collect().catch((error: unknown) => logger.warn({ err: error }, 'unused layers were not removed'));
     }, COLLECT_MS).unref();
     health.start();
+    links.start();
     this.#running = session.run(this.#stopping.signal);
     return { address };
   }
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, networks, forwarded, names, apiRelay, host, health, spawner, execs } = this.#options;
+    const { containers, network, networks, forwarded, names, apiRelay, host, links, health, spawner, execs } =
+      this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
     health.stop();
+    links.stop();
     await this.#running;
     await host.stop();
     await forwarded.stop();

@@ -76,6 +76,12 @@ export class Session {
     this.#send({ $case: 'progress', value: progress });
   }
 
+  /** What of the host's own network has changed; false without a session, whose hello will say it. */
+  links(links: nodeV1.HostLinks): boolean {
+    this.#send({ $case: 'links', value: links });
+    return this.connected;
+  }
+
   /** Resolves when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { leaders, logger } = this.#options;

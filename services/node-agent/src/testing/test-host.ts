@@ -72,6 +72,8 @@ export class TestHost {
   agent: ChildProcess | undefined;
   /** The shim of agents that are started from now on. */
   shim = buildShim();
+  /** More settings of agents that are started from now on. */
+  environment: Readonly<Record<string, string>> = {};
   /** Whether the agent's data lies on a mount that it alone has. */
   privateData = false;
   output = '';
@@ -201,6 +203,7 @@ export class TestHost {
       ATOLL_LOG_LEVEL: 'debug',
       ...(this.#runtime !== 'native' && { ATOLL_RUNTIMES: `${this.#runtime}=${runtimeOf(this.#runtime)}` }),
       ATOLL_USERNS_REMAP: this.userNamespaces === 'with' ? `${TEST_IDS.uid}:${TEST_IDS.size}` : '',
+      ...this.environment,
       ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
     };
     const node = [process.execPath, '--conditions=source', MAIN];

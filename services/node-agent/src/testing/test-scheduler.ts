@@ -21,6 +21,8 @@ export class TestScheduler {
   ports: networkV1.PortState | undefined;
   hello: nodeV1.Hello | undefined;
   hellos = 0;
+  /** What was told last of the host's own network since its hello. */
+  links: nodeV1.HostLinks | undefined;
   readonly #host: GrpcHost;
   #orders: AsyncQueue<nodeV1.SessionResponse> | undefined;
   readonly #results = new Map<bigint, (result: nodeV1.OrderResult) => void>();
@@ -133,6 +135,7 @@ export class TestScheduler {
       else if (message?.$case === 'heartbeat') {
         orders.push({ message: { $case: 'heartbeatAck', value: { seq: message.value.seq } } });
       } else if (message?.$case === 'status') this.#observe(message.value);
+      else if (message?.$case === 'links') this.links = message.value;
       else if (message?.$case === 'event') this.events.push(message.value.action);
       else if (message?.$case === 'result') {
         if (message.value.status) this.#observe(message.value.status);
