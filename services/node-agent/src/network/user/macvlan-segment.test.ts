@@ -1,4 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { containerV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -91,6 +93,13 @@ function inHost(where: TestHost, ...command: string[]): string {
 }
 
 const neighbourPings = (address: string): string => underlay.run('busybox', 'ping', '-c', '1', '-W', '1', address);
+const pingsFromNeighbour = (address: string): boolean => {
+  try {
+    return neighbourPings(address) !== '';
+  } catch {
+    return false;
+  }
+};
 const v4 = (record: containerV1.ContainerRecord, index = 0): string => record.endpoints[index]?.ipv4Address ?? '';
 const v6 = (record: containerV1.ContainerRecord, index = 0): string => record.endpoints[index]?.ipv6Address ?? '';
 
@@ -196,6 +205,24 @@ describe('a macvlan network on the segment of two hosts', { timeout: 120_000 }, 
     await host(0).scheduler.order({ action: nodeV1.Action.RESTART, record: a, timeoutSeconds: 0n });
     await reached(a, NEIGHBOUR);
     expect(neighbourPings(v4(a))).toContain('1 packets received');
+    await removed(a);
+    networks.remove(net);
+  });
+});
+
+describe('a supervisor that is killed', { timeout: 120_000 }, () => {
+  test('takes the container along, whose next run has its addresses again', async () => {
+    const net = createLan();
+    const restartPolicy = { name: 'always', maximumRetryCount: 0 };
+    const a = await started(host(0), 'a', [net], { restartPolicy });
+    await reached(a, NEIGHBOUR);
+    const { status } = await host(0).runtime.getStatus({ containerId: a.id });
+    const noted = readFileSync(join(host(0).dataRoot, 'containers', a.id, 'shim.pid'), 'utf8');
+    process.kill(Number(noted.split(' ')[0]), 'SIGKILL');
+    const isNew = ({ id, state, pid }: containerV1.ContainerStatus): boolean =>
+      id === a.id && state === containerV1.ContainerState.RUNNING && pid !== status?.pid;
+    await host(0).scheduler.status(isNew);
+    await expect.poll(() => pingsFromNeighbour(v4(a)), { timeout: 10_000 }).toBe(true);
     await removed(a);
     networks.remove(net);
   });
