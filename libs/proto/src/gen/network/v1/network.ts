@@ -139,6 +139,14 @@ export interface Endpoint {
   driver: string;
 }
 
+/** How a host takes the packets of encrypted networks. Its address inside follows from the key. */
+export interface WireGuardEndpoint {
+  /** Base64, 44 characters. The private one never leaves the host. */
+  publicKey: string;
+  /** UDP, on the host's address. */
+  port: number;
+}
+
 /** What hosts know of a container in a network. */
 export interface Member {
   containerId: string;
@@ -152,6 +160,8 @@ export interface Member {
   names: string[];
   /** Names are resolved while a container runs. */
   running: boolean;
+  /** Of the member's host, in an encrypted network only. Absent: the host has told no key, and the member cannot be reached. */
+  wireguard: WireGuardEndpoint | undefined;
 }
 
 /** Told to a host for each network it has members of, before the first order that needs it, and at each change. */
@@ -1460,6 +1470,73 @@ export const Endpoint: MessageFns<Endpoint> = {
   },
 };
 
+function createBaseWireGuardEndpoint(): WireGuardEndpoint {
+  return { publicKey: "", port: 0 };
+}
+
+export const WireGuardEndpoint: MessageFns<WireGuardEndpoint> = {
+  encode(message: WireGuardEndpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publicKey !== "") {
+      writer.uint32(10).string(message.publicKey);
+    }
+    if (message.port !== 0) {
+      writer.uint32(16).uint32(message.port);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WireGuardEndpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWireGuardEndpoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publicKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WireGuardEndpoint>): WireGuardEndpoint {
+    return WireGuardEndpoint.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WireGuardEndpoint>): WireGuardEndpoint {
+    const message = createBaseWireGuardEndpoint();
+    message.publicKey = object.publicKey ?? "";
+    message.port = object.port ?? 0;
+    return message;
+  },
+};
+
 function createBaseMember(): Member {
   return {
     containerId: "",
@@ -1470,6 +1547,7 @@ function createBaseMember(): Member {
     macAddress: "",
     names: [],
     running: false,
+    wireguard: undefined,
   };
 }
 
@@ -1498,6 +1576,9 @@ export const Member: MessageFns<Member> = {
     }
     if (message.running !== false) {
       writer.uint32(64).bool(message.running);
+    }
+    if (message.wireguard !== undefined) {
+      WireGuardEndpoint.encode(message.wireguard, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1579,6 +1660,14 @@ export const Member: MessageFns<Member> = {
             message.running = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.wireguard = WireGuardEndpoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1604,6 +1693,9 @@ export const Member: MessageFns<Member> = {
     message.macAddress = object.macAddress ?? "";
     message.names = object.names?.map((e) => e) || [];
     message.running = object.running ?? false;
+    message.wireguard = (object.wireguard !== undefined && object.wireguard !== null)
+      ? WireGuardEndpoint.fromPartial(object.wireguard)
+      : undefined;
     return message;
   },
 };

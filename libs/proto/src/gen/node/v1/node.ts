@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { ContainerRecord, ContainerStatus } from "../../container/v1/container.ts";
 import { Event } from "../../event/v1/event.ts";
-import { NetworkState, PortState } from "../../network/v1/network.ts";
+import { NetworkState, PortState, WireGuardEndpoint } from "../../network/v1/network.ts";
 
 export const protobufPackage = "node.v1";
 
@@ -131,6 +131,12 @@ export interface NodeFacts {
   parentLinkKinds: string[];
   /** Interfaces such links can be made on: Ethernet, up, nobody's port; at most 256. */
   parentInterfaces: string[];
+  /** Absent when the host cannot encrypt. */
+  wireguard:
+    | WireGuardEndpoint
+    | undefined;
+  /** Why it cannot, to complete "host h1 cannot encrypt: …". */
+  noEncryption: string;
 }
 
 export interface NodeFacts_LabelsEntry {
@@ -338,6 +344,8 @@ function createBaseNodeFacts(): NodeFacts {
     onLinkRoutes: [],
     parentLinkKinds: [],
     parentInterfaces: [],
+    wireguard: undefined,
+    noEncryption: "",
   };
 }
 
@@ -408,6 +416,12 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     for (const v of message.parentInterfaces) {
       writer.uint32(170).string(v!);
+    }
+    if (message.wireguard !== undefined) {
+      WireGuardEndpoint.encode(message.wireguard, writer.uint32(178).fork()).join();
+    }
+    if (message.noEncryption !== "") {
+      writer.uint32(186).string(message.noEncryption);
     }
     return writer;
   },
@@ -588,6 +602,22 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.parentInterfaces.push(reader.string());
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.wireguard = WireGuardEndpoint.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.noEncryption = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -635,6 +665,10 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     message.onLinkRoutes = object.onLinkRoutes?.map((e) => e) || [];
     message.parentLinkKinds = object.parentLinkKinds?.map((e) => e) || [];
     message.parentInterfaces = object.parentInterfaces?.map((e) => e) || [];
+    message.wireguard = (object.wireguard !== undefined && object.wireguard !== null)
+      ? WireGuardEndpoint.fromPartial(object.wireguard)
+      : undefined;
+    message.noEncryption = object.noEncryption ?? "";
     return message;
   },
 };
