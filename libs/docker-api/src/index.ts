@@ -10,6 +10,7 @@ export * from './filters.ts';
 export * from './human-duration.ts';
 export * from './json-message.ts';
 export * from './macvlan.ts';
+export * from './network-encryption.ts';
 export * from './network-id.ts';
 export * from './operations.ts';
 export * from './port.ts';

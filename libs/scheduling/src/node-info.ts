@@ -17,6 +17,8 @@ export interface NodeFacts {
   readonly nanoCpus: number;
   /** Containers run in user namespaces unless they ask for the host's. */
   readonly usernsRemap?: boolean;
+  /** Why it can have no container of an encrypted network; absent when it can. */
+  readonly noEncryption?: string | undefined;
 }
 
 /** A published port on its host. An empty address stands for all of them. */

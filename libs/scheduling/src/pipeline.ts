@@ -1,6 +1,7 @@
 import { explain } from './explain.ts';
 import type { Filter, Refusal } from './filter.ts';
 import { CONSTRAINTS } from './filters/constraints.ts';
+import { ENCRYPTION } from './filters/encryption.ts';
 import { HOST_PORTS } from './filters/host-ports.ts';
 import { READY } from './filters/ready.ts';
 import { RESOURCES } from './filters/resources.ts';
@@ -20,7 +21,15 @@ export interface Hosts {
 }
 
 /** Cheap and telling filters first: the first refusal of a host is the one that is counted. */
-export const FILTERS: readonly Filter[] = [READY, RUNTIME, CONSTRAINTS, USER_NAMESPACES, RESOURCES, HOST_PORTS];
+export const FILTERS: readonly Filter[] = [
+  READY,
+  RUNTIME,
+  CONSTRAINTS,
+  USER_NAMESPACES,
+  ENCRYPTION,
+  RESOURCES,
+  HOST_PORTS,
+];
 
 /** Chooses a host. One pass over all hosts, nothing is allocated while some fit; only a refusal looks at them again. */
 export class Pipeline {

@@ -9,6 +9,8 @@ export interface PlacementRequest {
   readonly runtime?: string;
   /** Why it cannot run in a user namespace, see `needsHostUsers`. */
   readonly hostUsers?: string | undefined;
+  /** Name of an encrypted network it is to be in. */
+  readonly encrypted?: string | undefined;
   /** Nodes to use only when no other fits. */
   readonly avoid?: ReadonlySet<string>;
 }

@@ -23,6 +23,7 @@ interface Shape {
   readonly arch?: string;
   readonly runtimes?: readonly string[];
   readonly usernsRemap?: boolean;
+  readonly noEncryption?: string;
 }
 
 function node(id: string, shape: Shape = {}): NodeInfo {
@@ -37,6 +38,7 @@ function node(id: string, shape: Shape = {}): NodeInfo {
       memory: (shape.memory ?? 1024) * MIB,
       nanoCpus: (shape.cpus ?? 2) * 1e9,
       usernsRemap: shape.usernsRemap ?? false,
+      noEncryption: shape.noEncryption,
     },
     { ready: shape.ready ?? true, availability: shape.availability ?? 'active' },
   );
@@ -90,6 +92,12 @@ describe('filters', () => {
       { ...wants(), hostUsers: 'privileged mode' },
       'no suitable node: 1 host: 1 runs containers in user namespaces (privileged mode)',
     ],
+    [
+      'a host that cannot encrypt for what is in an encrypted network',
+      node('h1', { noEncryption: 'the program wg is not installed' }),
+      { ...wants(), encrypted: 'secret' },
+      'no suitable node: 1 host: 1 cannot encrypt (network secret is encrypted; h1: the program wg is not installed)',
+    ],
   ])('%s is refused and the refusal says why', (_name, one, request, reason) => {
     expect(new Pipeline().place([one], request)).toEqual({ node: undefined, reason });
   });
@@ -97,6 +105,12 @@ describe('filters', () => {
   test('what needs the users of the host goes where containers have them', () => {
     const hosts = [node('h1', { usernsRemap: true }), node('h2')];
     expect(chosen(hosts, { ...wants(), hostUsers: 'privileged mode' })).toBe('h2');
+    expect(chosen(hosts, wants())).toBe('h1');
+  });
+
+  test('what is in an encrypted network goes where it can be encrypted', () => {
+    const hosts = [node('h1', { noEncryption: 'no WireGuard' }), node('h2')];
+    expect(chosen(hosts, { ...wants(), encrypted: 'secret' })).toBe('h2');
     expect(chosen(hosts, wants())).toBe('h1');
   });
 

@@ -33,6 +33,7 @@ describe('what hosts are told', () => {
       macAddress: '02:42:0a:58:00:02',
       names: [a.spec?.name, 'web', short],
       running: false,
+      wireguard: undefined,
     });
     const seen = (host: string, id: string) =>
       bench

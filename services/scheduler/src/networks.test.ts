@@ -60,10 +60,16 @@ describe('networks', () => {
       /^Driver: macvlan: no host/,
     ],
     [
-      'an encrypted overlay',
+      'encryption where a host has none',
       { driver: 'overlay', options: { encrypted: '' } },
-      'unimplemented',
-      /^Options\["encrypted"\]/,
+      'failed-precondition',
+      /^Options\["encrypted"\]: network \S+ is not made, for these hosts cannot encrypt: h1 \(its agent does not say/,
+    ],
+    [
+      'an unclear wish for encryption',
+      { options: { encrypted: 'yes' } },
+      'invalid-argument',
+      /^Options\["encrypted"\]: want nothing, true or false \(got "yes"\)/,
     ],
     ['an unknown option', { options: { colour: 'red' } }, 'invalid-argument', /^Options: "colour"/],
     [
@@ -108,7 +114,11 @@ describe('networks', () => {
   });
 
   test('MTU and plain options are taken', async () => {
-    const options = { 'com.docker.network.driver.mtu': '1400', 'com.docker.network.bridge.enable_icc': 'true' };
+    const options = {
+      'com.docker.network.driver.mtu': '1400',
+      'com.docker.network.bridge.enable_icc': 'true',
+      encrypted: 'false',
+    };
     expect(await createNetwork(bench.cluster.leader, { options })).toMatchObject({ mtu: 1400, options });
   });
 

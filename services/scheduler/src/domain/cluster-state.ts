@@ -3,6 +3,7 @@ import { containerV1, type networkV1, nodeV1, type volumeV1 } from '@atoll/proto
 import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { keyOf } from './container-ports.ts';
+import { noEncryption } from './network/encryption.ts';
 import { NetworkTable } from './network/network-table.ts';
 import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
 
@@ -138,6 +139,7 @@ export class ClusterState {
       memory: Number(facts.memoryBytes),
       nanoCpus: Number(facts.nanoCpus),
       usernsRemap: facts.usernsRemap,
+      noEncryption: noEncryption(facts),
     };
     if (known) {
       known.facts = described;

@@ -15,6 +15,7 @@ import type { ClusterVolumes } from './cluster-volumes.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { failpoint } from './failpoint.ts';
+import { encryptedAmong } from './network/encryption.ts';
 import { planEndpoints } from './network/endpoint-plan.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
@@ -153,6 +154,7 @@ export class ContainerCreation {
         ),
       ],
       runtime: spec.runtime,
+      encrypted: encryptedAmong(this.#parts.state.networks, networksOf(spec)),
     });
     if (!placement.node) throw failedPrecondition(placement.reason);
     return placement.node.facts.id;
@@ -178,6 +180,11 @@ export class ContainerCreation {
       return [{ text, soft: false, matches: (node) => node.id === host }];
     });
   }
+}
+
+/** As a request names them; built-in ones among them. */
+function networksOf({ network }: containerV1.ContainerSpec): readonly string[] {
+  return [network?.mode ?? '', ...(network?.endpoints ?? []).map((endpoint) => endpoint.network)];
 }
 
 /** Errors: already-exists with Docker's text. */

@@ -4,6 +4,7 @@ import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
+import { encryptedAmong } from './network/encryption.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
 import { place, type TermParts } from './term-parts.ts';
@@ -80,6 +81,10 @@ export class NodeFailure {
       ],
       runtime: record.spec.runtime,
       avoid: new Set([record.nodeId]),
+      encrypted: encryptedAmong(
+        state.networks,
+        record.endpoints.map(({ networkId }) => networkId),
+      ),
     });
     if (!placement.node || placement.node.facts.id === record.nodeId) {
       const reason = placement.node ? 'no other host takes it' : placement.reason;

@@ -6,6 +6,7 @@ import { isActive } from '../container-state.ts';
 import { assertHostUp, isHostUp } from '../host-up.ts';
 import type { TermParts } from '../term-parts.ts';
 import { planBridge } from './bridge-plan.ts';
+import { assertHostEncrypts } from './encryption.ts';
 import { type Connected, planEndpoint } from './endpoint-plan.ts';
 import { assertParentHere } from './parent-hosts.ts';
 
@@ -25,7 +26,8 @@ export class NetworkConnections {
   /**
    * The revision of the changed record; the same endpoint id twice is the same connection. When the host refuses, the record is put back.
    * Errors: not-found, permission-denied with Docker's text when it is connected, invalid-argument naming the field, conflict for a
-   * fixed address in use, resource-exhausted, failed-precondition when the container's host is down, the host's refusal.
+   * fixed address in use, resource-exhausted, failed-precondition when the container's host is down or cannot encrypt what is
+   * to be, the host's refusal.
    */
   connect(request: networkV1.ConnectContainerRequest): Promise<bigint> {
     const { networkId, containerId } = request;
@@ -42,6 +44,7 @@ export class NetworkConnections {
       if (known) {
         throw permissionDenied(`endpoint with name ${record.spec.name} already exists in network ${network.name}`);
       }
+      assertHostEncrypts(state, record.nodeId, network);
       const id = endpointId(request.endpointId);
       const runs = this.#runs(record);
       if (runs) assertHostUp(this.#parts, record);

@@ -1,6 +1,6 @@
-import { containerV1, type networkV1 } from '@atoll/proto';
+import { containerV1, networkV1 } from '@atoll/proto';
 import { describe, expect, test } from 'vitest';
-import { membersOf, NetworkMembers } from './network-members.ts';
+import { type MemberHost, membersOf, NetworkMembers } from './network-members.ts';
 
 const ID = 'ab'.repeat(32);
 const member = (containerId: string, nodeId: string, more: Partial<networkV1.Member> = {}): networkV1.Member => ({
@@ -12,6 +12,7 @@ const member = (containerId: string, nodeId: string, more: Partial<networkV1.Mem
   macAddress: '',
   names: [containerId],
   running: false,
+  wireguard: undefined,
   ...more,
 });
 const inside = (...entries: [string, networkV1.Member][]): ReadonlyMap<string, networkV1.Member> => new Map(entries);
@@ -54,6 +55,8 @@ describe('what is told of a container', () => {
     endpoints: [{ networkId: 'n1', ipv4Address: '10.0.0.2', asked: { aliases: ['db'] } }],
   });
   const { ContainerState } = containerV1;
+  const wireguard = { publicKey: 'key', port: 7475 };
+  const host: MemberHost = { ip: '192.0.2.1', wireguard, isEncrypted: (networkId) => networkId === 'n2' };
   const status = (state: containerV1.ContainerState, nodeId = 'h1') =>
     containerV1.ContainerStatus.fromPartial({ id: ID, nodeId, state });
 
@@ -66,13 +69,19 @@ describe('what is told of a container', () => {
     ['running where it was before', status(ContainerState.RUNNING, 'h2'), false],
     ['nothing known', undefined, false],
   ])('%s', (_name, seen, running) => {
-    const told = membersOf(record, seen, '192.0.2.1').get('n1');
+    const told = membersOf(record, seen, host).get('n1');
     expect(told).toMatchObject({ hostIp: '192.0.2.1', names: ['web', 'db', ID.slice(0, 12), 'www'], running });
+  });
+
+  test('the key of its host, in encrypted networks only', () => {
+    const endpoints = ['n1', 'n2'].map((networkId) => networkV1.Endpoint.fromPartial({ networkId }));
+    const told = membersOf({ ...record, endpoints }, undefined, host);
+    expect([told.get('n1')?.wireguard, told.get('n2')?.wireguard]).toEqual([undefined, wireguard]);
   });
 
   test('nothing once it is being removed', () => {
     const gone = { ...record, desired: containerV1.DesiredState.REMOVED };
-    expect(membersOf(gone, status(ContainerState.RUNNING), '').size).toBe(0);
-    expect(membersOf(undefined, undefined, '').size).toBe(0);
+    expect(membersOf(gone, status(ContainerState.RUNNING), host).size).toBe(0);
+    expect(membersOf(undefined, undefined, host).size).toBe(0);
   });
 });

@@ -98,11 +98,18 @@ export class NetworkMembers {
   }
 }
 
+/** What others need to know of a container's host. */
+export interface MemberHost {
+  readonly ip: string;
+  readonly wireguard: networkV1.WireGuardEndpoint | undefined;
+  isEncrypted(networkId: string): boolean;
+}
+
 /** A container's places as hosts are told of them. One that is being removed has none. */
 export function membersOf(
   record: containerV1.ContainerRecord | undefined,
   status: containerV1.ContainerStatus | undefined,
-  hostIp: string,
+  host: MemberHost,
 ): Map<string, networkV1.Member> {
   const { spec } = record ?? {};
   if (!record || !spec || record.desired === containerV1.DesiredState.REMOVED) return new Map();
@@ -111,8 +118,9 @@ export function membersOf(
   return new Map(
     record.endpoints.map(({ networkId, ipv4Address, ipv6Address, macAddress, asked }) => {
       const names = dnsNames(id, spec.name, spec.network?.hostname ?? '', asked?.aliases ?? []);
-      const member = { containerId: id, nodeId, hostIp, ipv4Address, ipv6Address, macAddress, names, running };
-      return [networkId, member];
+      const addresses = { ipv4Address, ipv6Address, macAddress };
+      const wireguard = host.isEncrypted(networkId) ? host.wireguard : undefined;
+      return [networkId, { containerId: id, nodeId, hostIp: host.ip, ...addresses, names, running, wireguard }];
     }),
   );
 }
@@ -130,7 +138,16 @@ function isSame(a: networkV1.Member, b: networkV1.Member): boolean {
     a.ipv6Address === b.ipv6Address &&
     a.macAddress === b.macAddress &&
     a.running === b.running &&
+    isSameEndpoint(a.wireguard, b.wireguard) &&
     a.names.length === b.names.length &&
     a.names.every((name, at) => name === b.names[at])
   );
+}
+
+/** Of WireGuard on a host. */
+export function isSameEndpoint(
+  a: networkV1.WireGuardEndpoint | undefined,
+  b: networkV1.WireGuardEndpoint | undefined,
+): boolean {
+  return a?.publicKey === b?.publicKey && a?.port === b?.port;
 }

@@ -1,3 +1,4 @@
+import { ENCRYPTED_OPTION, ENCRYPTED_VALUES } from '@atoll/docker-api';
 import { invalidArgument, notFound, permissionDenied, unimplemented } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
 import { checkMacvlanOptions, isMacvlanOption, requireParent } from './macvlan-options.ts';
@@ -48,11 +49,9 @@ export function checkOptions({ driver, options, ipv6, configOnly }: networkV1.Ne
   if (isMacvlan || configOnly) checkMacvlanOptions(options);
   for (const [name, value] of Object.entries(options)) {
     if (name === MTU || ((isMacvlan || configOnly) && isMacvlanOption(name))) continue;
-    if (name === 'encrypted' && driver === 'overlay') {
-      if (value === 'false') continue;
-      throw unimplemented(
-        'Options["encrypted"]: encryption between hosts is not built yet, and a network that asks for it is not made without',
-      );
+    if (name === ENCRYPTED_OPTION && !isMacvlan) {
+      if (ENCRYPTED_VALUES.includes(value)) continue;
+      throw invalidArgument(`Options["${name}"]: want nothing, true or false (got ${JSON.stringify(value)})`);
     }
     const plain = isMacvlan && BRIDGED.test(name) ? undefined : PLAIN[name];
     if (!plain) throw invalidArgument(`Options: ${JSON.stringify(name)} is no known option of a ${driver} network`);

@@ -1,10 +1,11 @@
+import { isEncrypted } from '@atoll/docker-api';
 import { networkV1 } from '@atoll/proto';
 import type { ClusterState } from '../cluster-state.ts';
 import type { NodeSession } from '../node-session.ts';
 import type { NodeSessions } from '../node-sessions.ts';
 import type { Observations } from '../observations.ts';
 import { memberBatches } from './member-batches.ts';
-import { membersOf, NetworkMembers } from './network-members.ts';
+import { isSameEndpoint, membersOf, NetworkMembers } from './network-members.ts';
 
 /**
  * Tells each host of the networks it has members of: all of a network when a session begins or its first member comes, then what
@@ -36,7 +37,9 @@ export class NetworkPushes {
         if (!value && previous) this.#networkGone(id, previous);
       }),
       state.nodes.onChange(({ id, value, previous }) => {
-        if (value?.facts?.hostIp !== previous?.facts?.hostIp) this.#hostMoved(id);
+        const [now, before] = [value?.facts, previous?.facts];
+        const isReached = now?.hostIp === before?.hostIp && isSameEndpoint(now?.wireguard, before?.wireguard);
+        if (!isReached) this.#hostMoved(id);
       }),
     ];
   }
@@ -67,9 +70,14 @@ export class NetworkPushes {
 
   #containerChanged(id: string): void {
     const record = this.#state.held(id);
-    const hostIp = this.#state.nodes.get(record?.nodeId ?? '')?.facts?.hostIp ?? '';
-    const wanted = membersOf(record, this.#observations.status(id), hostIp);
-    for (const networkId of wanted.keys()) if (!this.#state.networks.records.get(networkId)) wanted.delete(networkId);
+    const { nodes, networks } = this.#state;
+    const facts = nodes.get(record?.nodeId ?? '')?.facts;
+    const wanted = membersOf(record, this.#observations.status(id), {
+      ip: facts?.hostIp ?? '',
+      wireguard: facts?.wireguard,
+      isEncrypted: (networkId) => isEncrypted(networks.records.get(networkId) ?? { options: {} }),
+    });
+    for (const networkId of wanted.keys()) if (!networks.records.get(networkId)) wanted.delete(networkId);
     for (const { networkId, member, emptied } of this.#members.set(id, wanted)) {
       for (const nodeId of this.#members.hosts(networkId)) {
         this.#tell(nodeId, networkId, member ? { members: [member] } : { gone: [id] });

@@ -9,6 +9,7 @@ import {
 } from '@atoll/errors';
 import { containerV1, type networkV1 } from '@atoll/proto';
 import type { TermParts } from '../term-parts.ts';
+import { assertEncryption } from './encryption.ts';
 import { parseCidr, parseIp } from './ip-address.ts';
 import { checkConfigOnly, withConfig } from './network-config.ts';
 import { checkDriver, checkIpam, checkNetworkName, checkOptions, checkScope } from './network-options.ts';
@@ -37,7 +38,8 @@ export class Networks {
   /**
    * Creates; the same id twice is the same network. Subnets, gateways and the VNI that were not asked for are chosen.
    * Errors: invalid-argument naming the field, already-exists with Docker's text, not-found for drivers nobody has, unimplemented
-   * for what is not built or no host's kernel has, permission-denied naming the field for configurations, resource-exhausted when the default pools are used up.
+   * for what is not built or no host's kernel has, permission-denied naming the field for configurations, resource-exhausted when the default pools are used up,
+   * failed-precondition naming the hosts when it is to be encrypted and some cannot.
    */
   create(request: networkV1.CreateNetworkRequest): Promise<networkV1.NetworkRecord> {
     const { network } = request;
@@ -102,6 +104,7 @@ export class Networks {
       const subnets = planSubnets(given, this.#given(), this.#parts.pools, this.#onLinks());
       return { ...given, subnets, vni: 0, mtu, createdAtNs, revision: 0n };
     }
+    assertEncryption(this.#parts.state, given);
     const vni = networks.freeVni(given.id);
     if (vni === undefined) throw resourceExhausted('all VXLAN network identifiers are in use');
     const subnets = planSubnets(given, [...this.#given(), ...this.#onLinks()], this.#parts.pools);
