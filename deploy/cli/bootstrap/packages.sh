@@ -16,6 +16,8 @@ skopeo skopeo
 docker-registry docker-registry
 docker-compose docker-compose
 ps procps
+wg wireguard-tools
+wireguard-go wireguard-go
 LIST
 }
 
