@@ -50,6 +50,8 @@ import { StateJournal } from './network/state-journal.ts';
 import { LINK_PREFIX } from './network/user/endpoint-links.ts';
 import { BRIDGE_PREFIX, VXLAN_PREFIX } from './network/user/overlay-device.ts';
 import { UserNetworks } from './network/user/user-networks.ts';
+import { WireGuard } from './network/wireguard/wireguard.ts';
+import { WIREGUARD_PREFIX, wireguardDeviceOf } from './network/wireguard/wireguard-device.ts';
 import { armFailpoint } from './processes/failpoint.ts';
 import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
 import { ShimSpawner } from './runtime/shim-spawner.ts';
@@ -69,7 +71,7 @@ import { VolumeTransfer } from './volumes/volume-transfer.ts';
 import { VolumeUsers } from './volumes/volume-users.ts';
 
 /** Of the interfaces of networks of users and of links to containers. */
-const OWN_PREFIXES = [BRIDGE_PREFIX, VXLAN_PREFIX, LINK_PREFIX];
+const OWN_PREFIXES = [BRIDGE_PREFIX, VXLAN_PREFIX, LINK_PREFIX, WIREGUARD_PREFIX];
 
 /** Puts the agent together from its parts; nothing runs before its `start`. */
 export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger: Logger): Promise<NodeAgent> {
@@ -85,7 +87,14 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const spawner = await ShimSpawner.start(shim, join(root, 'spawner'));
   const tools = new ShimTools(shim);
   const remap = await usableRemap(config.ATOLL_USERNS_REMAP, tools, join(root, 'userns-check'));
-  const facts = await detectNodeFacts(config, runtimes, remap);
+  const bridge = config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id);
+  const wireguard = await WireGuard.open({
+    device: wireguardDeviceOf(bridge),
+    folder: join(root, 'wireguard'),
+    port: config.ATOLL_WIREGUARD_PORT,
+    logger,
+  });
+  const facts = await detectNodeFacts(config, runtimes, remap, wireguard);
   const filesystem = new ShimFilesystem(tools, () => diskRoom(root));
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
@@ -110,7 +119,6 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     devices: await hostDevices(),
     seccomp: dockerSeccompProgram,
   };
-  const bridge = config.ATOLL_BRIDGE ?? bridgeNameOf(tls.id);
   const isOwnLink = (name: string): boolean => name === bridge || OWN_PREFIXES.some((own) => name.startsWith(own));
   const network = new HostNetwork({
     bridge,
@@ -123,6 +131,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     hostIp: config.ATOLL_HOST_IP,
     fallbackMtu: config.ATOLL_MTU,
     defaultBridge: bridge,
+    wireguard,
     shim,
     journal: await StateJournal.open(join(root, 'networks'), networkV1.NetworkState),
     endpoints: () => containers.list().flatMap(({ record }) => record.endpoints),

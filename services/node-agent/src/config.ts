@@ -23,6 +23,8 @@ export const configSchema = z.object({
   ATOLL_HOST_IP: z.ipv4(),
   /** The same for IPv6; unset: the first global one of the interface that has the other. */
   ATOLL_HOST_IPV6: z.ipv6().optional(),
+  /** UDP port at which other hosts reach this one with packets of encrypted networks. */
+  ATOLL_WIREGUARD_PORT: z.coerce.number().int().min(1).max(65535).default(7475),
   /** Name of the bridge; unset: derived from the node's id, so that two agents can share a network namespace. */
   ATOLL_BRIDGE: z
     .string()

@@ -31,7 +31,7 @@ async function mounts(): Promise<readonly string[]> {
 
 async function links(): Promise<readonly string[]> {
   return (await names('/sys/class/net'))
-    .filter((name) => /^at(l|oll|[nvx][0-9a-f])/.test(name))
+    .filter((name) => /^at(l|oll|[nvwx][0-9a-f])/.test(name))
     .map((name) => `interface ${name}`);
 }
 
@@ -47,7 +47,7 @@ async function namespaces(): Promise<readonly string[]> {
   return (await names('/run/netns')).filter((name) => name.startsWith('atoll')).map((name) => `netns ${name}`);
 }
 
-/** Shims and services of this checkout, by their executables; not whatever else mentions them. */
+/** Shims and services of this checkout, by their executables, and WireGuard of agents; not whatever else mentions them. */
 async function processes(): Promise<readonly string[]> {
   const programs = /\/(supervisor-main|services\/[a-z-]+\/dist\/main|\.tools\/bundles\/[a-z-]+)\.js$/;
   const shim = await stat(SHIM).catch(() => undefined);
@@ -57,7 +57,9 @@ async function processes(): Promise<readonly string[]> {
     // A shim runs from a mount of its own, so its path says nothing.
     const program = await stat(`/proc/${pid}/exe`).catch(() => undefined);
     const isShim = program !== undefined && program.ino === shim?.ino && program.dev === shim.dev;
-    const ours = isShim || argv.some((word) => word.startsWith(`${CHECKOUT}/`) && programs.test(word));
+    const isWireGuard = argv[0] === 'wireguard-go' && /^atw[0-9a-f]{8}$/.test(argv.at(-2) ?? '');
+    const isService = argv.some((word) => word.startsWith(`${CHECKOUT}/`) && programs.test(word));
+    const ours = isShim || isWireGuard || isService;
     if (ours) found.push(`process ${pid} ${argv.join(' ').trim()}`);
   }
   return found;

@@ -11,6 +11,7 @@
  *   probe type <descriptor>         puts a character into a terminal's input (TIOCSTI)
  *   probe spy <path>                until <path> exists, tries to get at what other processes are before their exec
  *   probe frame <interface> <hex>   sends one Ethernet frame
+ *   probe capture <interface>       "bound", then every frame that comes or goes, in hex, a line each
  *   probe shutdown <path>           stops the ext4 there: nothing that is not synced will be found again
  *   probe own53 <4|6>             has port 53 on all addresses as a program that does not share; "own" to all who ask there
  *   probe xattrs <path>             names of a file's attributes, a line each; links are not followed
@@ -20,6 +21,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -108,6 +110,30 @@ static int send_frame(const char *interface, const char *hex)
 	for (; length < sizeof(frame) && sscanf(hex + 2 * length, "%2hhx", &frame[length]) == 1; length++)
 		;
 	return say(fd < 0 ? -1 : sendto(fd, frame, length, 0, (struct sockaddr *)&to, sizeof(to)));
+}
+
+/* For ever. */
+static int capture(const char *interface)
+{
+	static unsigned char frame[65536];
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+	struct sockaddr_ll at = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)if_nametoindex(interface),
+	};
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return say(-1);
+	puts("bound");
+	for (;;) {
+		fflush(stdout);
+		ssize_t length = recv(fd, frame, sizeof(frame), 0);
+
+		for (ssize_t index = 0; index < length; index++)
+			printf("%02x", frame[index]);
+		putchar('\n');
+	}
 }
 
 /* For ever; says "bound", or why not. */
@@ -271,6 +297,8 @@ int main(int argc, char **argv)
 		return exchange(argv[2], argv[3]);
 	if (argc > 3 && strcmp(argv[1], "frame") == 0)
 		return send_frame(argv[2], argv[3]);
+	if (argc > 2 && strcmp(argv[1], "capture") == 0)
+		return capture(argv[2]);
 	if (argc > 2 && strcmp(argv[1], "shutdown") == 0)
 		return shut_down(argv[2]);
 	if (argc > 2 && strcmp(argv[1], "own53") == 0)

@@ -5,6 +5,7 @@ import type { AgentConfig } from '../config.ts';
 import { NATIVE_RUNTIME, type Runtimes } from '../containers/runtimes.ts';
 import { unlessMissing } from '../files/missing.ts';
 import { parentLinkKinds } from '../network/parent-interfaces.ts';
+import type { WireGuard } from '../network/wireguard/wireguard.ts';
 import type { IdMap } from '../runtime/plan.ts';
 import { detectCgroupMode } from './cgroup-mode.ts';
 
@@ -18,6 +19,7 @@ export async function detectNodeFacts(
   config: AgentConfig,
   runtimes: Runtimes,
   remap: IdMap | undefined,
+  encryption: Pick<WireGuard, 'endpoint' | 'unable'>,
 ): Promise<nodeV1.NodeFacts> {
   const processors = cpus().length;
   return nodeV1.NodeFacts.fromPartial({
@@ -42,6 +44,8 @@ export async function detectNodeFacts(
     local: config.ATOLL_LOCAL,
     usernsRemap: remap !== undefined,
     parentLinkKinds: [...(await parentLinkKinds())],
+    wireguard: encryption.endpoint,
+    noEncryption: encryption.unable ?? '',
   });
 }
 

@@ -343,7 +343,7 @@ export class TestHost {
   /** Processes, cgroups, links, mounts and files of containers. */
   async leaks(): Promise<readonly string[]> {
     const links = execFileSync('ip', ['-n', this.name, '-o', 'link'], { encoding: 'utf8' });
-    const veths = [...links.matchAll(/: (at[vnx][0-9a-f]+)/g)].map((match) => `link ${match[1]}`);
+    const veths = [...links.matchAll(/: (at[vnwx][0-9a-f]+)/g)].map((match) => `link ${match[1]}`);
     const groups = (await Promise.all((await cgroupFolders(this.name)).map(childFolders))).flat();
     const mounts = (await readFile('/proc/self/mounts', 'utf8'))
       .split('\n')

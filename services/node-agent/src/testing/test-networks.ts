@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { defaultBridgeOf } from '@atoll/docker-api';
+import { defaultBridgeOf, isEncrypted } from '@atoll/docker-api';
 import { containerV1, networkV1, nodeV1 } from '@atoll/proto';
 import type { TestHost } from './test-host.ts';
 
@@ -73,7 +73,7 @@ export class TestNetworks {
       names: [container.spec?.name ?? '', container.id.slice(0, 12), ...(endpoint.asked?.aliases ?? [])],
       running: true,
     });
-    this.put(network, { ...member, ...this.#host(container.nodeId) });
+    this.put(network, { ...member, ...this.#host(container.nodeId, network) });
     return { ...container, generation: container.generation + 1n, endpoints: [...container.endpoints, endpoint] };
   }
 
@@ -94,12 +94,19 @@ export class TestNetworks {
     return this.#place(network.id).members.get(containerId) as networkV1.Member;
   }
 
+  /** Its members hear of what their hosts said last. */
+  retell(network: networkV1.NetworkRecord): void {
+    for (const member of [...this.#place(network.id).members.values()]) {
+      this.put(network, { ...member, ...this.#host(member.nodeId, network) });
+    }
+  }
+
   /** The container is of another host now, with the addresses it had. */
   move(container: containerV1.ContainerRecord, to: TestHost): containerV1.ContainerRecord {
     for (const { networkId } of container.endpoints) {
       const { record, members } = this.#place(networkId);
       const member = members.get(container.id);
-      if (member) this.put(record, { ...member, ...this.#host(to.nodeId) });
+      if (member) this.put(record, { ...member, ...this.#host(to.nodeId, record) });
     }
     // Each host has a registry of its own here.
     const spec = containerV1.ContainerSpec.fromPartial({
@@ -138,9 +145,10 @@ export class TestNetworks {
     return place;
   }
 
-  #host(nodeId: string): { readonly nodeId: string; readonly hostIp: string } {
+  #host(nodeId: string, network: networkV1.NetworkRecord): Pick<networkV1.Member, 'nodeId' | 'hostIp' | 'wireguard'> {
     const host = this.#hosts.find((one) => one.nodeId === nodeId);
-    return { nodeId, hostIp: host?.overlayIp ?? '' };
+    const wireguard = isEncrypted(network) ? host?.scheduler.hello?.facts?.wireguard : undefined;
+    return { nodeId, hostIp: host?.overlayIp ?? '', wireguard };
   }
 }
 

@@ -17,7 +17,8 @@ type Decoded = DecodedPacket & { readonly rcode: string };
 const ids = { me: '1'.repeat(64), db: '2'.repeat(64), off: '3'.repeat(64), web: '4'.repeat(64) };
 const net = (letter: string, more: object = {}): UserNetwork => {
   const record = networkV1.NetworkRecord.fromPartial({ id: letter.repeat(64), name: `net-${letter}`, vni: 5, ...more });
-  return new UserNetwork(record, { nodeId: 'n', hostIp: '10.0.0.1', hostMtu: () => 1500 });
+  const underlay = () => ({ address: '10.0.0.1', mtu: 1500, encapsulation: 50 });
+  return new UserNetwork(record, { nodeId: 'n', underlay });
 };
 const member = (containerId: string, names: readonly string[], number: number, more: object = {}) => ({
   containerId,

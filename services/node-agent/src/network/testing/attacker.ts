@@ -87,7 +87,7 @@ export function checksum(data: Buffer): number {
 }
 
 /** UDP over IPv4 over Ethernet; `tag` puts an 802.1Q header in between. */
-export function udpFrame(from: Place, to: Place, port: number, text: string, tag?: number): Buffer {
+export function udpFrame(from: Place, to: Place, port: number, text: string | Buffer, tag?: number): Buffer {
   const udp = Buffer.alloc(8);
   udp.writeUInt16BE(40_000, 0);
   udp.writeUInt16BE(port, 2);
@@ -95,7 +95,14 @@ export function udpFrame(from: Place, to: Place, port: number, text: string, tag
   const header = Buffer.from([0x45, 0, 0, 28 + text.length, 0, 1, 0, 0, 64, 17, 0, 0, ...ip(from.ip), ...ip(to.ip)]);
   header.writeUInt16BE(checksum(header), 10);
   const between = tag === undefined ? [] : [0x81, 0, 0, tag];
-  return Buffer.concat([mac(to.mac), mac(from.mac), Buffer.from([...between, 8, 0]), header, udp, Buffer.from(text)]);
+  return Buffer.concat([
+    mac(to.mac),
+    mac(from.mac),
+    Buffer.from([...between, 8, 0]),
+    header,
+    udp,
+    Buffer.from(text as Buffer),
+  ]);
 }
 
 /** The first packet of an SCTP association (RFC 9260), with the checksum connection tracking asks for. */

@@ -11,12 +11,11 @@ const PREFIX_INFORMATION = 3;
 const EVERYBODY = { ip: 'ff02::1', mac: '33:33:00:00:00:01' };
 
 /** UDP over IPv6 over Ethernet. */
-export function udp6Frame(from: Place, to: Place, port: number, text: string): Buffer {
-  const udp = Buffer.alloc(8 + text.length);
+export function udp6Frame(from: Place, to: Place, port: number, text: string | Buffer): Buffer {
+  const udp = Buffer.concat([Buffer.alloc(8), Buffer.from(text as Buffer)]);
   udp.writeUInt16BE(40_000, 0);
   udp.writeUInt16BE(port, 2);
   udp.writeUInt16BE(udp.length, 4);
-  udp.write(text, 8);
   return ipv6Frame(from, to, UDP, udp, 6);
 }
 

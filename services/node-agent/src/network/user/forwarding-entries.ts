@@ -1,5 +1,13 @@
-import type { networkV1 } from '@atoll/proto';
 import { addressesOf } from './membership.ts';
+
+/** A member on another host, as far as entries are made of it. */
+export interface RemoteMember {
+  readonly macAddress: string;
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+  /** Its host: an address, and the device packets have to take, see `targetOf`. */
+  readonly target: string;
+}
 
 interface Owned {
   readonly value: string;
@@ -13,7 +21,7 @@ export interface EntryBatch {
   readonly ip: readonly string[];
 }
 
-/** What the kernel has: MAC address -> host's address, and container's address -> MAC address. */
+/** What the kernel has: MAC address -> its host, and container's address -> MAC address. */
 export interface KernelEntries {
   readonly forwarding: ReadonlyMap<string, string>;
   readonly neighbours: ReadonlyMap<string, string>;
@@ -25,7 +33,7 @@ export interface KernelEntries {
  */
 export class ForwardingEntries {
   readonly #device: string;
-  readonly #held = new Map<string, networkV1.Member>();
+  readonly #held = new Map<string, RemoteMember>();
   readonly #forwarding = new Map<string, Owned>();
   readonly #neighbours = new Map<string, Owned>();
 
@@ -34,7 +42,7 @@ export class ForwardingEntries {
   }
 
   /** What to run so that the kernel follows the members named; `remote` is undefined for one that is gone or is of this host. */
-  follow(members: Iterable<readonly [id: string, remote: networkV1.Member | undefined]>): EntryBatch {
+  follow(members: Iterable<readonly [id: string, remote: RemoteMember | undefined]>): EntryBatch {
     const changed = [...members].filter(([id, remote]) => !sameEntries(this.#held.get(id), remote));
     const freed = changed.map(([id]) => this.#release(id));
     const taken = changed.map(([id, remote]) => (remote ? this.#take(id, remote) : NOTHING));
@@ -76,20 +84,20 @@ export class ForwardingEntries {
     };
   }
 
-  #take(id: string, member: networkV1.Member): EntryBatch {
-    const { macAddress, hostIp } = member;
+  #take(id: string, member: RemoteMember): EntryBatch {
+    const { macAddress, target } = member;
     this.#held.set(id, member);
-    this.#forwarding.set(macAddress, { value: hostIp, owner: id });
+    this.#forwarding.set(macAddress, { value: target, owner: id });
     for (const address of addressesOf(member)) this.#neighbours.set(address, { value: macAddress, owner: id });
     return {
-      bridge: [this.#addForwarding(macAddress, hostIp)],
+      bridge: [this.#addForwarding(macAddress, target)],
       ip: addressesOf(member).map((address) => this.#addNeighbour(address, macAddress)),
     };
   }
 
   /** One line for both tables: the bridge sends the frame to the device, the device to the host. */
-  #addForwarding(mac: string, hostIp: string): string {
-    return `fdb replace ${mac} dev ${this.#device} dst ${hostIp} self master static`;
+  #addForwarding(mac: string, target: string): string {
+    return `fdb replace ${mac} dev ${this.#device} dst ${target} self master static`;
   }
 
   #removeForwarding(mac: string): readonly string[] {
@@ -107,11 +115,11 @@ export class ForwardingEntries {
 
 const NOTHING: EntryBatch = { bridge: [], ip: [] };
 
-function sameEntries(a: networkV1.Member | undefined, b: networkV1.Member | undefined): boolean {
+function sameEntries(a: RemoteMember | undefined, b: RemoteMember | undefined): boolean {
   if (!a || !b) return a === b;
   return (
     a.macAddress === b.macAddress &&
-    a.hostIp === b.hostIp &&
+    a.target === b.target &&
     a.ipv4Address === b.ipv4Address &&
     a.ipv6Address === b.ipv6Address
   );

@@ -5,6 +5,8 @@ import type { Membership } from './membership.ts';
 export interface HostedNetwork {
   readonly membership: Membership;
   readonly record: networkV1.NetworkRecord;
+  /** What is sent between hosts leaves this one encrypted, or not at all. */
+  readonly isEncrypted: boolean;
   /** Of its links; 0: what the interface has that they are on. */
   readonly mtu: number;
   /** Takes over what is told; the kernel follows in the background. The ids of the members that changed. */

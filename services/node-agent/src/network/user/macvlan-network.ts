@@ -12,6 +12,7 @@ import { hostLinks } from './user-network.ts';
  */
 export class MacvlanNetwork implements HostedNetwork {
   readonly membership = new Membership();
+  readonly isEncrypted = false;
   readonly #hostIp: string;
   #record: networkV1.NetworkRecord;
 

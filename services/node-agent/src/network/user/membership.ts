@@ -2,6 +2,8 @@ import { isIP } from 'node:net';
 import { macvlanOf } from '@atoll/docker-api';
 import { invalidArgument } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
+import { isWireGuardKey } from '../wireguard/host-key.ts';
+import { endpointOf, peerOf, type WireGuardPeer } from '../wireguard/wireguard-device.ts';
 
 const ID = /^[0-9a-f]{64}$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
@@ -13,6 +15,7 @@ export class Membership {
   readonly #byName = new Map<string, Set<string>>();
   readonly #byAddress = new Map<string, string>();
   readonly #perHost = new Map<string, number>();
+  readonly #perPeer = new Map<string, { readonly peer: WireGuardPeer; count: number }>();
 
   get size(): number {
     return this.#members.size;
@@ -25,6 +28,11 @@ export class Membership {
   /** Addresses of the hosts that have members. */
   hosts(): Iterable<string> {
     return this.#perHost.keys();
+  }
+
+  /** The hosts that have members and take encrypted packets. */
+  peers(): readonly WireGuardPeer[] {
+    return [...this.#perPeer.values()].map(({ peer }) => peer);
   }
 
   get(containerId: string): networkV1.Member | undefined {
@@ -56,7 +64,7 @@ export class Membership {
   #add(member: networkV1.Member): void {
     const { containerId } = member;
     this.#members.set(containerId, member);
-    this.#count(member.hostIp, 1);
+    this.#count(member, 1);
     for (const name of member.names) {
       const key = name.toLowerCase();
       this.#byName.set(key, (this.#byName.get(key) ?? new Set()).add(containerId));
@@ -64,17 +72,28 @@ export class Membership {
     for (const address of addressesOf(member)) this.#byAddress.set(address, containerId);
   }
 
-  #count(hostIp: string, change: number): void {
+  #count(member: networkV1.Member, change: number): void {
+    const { hostIp } = member;
+    const peer = peerOf(member);
+    if (peer) this.#countPeer(peer, change);
     const count = (this.#perHost.get(hostIp) ?? 0) + change;
     if (count > 0 && hostIp !== '') this.#perHost.set(hostIp, count);
     else this.#perHost.delete(hostIp);
+  }
+
+  #countPeer(peer: WireGuardPeer, change: number): void {
+    const key = `${peer.publicKey} ${endpointOf(peer)}`;
+    const known = this.#perPeer.get(key) ?? { peer, count: 0 };
+    known.count += change;
+    if (known.count > 0) this.#perPeer.set(key, known);
+    else this.#perPeer.delete(key);
   }
 
   #remove(id: string): void {
     const member = this.#members.get(id);
     if (!member) return;
     this.#members.delete(id);
-    this.#count(member.hostIp, -1);
+    this.#count(member, -1);
     for (const name of member.names) {
       const owners = this.#byName.get(name.toLowerCase());
       owners?.delete(id);
@@ -110,12 +129,16 @@ export function checkState(state: networkV1.NetworkState): networkV1.NetworkReco
     );
     check('gateway', gateway, gateway === '' || isIP(gateway) === isIP(address));
   }
-  for (const { containerId, hostIp, ipv4Address, ipv6Address, macAddress } of state.members) {
+  for (const { containerId, hostIp, ipv4Address, ipv6Address, macAddress, wireguard } of state.members) {
     check('container id', containerId, ID.test(containerId));
     check('host address', hostIp, hostIp === '' || isIP(hostIp) !== 0);
     check('IPv4 address', ipv4Address, ipv4Address === '' || isIP(ipv4Address) === 4);
     check('IPv6 address', ipv6Address, ipv6Address === '' || isIP(ipv6Address) === 6);
     check('MAC address', macAddress, MAC.test(macAddress));
+    if (!wireguard) continue;
+    const { publicKey, port } = wireguard;
+    check('WireGuard key', publicKey, isWireGuardKey(publicKey));
+    check('WireGuard port', String(port), Number.isInteger(port) && port > 0 && port < 65_536);
   }
   return network;
 }

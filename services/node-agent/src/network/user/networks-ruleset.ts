@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isEncrypted } from '@atoll/docker-api';
 import type { networkV1 } from '@atoll/proto';
 import { tableOf } from '../nft-ruleset.ts';
 import { BRIDGE_PREFIX, bridgeOf, VXLAN_PORT } from './overlay-device.ts';
@@ -9,8 +10,10 @@ export interface NetworksRules {
   /** What VXLAN packets are sent from. */
   readonly hostIp: string;
   readonly networks: readonly networkV1.NetworkRecord[];
-  /** Addresses of the other hosts with members. */
+  /** Addresses of the other hosts with members of networks that are not encrypted. */
   readonly peers: Iterable<string>;
+  /** Name of the device all packets of encrypted networks have to take. */
+  readonly wireguard: string;
 }
 
 const MASQUERADE_OPTION = 'com.docker.network.bridge.enable_ip_masquerade';
@@ -43,6 +46,7 @@ function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
   const names = (some: readonly networkV1.NetworkRecord[]): string[] => some.map(({ id }) => `"${bridgeOf(id)}"`);
   const tunnels = [...new Set([hostIp, ...peers])].filter((address) => isIP(address) === 4);
   return [
+    set('encrypted', 'type ifname;', names(networks.filter(isEncrypted))),
     set('internal', 'type ifname;', names(networks.filter(({ internal }) => internal))),
     set(
       'own',
@@ -67,18 +71,33 @@ function set(name: string, type: string, elements: readonly string[]): string {
   return `  set ${name} { ${type}${elements.length > 0 ? ` elements = { ${elements.join(', ')} };` : ''} }`;
 }
 
-function chains({ defaultBridge, networks }: NetworksRules): readonly string[] {
+function chains({ defaultBridge, networks, wireguard }: NetworksRules): readonly string[] {
   const any = `"${BRIDGE_PREFIX}*"`;
-  const vnis = networks.flatMap(({ vni }) => (vni === 0 ? [] : [vni]));
+  const vnisOf = (some: readonly networkV1.NetworkRecord[]): string =>
+    some.flatMap(({ vni }) => (vni === 0 ? [] : [vni])).join(', ');
+  const clear = vnisOf(networks.filter((network) => !isEncrypted(network)));
+  const secret = vnisOf(networks.filter(isEncrypted));
+  const ofVni = (vnis: string): string => `udp dport ${VXLAN_PORT} @th,96,24 { ${vnis} }`;
+  const whenSecret = (...lines: readonly string[]): readonly string[] => (secret === '' ? [] : lines);
   return [
     '  chain raw_prerouting {',
     '    type filter hook prerouting priority raw; policy accept;',
     `    iifname ${any} jump members`,
     `    iifname "${defaultBridge}" udp dport ${VXLAN_PORT} ip daddr @tunnels drop`,
-    ...(vnis.length > 0
-      ? [`    udp dport ${VXLAN_PORT} @th,96,24 { ${vnis.join(', ')} } fib daddr type local ip saddr != @tunnels drop`]
-      : []),
+    ...(clear === '' ? [] : [`    ${ofVni(clear)} fib daddr type local ip saddr != @tunnels drop`]),
+    // Encrypt or drop: what arrives in clear text is not of the network, and nothing else comes by the device.
+    ...whenSecret(
+      `    iifname "${wireguard}" ${ofVni(secret)} accept`,
+      `    iifname "${wireguard}" drop`,
+      `    ${ofVni(secret)} fib daddr type local drop`,
+    ),
     '  }',
+    ...whenSecret(
+      '  chain encrypt {',
+      '    type filter hook postrouting priority raw; policy accept;',
+      `    ${ofVni(secret)} oifname != "${wireguard}" drop`,
+      '  }',
+    ),
     // From containers of networks: each packet comes by here, also bridged ones where those are filtered.
     '  chain members {',
     // Whoever could send to the tunnels' port would be in every network.
@@ -102,6 +121,13 @@ function chains({ defaultBridge, networks }: NetworksRules): readonly string[] {
     '    type filter hook forward priority filter; policy accept;',
     // What stays in a network comes by here only where bridged frames are filtered.
     '    iifname . oifname @own accept',
+    // What a container makes up would come to the other host as ours.
+    ...whenSecret(
+      `    oifname "${wireguard}" drop`,
+      // Nor does a packet between members leave by another way, should their network's bridge have lost its addresses.
+      `    iifname @encrypted oifname != ${any} iifname . ip daddr @blocks4 drop`,
+      `    iifname @encrypted oifname != ${any} iifname . ip6 daddr @blocks6 drop`,
+    ),
     `    iifname ${any} oifname ${any} drop`,
     `    iifname ${any} oifname "${defaultBridge}" drop`,
     `    iifname "${defaultBridge}" oifname ${any} drop`,

@@ -8,15 +8,17 @@ import { StateJournal } from '../state-journal.ts';
 import { defaultRoutes, type RouteCandidate } from './default-routes.ts';
 import { endpointInterfaceOf, planEndpoints } from './endpoint-links.ts';
 import { endpointSysctls } from './endpoint-sysctls.ts';
-import { ForwardingEntries } from './forwarding-entries.ts';
+import { ForwardingEntries, type RemoteMember } from './forwarding-entries.ts';
 import { checkState, Membership } from './membership.ts';
 import { networksRuleset } from './networks-ruleset.ts';
 import {
   bridgeCommands,
   bridgeOf,
+  ENCAPSULATION_BYTES,
   gatewayMac,
   kernelEntries,
   mtuOf,
+  targetOf,
   vxlanCommands,
   vxlanOf,
 } from './overlay-device.ts';
@@ -34,6 +36,12 @@ const member = (who: string, hostIp: string, number: number, more: object = {}):
     running: true,
     ...more,
   });
+const remote = (target: string, number: number): RemoteMember => ({
+  macAddress: mac(number),
+  ipv4Address: `10.1.0.${number}`,
+  ipv6Address: '',
+  target,
+});
 const network = (more: object = {}): networkV1.NetworkRecord =>
   networkV1.NetworkRecord.fromPartial({
     id: id('a'),
@@ -79,6 +87,16 @@ describe('who is in a network', () => {
     ['a MAC address with a line', { members: [member('1', '10.0.0.1', 2, { macAddress: 'x\nlink del eth0' })] }, 'MAC'],
     ['an IPv6 address as IPv4', { members: [member('1', '10.0.0.1', 2, { ipv4Address: 'fd00::1' })] }, 'IPv4'],
     ['a host name', { members: [member('1', 'host', 2)] }, 'host address'],
+    [
+      'a key with a line',
+      { members: [member('1', '10.0.0.1', 2, { wireguard: { publicKey: `${'A'.repeat(43)}=\nx`, port: 1 } })] },
+      'WireGuard key',
+    ],
+    [
+      'a port out of range',
+      { members: [member('1', '10.0.0.1', 2, { wireguard: { publicKey: `${'A'.repeat(43)}=`, port: 65_536 } })] },
+      'WireGuard port',
+    ],
   ])('%s is refused', (_name, more, words) => {
     expect(() => checkState(state(more))).toThrow(words);
   });
@@ -95,15 +113,15 @@ describe('forwarding entries', () => {
 
   test('one that comes, moves, comes home and goes', () => {
     const all = entries();
-    const [first, second] = [member('1', '10.0.0.1', 2), member('1', '10.0.0.2', 2)];
+    const [first, second] = [remote('10.0.0.1', 2), remote('10.0.0.2', 2)];
     expect(all.follow([[id('1'), first]])).toEqual({ bridge: [add(2, '10.0.0.1')], ip: [neighbour(2)] });
-    expect(all.follow([[id('1'), { ...first, running: false }]])).toEqual({ bridge: [], ip: [] });
+    expect(all.follow([[id('1'), { ...first }]])).toEqual({ bridge: [], ip: [] });
     expect(all.follow([[id('1'), second]])).toEqual({ bridge: [add(2, '10.0.0.2')], ip: [neighbour(2)] });
     expect(all.follow([[id('1'), undefined]])).toEqual({ bridge: gone(2), ip: ['neigh del 10.1.0.2 dev atx1'] });
     expect(all.follow([[id('1'), undefined]])).toEqual({ bridge: [], ip: [] });
   });
   test('an address that passes on to another is replaced, whichever is told first', () => {
-    const next = member('2', '10.0.0.2', 2);
+    const next = remote('10.0.0.2', 2);
     for (const order of [
       [
         [id('1'), undefined],
@@ -115,19 +133,19 @@ describe('forwarding entries', () => {
       ],
     ] as const) {
       const all = entries();
-      all.follow([[id('1'), member('1', '10.0.0.1', 2)]]);
+      all.follow([[id('1'), remote('10.0.0.1', 2)]]);
       expect(all.follow(order)).toEqual({ bridge: [add(2, '10.0.0.2')], ip: [neighbour(2)] });
     }
     const late = entries();
-    late.follow([[id('1'), member('1', '10.0.0.1', 2)]]);
+    late.follow([[id('1'), remote('10.0.0.1', 2)]]);
     late.follow([[id('2'), next]]);
     expect(late.follow([[id('1'), undefined]])).toEqual({ bridge: [], ip: [] });
   });
   test('what the kernel lacks, has too much, or has otherwise', () => {
     const all = entries();
     all.follow([
-      [id('1'), member('1', '10.0.0.1', 2)],
-      [id('2'), member('2', '10.0.0.2', 3)],
+      [id('1'), remote('10.0.0.1', 2)],
+      [id('2'), remote('10.0.0.2', 3)],
     ]);
     const kernel = {
       forwarding: new Map([
@@ -150,6 +168,8 @@ describe('forwarding entries', () => {
       { mac: mac(2), flags: [], master: 'atn1', state: 'static' },
       { mac: mac(2), dst: '10.0.0.1', flags: ['self'], state: 'static' },
       { mac: mac(3), dst: '10.0.0.1', flags: ['self'], state: 'static' },
+      { mac: mac(4), flags: [], master: 'atn1', state: 'static' },
+      { mac: mac(4), dst: 'fe80::1', viaIf: 'atw1', flags: ['self'], state: 'static' },
       { mac: 'own', flags: [], master: 'atn1', state: 'permanent' },
     ]);
     const neigh = JSON.stringify([
@@ -161,6 +181,7 @@ describe('forwarding entries', () => {
       forwarding: new Map([
         [mac(2), '10.0.0.1'],
         [mac(3), ''],
+        [mac(4), targetOf('fe80::1', 'atw1')],
       ]),
       neighbours: new Map([['10.1.0.2', mac(2)]]),
     });
@@ -168,12 +189,17 @@ describe('forwarding entries', () => {
 });
 
 describe('devices', () => {
-  const wish = (more: object = {}) => ({ network: network(more), hostIp: '10.0.0.1', mtu: 1450 });
+  const plain = { mtu: 1500, encapsulation: ENCAPSULATION_BYTES.ipv4 };
+  const wish = (more: object = {}) => ({
+    network: network(more),
+    underlay: { address: '10.0.0.1', ...plain },
+    mtu: 1450,
+  });
   const [bridge, vxlan] = [bridgeOf(id('a')), vxlanOf(id('a'))];
   test('names fit, the MTU is what is left, the gateway is the same everywhere', () => {
     expect([bridge.length, vxlan.length, endpointInterfaceOf(id('b')).length]).toEqual([11, 11, 15]);
-    expect([mtuOf(network(), 1500), mtuOf(network({ mtu: 1400 }), 1500), mtuOf(network({ vni: 0 }), 9000)]).toEqual([
-      1450, 1400, 9000,
+    expect([mtuOf(network(), plain), mtuOf(network({ mtu: 1400 }), plain), mtuOf(network({ vni: 0 }), plain)]).toEqual([
+      1450, 1400, 1500,
     ]);
     expect(gatewayMac(id('a'))).toMatch(/^02:61(:[0-9a-f]{2}){4}$/);
   });
@@ -194,6 +220,21 @@ describe('devices', () => {
       `link add name ${vxlan} type vxlan id 77 local 10.0.0.1 dstport 4789 nolearning proxy`,
       `link set dev ${vxlan} mtu 1450 addrgenmode none master ${bridge} up`,
     ]);
+  });
+  test('over WireGuard: bound to its device, with less room', () => {
+    const secret = { address: 'fe80::1', device: 'atw1', mtu: 1440, encapsulation: ENCAPSULATION_BYTES.ipv6 };
+    const over = (links: Parameters<typeof vxlanCommands>[1]) =>
+      vxlanCommands({ network: network(), underlay: secret, mtu: 1370 }, links);
+    expect(mtuOf(network(), secret)).toBe(1370);
+    expect(over([])[0]).toBe(
+      `link add name ${vxlan} type vxlan id 77 local fe80::1 dev atw1 dstport 4789 nolearning proxy`,
+    );
+    const there = (data: object) => [{ ifname: vxlan, linkinfo: { info_data: { id: 77, ...data } } }];
+    expect(over(there({ local6: 'fe80::1', link: 'atw1' }))).toHaveLength(1);
+    // One that could leave by another way, or has the address of an earlier key, does not stay.
+    for (const other of [{ local6: 'fe80::1' }, { local6: 'fe80::2', link: 'atw1' }, { local: '10.0.0.1' }]) {
+      expect(over(there(other))[0]).toBe(`link del dev ${vxlan}`);
+    }
   });
   test('those that are there stay, but for what differs', () => {
     const info = (data: object) => ({ ifname: vxlan, linkinfo: { info_data: data } });
@@ -216,7 +257,13 @@ describe('devices', () => {
 
 describe('rules', () => {
   const rules = (networks: readonly networkV1.NetworkRecord[]) =>
-    networksRuleset({ defaultBridge: 'atollab', hostIp: '10.0.0.1', networks, peers: ['10.0.0.2', '10.0.0.1'] });
+    networksRuleset({
+      defaultBridge: 'atollab',
+      hostIp: '10.0.0.1',
+      networks,
+      peers: ['10.0.0.2', '10.0.0.1'],
+      wireguard: 'atw1',
+    });
   test('only the own table is named; without networks it goes', () => {
     const text = rules([network()]);
     expect(new Set(text.match(/table inet \S+/g))).toEqual(new Set(['table inet atollab_networks']));
@@ -229,6 +276,14 @@ describe('rules', () => {
     expect(rules([network(more)])).toContain('set masked4 { type ipv4_addr; flags interval; }');
     expect(rules([network()])).toContain('elements = { 10.1.0.0/24 }');
   });
+  test('encrypted: by the device or not at all; nothing of it where no network is', () => {
+    const secret = network({ id: id('c'), vni: 79, options: { encrypted: '' } });
+    const text = rules([network(), secret]);
+    expect(text).toContain('udp dport 4789 @th,96,24 { 79 } oifname != "atw1" drop');
+    expect(text).toContain('udp dport 4789 @th,96,24 { 79 } fib daddr type local drop');
+    expect(text).toContain('udp dport 4789 @th,96,24 { 77 } fib daddr type local ip saddr != @tunnels drop');
+    expect(rules([network({ options: { encrypted: 'false' } })])).not.toContain('atw1');
+  });
   test('nft takes them, twice', () => {
     const dual = network({
       id: id('b'),
@@ -236,7 +291,13 @@ describe('rules', () => {
       internal: true,
       subnets: [{ cidr: 'fd00:5::/64' }, { cidr: '10.2.0.0/24' }],
     });
-    const text = rules([network(), dual]);
+    const secret = network({
+      id: id('c'),
+      vni: 79,
+      options: { encrypted: 'true' },
+      subnets: [{ cidr: '10.3.0.0/24' }],
+    });
+    const text = rules([network(), dual, secret]);
     const listed = execFileSync('unshare', ['--net', 'sh', '-c', 'nft -f - && nft list ruleset'], {
       encoding: 'utf8',
       input: text + text,

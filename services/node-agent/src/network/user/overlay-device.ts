@@ -5,8 +5,8 @@ import type { KernelEntries } from './forwarding-entries.ts';
 
 /** Standard port of VXLAN (RFC 7348). */
 export const VXLAN_PORT = 4789;
-/** Outer Ethernet, IPv4 and UDP headers and VXLAN's own. */
-const ENCAPSULATION_BYTES = 50;
+/** Outer IP and UDP headers, VXLAN's own and the inner Ethernet header. */
+export const ENCAPSULATION_BYTES = { ipv4: 50, ipv6: 70 } as const;
 
 export const BRIDGE_PREFIX = 'atn';
 export const VXLAN_PREFIX = 'atx';
@@ -26,8 +26,18 @@ export function gatewayMac(networkId: string): string {
   return ['02', '61', ...(hash.slice(0, 8).match(/../g) as string[])].join(':');
 }
 
-export function mtuOf(network: networkV1.NetworkRecord, hostMtu: number): number {
-  return network.mtu || hostMtu - (network.vni === 0 ? 0 : ENCAPSULATION_BYTES);
+/** What VXLAN packets of a network are sent over: the host's own address, or its WireGuard device. */
+export interface Underlay {
+  readonly address: string;
+  /** The only device they may take; absent: as routes say. */
+  readonly device?: string;
+  /** Of packets with VXLAN's headers, and how long those are. */
+  readonly mtu: number;
+  readonly encapsulation: number;
+}
+
+export function mtuOf(network: networkV1.NetworkRecord, underlay: Pick<Underlay, 'mtu' | 'encapsulation'>): number {
+  return network.mtu || underlay.mtu - (network.vni === 0 ? 0 : underlay.encapsulation);
 }
 
 /** Gateway addresses with prefix length. */
@@ -47,12 +57,19 @@ export interface KernelLink {
   readonly mtu?: number;
   readonly address?: string;
   readonly addr_info?: ReadonlyArray<{ readonly local?: string; readonly prefixlen?: number; readonly scope?: string }>;
-  readonly linkinfo?: { readonly info_data?: { readonly id?: number; readonly local?: string } };
+  readonly linkinfo?: {
+    readonly info_data?: {
+      readonly id?: number;
+      readonly local?: string;
+      readonly local6?: string;
+      readonly link?: string;
+    };
+  };
 }
 
 export interface DeviceWish {
   readonly network: networkV1.NetworkRecord;
-  readonly hostIp: string;
+  readonly underlay: Underlay;
   readonly mtu: number;
 }
 
@@ -78,18 +95,23 @@ export function bridgeCommands({ network, mtu }: DeviceWish, links: readonly Ker
   ];
 }
 
-/** The same for its VXLAN device. One with another VNI or local address is made anew. */
-export function vxlanCommands({ network, hostIp, mtu }: DeviceWish, links: readonly KernelLink[]): readonly string[] {
+/** The same for its VXLAN device. One with another VNI, local address or device below it is made anew. */
+export function vxlanCommands({ network, underlay, mtu }: DeviceWish, links: readonly KernelLink[]): readonly string[] {
   if (network.vni === 0) return [];
   const name = vxlanOf(network.id);
   const found = links.find(({ ifname }) => ifname === name);
   const data = found?.linkinfo?.info_data;
-  const fits = found !== undefined && data?.id === network.vni && data.local === hostIp;
+  const { address, device } = underlay;
+  const fits =
+    found !== undefined && data?.id === network.vni && (data.local ?? data.local6) === address && data.link === device;
+  const below = device === undefined ? '' : ` dev ${device}`;
   return [
     ...(found && !fits ? [`link del dev ${name}`] : []),
     ...(fits
       ? []
-      : [`link add name ${name} type vxlan id ${network.vni} local ${hostIp} dstport ${VXLAN_PORT} nolearning proxy`]),
+      : [
+          `link add name ${name} type vxlan id ${network.vni} local ${address}${below} dstport ${VXLAN_PORT} nolearning proxy`,
+        ]),
     `link set dev ${name} mtu ${mtu} addrgenmode none master ${bridgeOf(network.id)} up`,
   ];
 }
@@ -99,11 +121,17 @@ export function vxlanPortCommand(network: networkV1.NetworkRecord): string {
   return `link set dev ${vxlanOf(network.id)} learning off flood off`;
 }
 
+/** Where frames for a member go, as bridge(8) takes it after `dst`. */
+export function targetOf(address: string, device: string | undefined): string {
+  return device === undefined ? address : `${address} via ${device}`;
+}
+
 /** The entries there are, from `bridge -json fdb show dev <vxlan>` and `ip -json neigh show dev <vxlan> nud permanent`. */
 export function kernelEntries(forwardingJson: string, neighboursJson: string): KernelEntries {
   const forwarding = JSON.parse(forwardingJson || '[]') as {
     mac: string;
     dst?: string;
+    viaIf?: string;
     master?: string;
     flags?: string[];
   }[];
@@ -111,7 +139,10 @@ export function kernelEntries(forwardingJson: string, neighboursJson: string): K
   const inBridge = new Set(forwarding.flatMap(({ mac, master }) => (master === undefined ? [] : [mac])));
   return {
     forwarding: new Map(
-      forwarding.flatMap(({ mac, dst }) => (dst === undefined ? [] : [[mac, inBridge.has(mac) ? dst : ''] as const])),
+      forwarding.flatMap(({ mac, dst, viaIf }) => {
+        if (dst === undefined) return [];
+        return [[mac, inBridge.has(mac) ? targetOf(dst, viaIf) : ''] as const];
+      }),
     ),
     neighbours: new Map(
       neighbours.flatMap(({ dst, lladdr, state }) =>

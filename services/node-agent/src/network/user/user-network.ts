@@ -1,9 +1,11 @@
 import { writeFile } from 'node:fs/promises';
+import { isEncrypted } from '@atoll/docker-api';
 import { failedPrecondition } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
 import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
-import { type EntryBatch, ForwardingEntries } from './forwarding-entries.ts';
+import { innerAddress } from '../wireguard/inner-address.ts';
+import { type EntryBatch, ForwardingEntries, type RemoteMember } from './forwarding-entries.ts';
 import type { HostedNetwork } from './hosted-network.ts';
 import { Membership } from './membership.ts';
 import {
@@ -15,6 +17,8 @@ import {
   type KernelLink,
   kernelEntries,
   mtuOf,
+  targetOf,
+  type Underlay,
   vxlanCommands,
   vxlanOf,
   vxlanPortCommand,
@@ -22,8 +26,8 @@ import {
 
 export interface UserNetworkOptions {
   readonly nodeId: string;
-  readonly hostIp: string;
-  readonly hostMtu: () => number;
+  /** Errors: failed-precondition when this host cannot encrypt and the network is encrypted. */
+  readonly underlay: () => Underlay;
   /** The devices of a network of this id that is being taken down: ours come after it. */
   readonly after?: Promise<void>;
 }
@@ -50,8 +54,12 @@ export class UserNetwork implements HostedNetwork {
     return this.#record;
   }
 
+  get isEncrypted(): boolean {
+    return isEncrypted(this.#record);
+  }
+
   get mtu(): number {
-    return mtuOf(this.#record, this.#options.hostMtu());
+    return mtuOf(this.#record, this.#options.underlay());
   }
 
   /** Takes over what is told; the kernel follows in the background: see `settled`. The ids of the members that changed. */
@@ -106,8 +114,7 @@ export class UserNetwork implements HostedNetwork {
   }
 
   async #assert(): Promise<void> {
-    const { hostIp } = this.#options;
-    const wish: DeviceWish = { network: this.#record, hostIp, mtu: this.mtu };
+    const wish: DeviceWish = { network: this.#record, underlay: this.#options.underlay(), mtu: this.mtu };
     const links = await hostLinks();
     const bridge = bridgeOf(this.#record.id);
     // Settings of IPv6 come before its addresses, which are refused otherwise.
@@ -146,17 +153,22 @@ export class UserNetwork implements HostedNetwork {
     ]);
   }
 
-  #takeChanges(): readonly (readonly [string, networkV1.Member | undefined])[] {
+  #takeChanges(): readonly (readonly [string, RemoteMember | undefined])[] {
     const ids = [...this.#changed];
     this.#changed.clear();
     return ids.map((id) => {
       const member = this.membership.get(id);
-      return [id, member && this.#isRemote(member) ? member : undefined] as const;
+      return [id, member && this.#remote(member)] as const;
     });
   }
 
-  #isRemote({ nodeId, hostIp }: networkV1.Member): boolean {
-    return nodeId !== this.#options.nodeId && hostIp !== '';
+  /** Undefined for one of this host, and for one whose host cannot be reached, or not without clear text. */
+  #remote(member: networkV1.Member): RemoteMember | undefined {
+    const { nodeId, hostIp, wireguard, macAddress, ipv4Address, ipv6Address } = member;
+    const address = this.isEncrypted ? wireguard && innerAddress(wireguard.publicKey) : hostIp;
+    if (nodeId === this.#options.nodeId || !address) return undefined;
+    const target = targetOf(address, this.#options.underlay().device);
+    return { macAddress, ipv4Address, ipv6Address, target };
   }
 }
 

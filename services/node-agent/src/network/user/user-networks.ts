@@ -1,18 +1,16 @@
+import { isEncrypted } from '@atoll/docker-api';
 import { failedPrecondition } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import { networkV1 } from '@atoll/proto';
-import { runTool } from '../../processes/run-tool.ts';
-import { SerialQueue } from '../../processes/serial-queue.ts';
-import { ensureForwarding } from '../bridge.ts';
 import type { StateJournal } from '../state-journal.ts';
-import { TableWatch } from '../table-watch.ts';
-import { AddressBinding } from './address-binding.ts';
-import { ensureIpv6Forwarding } from './forwarding.ts';
+import type { WireGuard } from '../wireguard/wireguard.ts';
+import { innerMtu } from '../wireguard/wireguard-device.ts';
 import type { HostedNetwork } from './hosted-network.ts';
 import { MacvlanNetwork } from './macvlan-network.ts';
 import { checkState } from './membership.ts';
-import { networksRuleset, networksTable } from './networks-ruleset.ts';
-import { hasIpv6 } from './overlay-device.ts';
+import { NetworkTables } from './network-tables.ts';
+import type { NetworksRules } from './networks-ruleset.ts';
+import { ENCAPSULATION_BYTES, type Underlay } from './overlay-device.ts';
 import { hostLinks, UserNetwork } from './user-network.ts';
 
 export interface UserNetworksOptions {
@@ -21,6 +19,8 @@ export interface UserNetworksOptions {
   /** Where no interface has `hostIp`. */
   readonly fallbackMtu: number;
   readonly defaultBridge: string;
+  /** Carries encrypted networks. */
+  readonly wireguard: WireGuard;
   /** Path of the shim, which watches the kernel's tables. */
   readonly shim: string;
   readonly journal: StateJournal<networkV1.NetworkState>;
@@ -38,17 +38,10 @@ export class UserNetworks {
   readonly #networks = new Map<string, HostedNetwork>();
   /** Told in the present session. */
   readonly #told = new Set<string>();
-  readonly #queue = new SerialQueue();
   /** Networks being taken down: one that is told of anew meanwhile waits for it. */
   readonly #leaving = new Map<string, Promise<void>>();
-  readonly #binding: AddressBinding;
-  /** The containers of this host are known, and with them whose addresses are bound. */
-  #bound = false;
+  readonly #tables: NetworkTables;
   #hostMtu: number;
-  #rules = '';
-  /** The table as the kernel shows it when it is ours, without elements of sets. */
-  #expected = '';
-  #watch: TableWatch | undefined;
   #sessions = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -57,12 +50,12 @@ export class UserNetworks {
     this.#hostMtu = options.fallbackMtu;
     const endpoints = (): networkV1.Endpoint[] =>
       options.endpoints().filter(({ networkId }) => !(this.#networks.get(networkId) instanceof MacvlanNetwork));
-    this.#binding = new AddressBinding({ table: this.table, endpoints, logger: options.logger });
+    this.#tables = new NetworkTables({ ...options, endpoints, current: () => this.#rules() });
   }
 
   /** Name of the tables. */
   get table(): string {
-    return networksTable(this.#options.defaultBridge);
+    return this.#tables.name;
   }
 
   ids(): readonly string[] {
@@ -80,19 +73,21 @@ export class UserNetworks {
     this.#timer = setInterval(() => {
       void this.#look().catch((err: unknown) => this.#options.logger.warn({ err }, 'networks not in order'));
     }, ASSERT_MS).unref();
+    this.#options.wireguard.watch(() => this.#assertAll());
     await this.#assertAll();
   }
 
   /** Binds members to their addresses from now on: all containers of before the agent's start are known. */
   async bind(): Promise<void> {
-    this.#bound = true;
-    await this.#assertRules(true);
+    this.#tables.bind();
+    await this.#tables.assert(true);
     await this.#sweep();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#watch?.stop();
+    this.#tables.stop();
+    this.#options.wireguard.stop();
     await this.#options.journal.idle();
   }
 
@@ -117,7 +112,7 @@ export class UserNetworks {
         .catch((err: unknown) => {
           logger.warn({ err, network: id }, 'what was told of a network cannot be written down');
         });
-      await Promise.all([network.follow(), this.#assertRules(false), written]);
+      await Promise.all([this.#follow(network), this.#tables.assert(false), written]);
     } catch (err) {
       logger.error({ err, network: id }, 'a network is not in order');
     }
@@ -127,8 +122,9 @@ export class UserNetworks {
   async ready(id: string): Promise<HostedNetwork> {
     const network = this.#networks.get(id);
     if (!network) throw failedPrecondition(`this host has not been told of network ${id} yet; try again`);
+    if (network.isEncrypted) await this.#assertEncryption(false);
     await network.ready();
-    await this.#assertRules(false);
+    await this.#tables.assert(false);
     return network;
   }
 
@@ -143,8 +139,9 @@ export class UserNetworks {
   #create(record: networkV1.NetworkRecord): HostedNetwork {
     const { nodeId, hostIp } = this.#options;
     if (record.driver === 'macvlan') return new MacvlanNetwork(record, hostIp);
+    const underlay = (): Underlay => this.#underlay(isEncrypted(record));
     const after = this.#leaving.get(record.id);
-    return new UserNetwork(record, { nodeId, hostIp, hostMtu: () => this.#hostMtu, ...(after && { after }) });
+    return new UserNetwork(record, { nodeId, underlay, ...(after && { after }) });
   }
 
   /** Those with devices of their own here. */
@@ -163,7 +160,44 @@ export class UserNetworks {
     } finally {
       if (this.#leaving.get(id) === ended) this.#leaving.delete(id);
     }
-    await this.#assertRules(false);
+    await this.#tables.assert(false);
+    if (network?.isEncrypted) await this.#assertEncryption(false);
+  }
+
+  async #follow(network: HostedNetwork): Promise<void> {
+    if (network.isEncrypted) await this.#assertEncryption(false);
+    await network.follow();
+  }
+
+  #underlay(encrypted: boolean): Underlay {
+    const { hostIp, wireguard } = this.#options;
+    if (!encrypted) return { address: hostIp, mtu: this.#hostMtu, encapsulation: ENCAPSULATION_BYTES.ipv4 };
+    return {
+      // A host that cannot encrypt has none, and no device is made there.
+      get address() {
+        return wireguard.address;
+      },
+      device: wireguard.device,
+      mtu: innerMtu(this.#hostMtu, hostIp),
+      encapsulation: ENCAPSULATION_BYTES.ipv6,
+    };
+  }
+
+  /** The device below all encrypted networks: it comes with the first of them and goes after the last. */
+  async #assertEncryption(always: boolean): Promise<void> {
+    const { wireguard } = this.#options;
+    const encrypted = this.#bridged().filter(({ isEncrypted }) => isEncrypted);
+    if (encrypted.length === 0) return await wireguard.takeDown();
+    const underlay = this.#underlay(true);
+    // Of a host with two keys, for a moment, both count.
+    const peers = new Map(
+      encrypted.flatMap(({ membership }) => membership.peers().map((peer) => [peer.publicKey, peer] as const)),
+    );
+    const asked = encrypted.map(({ record }) => record.mtu && record.mtu + underlay.encapsulation);
+    const wish = { peers: [...peers.values()], mtu: Math.max(underlay.mtu, ...asked) };
+    const isNew = await wireguard.assert(wish, always);
+    // What was on top of the one before went with it.
+    if (isNew) for (const network of encrypted) await network.assert();
   }
 
   /** Networks nobody has told of in this session, and nobody here uses, were given up while there was no session. */
@@ -176,59 +210,26 @@ export class UserNetworks {
 
   async #assertAll(): Promise<void> {
     await this.#readMtu();
-    for (const network of this.#networks.values()) await network.assert();
-    await this.#assertRules(true);
+    await this.#tables.assert(true);
+    // A host that cannot encrypt any more has its other networks all the same.
+    const encryption = await this.#assertEncryption(true).catch((error: unknown) => error);
+    for (const network of this.#networks.values()) {
+      if (!network.isEncrypted || encryption === undefined) await network.assert();
+    }
+    if (encryption !== undefined) throw encryption;
   }
 
   async #sweep(): Promise<void> {
-    const present = async (): Promise<string[]> => (await hostLinks()).map(({ ifname }) => ifname);
-    if (this.#bound && this.#bridged().length > 0) await this.#binding.sweep(present);
+    await this.#tables.sweep(async () => (await hostLinks()).map(({ ifname }) => ifname));
   }
 
-  /** Written when something of it has changed, or when somebody else may have changed it. */
-  #assertRules(always: boolean): Promise<void> {
-    return this.#queue.run(async () => {
-      const { defaultBridge, hostIp } = this.#options;
-      const networks = this.#bridged();
-      const peers = new Set(networks.flatMap((network) => [...network.membership.hosts()]));
-      const rules = networksRuleset({ defaultBridge, hostIp, networks: networks.map(({ record }) => record), peers });
-      const gone = networks.length === 0 && (this.#rules === '' || this.#rules === rules);
-      if (gone || (!always && rules === this.#rules)) return;
-      if (networks.length > 0) await ensureForwarding();
-      if (networks.some(({ record }) => hasIpv6(record) && !record.internal)) await ensureIpv6Forwarding();
-      await Promise.all([
-        runTool('nft', ['-f', '-'], { input: rules }),
-        this.#bound ? this.#binding.assert(networks.map(({ record }) => record)) : undefined,
-      ]);
-      this.#rules = rules;
-      this.#expected = await this.#listTable();
-      this.#watch ??= this.#startWatch();
-    });
-  }
-
-  /** What somebody else removes is written anew at once: until then networks are not kept apart. */
-  #startWatch(): TableWatch {
-    const { shim, logger } = this.#options;
-    const watch = new TableWatch({
-      shim,
-      table: this.table,
-      logger,
-      onChange: async () => {
-        // Our own writing is told too.
-        if ((await this.#queue.run(() => this.#listTable())) === this.#expected) return;
-        logger.warn({ table: this.table }, 'somebody has changed the rules of networks; they are written again');
-        await this.#assertRules(true);
-      },
-    });
-    watch.start();
-    return watch;
-  }
-
-  /** Both tables; empty when there is none. */
-  async #listTable(): Promise<string> {
-    const list = (family: string): Promise<string> =>
-      runTool('nft', ['-t', 'list', 'table', family, this.table]).catch(() => '');
-    return (await Promise.all([list('inet'), list('bridge')])).join('');
+  #rules(): NetworksRules {
+    const { defaultBridge, hostIp, wireguard } = this.#options;
+    const networks = this.#bridged();
+    const clear = networks.filter((network) => !network.isEncrypted);
+    const peers = new Set(clear.flatMap(({ membership }) => [...membership.hosts()]));
+    const records = networks.map(({ record }) => record);
+    return { defaultBridge, hostIp, networks: records, peers, wireguard: wireguard.device };
   }
 
   #isUsed(id: string): boolean {
