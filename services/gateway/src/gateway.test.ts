@@ -440,6 +440,7 @@ describe('the cluster', () => {
         expect.anything(),
         expect.anything(),
         expect.anything(),
+        ['  └ Encryption', 'none: its agent names none'],
       ],
     });
     expect((await get('/version')).json).toMatchObject({ ApiVersion: '1.51', MinAPIVersion: '1.24' });

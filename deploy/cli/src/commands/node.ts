@@ -94,9 +94,12 @@ async function list(nodes: Nodes, quiet: boolean): Promise<void> {
       AVAILABILITY.get(node.availability) ?? 'active',
       String(status?.containers ?? 0),
       node.facts?.hostIp ?? '',
+      node.facts?.wireguard ? 'wireguard' : `none${node.facts?.noEncryption ? ` (${node.facts.noEncryption})` : ''}`,
     ];
   });
-  process.stdout.write(table(['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'CONTAINERS', 'ADDRESS'], rows));
+  process.stdout.write(
+    table(['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'CONTAINERS', 'ADDRESS', 'ENCRYPTION'], rows),
+  );
 }
 
 /** By hostname, id or a beginning of the id that fits one node only. */

@@ -9,7 +9,16 @@ const NAMESPACES = ['mnt', 'pid', 'net', 'uts', 'ipc', 'cgroup', 'user'];
 const CONTROLLERS = ['cpu', 'memory', 'pids'];
 
 export async function kernelChecks(): Promise<readonly Check[]> {
-  return Promise.all([kernel(), namespaces(), cgroups(), overlay(), seccomp(), networkDevices(), netfilter()]);
+  return Promise.all([
+    kernel(),
+    namespaces(),
+    cgroups(),
+    overlay(),
+    seccomp(),
+    networkDevices(),
+    netfilter(),
+    encryption(),
+  ]);
 }
 
 async function kernel(): Promise<Check> {
@@ -67,6 +76,19 @@ async function netfilter(): Promise<Check> {
   const rules = 'table ip atolltest {\nchain c {\ntype nat hook postrouting priority srcnat\nmasquerade\n}\n}\n';
   const run = () => runCommand('unshare', ['--net', 'nft', '-f', '-'], { input: rules });
   return attempt(what, run, 'apt-get install nftables; modprobe nf_tables nft_masq');
+}
+
+/** Needed for encrypted networks only. */
+async function encryption(): Promise<Check> {
+  const what = 'wireguard';
+  if (process.getuid?.() !== 0) return advice(what, 'not tried', 'run it as root: sudo ./atoll doctor');
+  const runs = (program: string, ...args: string[]): Promise<boolean> =>
+    runCommand(program, args).then(() => true, () => false); // biome-ignore format: short
+  const kernel = await runs('unshare', '--net', 'ip', 'link', 'add', 'name', 'atolltest0', 'type', 'wireguard');
+  const missing = (await runs('wg', '--version')) ? [] : ['wireguard-tools'];
+  if (!kernel && !(await runs('wireguard-go', '--version'))) missing.push('wireguard-go');
+  if (missing.length === 0) return ok(what, kernel ? 'in the kernel' : 'by wireguard-go');
+  return advice(what, 'not there: no encrypted networks', `apt-get install ${missing.join(' ')}`);
 }
 
 async function attempt(what: string, run: () => Promise<unknown>, fix: string): Promise<Check> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClusterNames, runCommand } from '@atoll/hosts';
@@ -48,7 +49,9 @@ export async function removeMemberNetwork(names: ClusterNames, hostData: string)
     /^[0-9a-f]{64}$/.test(id),
   );
   const devices = networks.flatMap((id) => [`atx${id.slice(0, 8)}`, `atn${id.slice(0, 8)}`]);
-  for (const device of [bridge, ...devices]) {
+  // The agent names it after its bridge.
+  const wireguard = `atw${createHash('sha256').update(bridge).digest('hex').slice(0, 8)}`;
+  for (const device of [bridge, ...devices, wireguard]) {
     await runCommand('ip', ['link', 'delete', device]).catch(() => undefined);
   }
   const tables = [`ip ${bridge}`, `ip6 ${bridge}`, `inet ${bridge}_networks`];

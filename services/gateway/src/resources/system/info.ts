@@ -135,6 +135,7 @@ function hostRows(nodes: readonly NodeView[]): readonly (readonly [string, strin
         ['  └ Containers', String(status?.containers ?? 0)],
         ['  └ Reserved CPUs', `${cpus(status?.reservedNanoCpus ?? 0n)} / ${cpus(facts?.nanoCpus ?? 0n)}`],
         ['  └ Reserved Memory', `${gib(status?.reservedMemory ?? 0n)} / ${gib(facts?.memoryBytes ?? 0n)}`],
+        ['  └ Encryption', facts?.wireguard ? 'wireguard' : `none: ${facts?.noEncryption || 'its agent names none'}`],
       ];
     }),
   ];
