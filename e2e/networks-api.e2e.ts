@@ -120,7 +120,16 @@ describe('docker network', () => {
     ['a built-in name', ['host'], 'operation is not permitted on predefined host network'],
     ['an unknown driver', ['-d', 'weave', 'x'], 'could not find plugin weave'],
     ['ipvlan', ['-d', 'ipvlan', '-o', 'parent=eth0', 'x'], 'ipvlan is not built'],
-    ['encryption', ['-d', 'overlay', '-o', 'encrypted', 'x'], 'encryption between hosts is not built yet'],
+    [
+      'an unclear wish for encryption',
+      ['-o', 'encrypted=maybe', 'x'],
+      'Options["encrypted"]: want nothing, true or false',
+    ],
+    [
+      'encryption of macvlan',
+      ['-d', 'macvlan', '-o', 'parent=eth0', '-o', 'encrypted', 'x'],
+      '"encrypted" is no known option',
+    ],
     ['an unknown option', ['-o', 'colour=red', 'x'], '"colour" is no known option'],
     ['host bits', ['--subnet', '10.150.0.1/16', 'x'], 'it should be 10.150.0.0/16'],
     [
