@@ -294,6 +294,21 @@ describe('an encrypted network', { timeout: 120_000 }, () => {
     expect(await wireguardOf(host(0))).toBe(before);
   });
 
+  test('its process keeps no mount of the agent, and no file of its own where others look', async () => {
+    await host(0).killAgent();
+    const volume = join(host(0).dataRoot, 'a volume');
+    await host(0).startAgent(undefined, `mkdir -p '${volume}'; mount -t tmpfs none '${volume}'`);
+    const mountsOf = async (pid: number): Promise<string> => await readFile(`/proc/${pid}/mountinfo`, 'utf8');
+    expect(await mountsOf(host(0).agent?.pid ?? 0)).toContain('a\\040volume');
+    await started(host(0), network('encrypted'));
+    const pid = (await wireguardOf(host(0))) ?? 0;
+    expect(await mountsOf(pid)).not.toContain(host(0).dataRoot);
+    expect(await readdir(`/proc/${pid}/root/run/wireguard`)).toEqual([`${deviceOf(host(0))}.sock`]);
+    expect(await readdir('/run/wireguard').catch(() => [])).not.toContain(`${deviceOf(host(0))}.sock`);
+    await host(0).killAgent();
+    await rm(volume, { recursive: true });
+  });
+
   test('E34: without the process nothing is sent, and it is started again, by its agent or the next one', async () => {
     const net = network('encrypted');
     const [a, b] = [await started(host(0), net), await started(host(1), net)];

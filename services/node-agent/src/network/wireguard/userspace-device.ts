@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deadlineExceeded, failedPrecondition, internal } from '@atoll/errors';
 import { writeFileAtomic } from '../../files/atomic-file.ts';
@@ -17,8 +17,16 @@ const READY_MS = 10_000;
 const END_MS = 2_000;
 const POLL_MS = 20;
 const ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', LOG_LEVEL: 'silent' };
-/** Its control socket lies in a /run of its own: nothing is left of it however it ends, and agents of one machine do not meet there. */
-const IN_OWN_RUN = 'mount -t tmpfs -o mode=700 tmpfs /var/run && exec wireguard-go -f "$1"';
+/**
+ * Its control socket lies in a /run of its own: nothing is left of it however it ends, and agents of one machine do not meet there. Mounts of
+ * volumes are not kept by its mount namespace when the agent has let them go; blanks are \040 in mountinfo(5).
+ */
+const IN_OWN_RUN = `
+  mount -t tmpfs -o mode=700 tmpfs /var/run || exit 1
+  while read -r _ _ _ _ point _; do
+    case $(printf %b "$point") in "$2"/*) umount -l "$(printf %b "$point")" 2>/dev/null ;; esac
+  done </proc/self/mountinfo
+  exec wireguard-go -f "$1"`;
 
 /**
  * The process wireguard-go of this host. It outlives the agent, so that traffic goes on; the next agent knows it by process id and
@@ -26,12 +34,13 @@ const IN_OWN_RUN = 'mount -t tmpfs -o mode=700 tmpfs /var/run && exec wireguard-
  */
 export class UserspaceDevice {
   readonly #name: string;
-  readonly #file: string;
+  readonly #folder: string;
   #running: Running | undefined;
 
+  /** @param folder below the data root */
   constructor(name: string, folder: string) {
     this.#name = name;
-    this.#file = join(folder, FILE);
+    this.#folder = folder;
   }
 
   /** Finds the process of an earlier agent. */
@@ -45,7 +54,18 @@ export class UserspaceDevice {
 
   /** Resolves when the device is there and takes settings. Errors: failed-precondition when the process ends, deadline-exceeded. */
   async start(): Promise<void> {
-    const args = ['--mount', '--propagation', 'slave', '--', 'sh', '-c', IN_OWN_RUN, 'sh', this.#name];
+    const args = [
+      '--mount',
+      '--propagation',
+      'slave',
+      '--',
+      'sh',
+      '-c',
+      IN_OWN_RUN,
+      'sh',
+      this.#name,
+      dirname(this.#folder),
+    ];
     const child = spawn('unshare', args, { env: ENV, stdio: 'ignore', cwd: '/', detached: true });
     let ended: string | undefined;
     child.once('error', (error) => {
@@ -87,6 +107,10 @@ export class UserspaceDevice {
       await sleep(POLL_MS);
     }
     await rm(this.#file, { force: true });
+  }
+
+  get #file(): string {
+    return join(this.#folder, FILE);
   }
 
   async #answers(): Promise<boolean> {
