@@ -25,7 +25,7 @@ export const OPERATION_NOTES: Readonly<Partial<Record<OperationId, string>>> = {
     'The classic builder (`version=1`, `DOCKER_BUILDKIT=0`). Not built: `remote`, `squash`, `outputs`, `ulimits`, `cgroupparent`, `securityopt`, user networks.',
   BuildPrune: 'The whole cache; limits and filters are not built.',
   NetworkCreate:
-    "Drivers `bridge` and `overlay`, both over all hosts, and `macvlan` with a `parent` interface that a host has. Not built: `Ingress`, ipvlan, macvlan without `parent`, VLAN interfaces made for one, `encrypted`, and options of the bridge driver with other values than docker's defaults.",
+    "Drivers `bridge` and `overlay`, both over all hosts, and `macvlan` with a `parent` interface that a host has. `encrypted` where every host has WireGuard, not with macvlan. Not built: `Ingress`, ipvlan, macvlan without `parent`, VLAN interfaces made for one, and options of the bridge driver with other values than docker's defaults.",
   NetworkInspect: 'Containers of all hosts. The default bridge has a subnet on each host.',
   NetworkConnect: 'On the default bridge without links, driver options and gateway priority.',
   VolumeCreate:
