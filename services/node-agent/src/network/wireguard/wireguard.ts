@@ -45,6 +45,7 @@ export class WireGuard {
   #written = '';
   /** Made, and not told yet. */
   #isNew = false;
+  #onLost: (() => Promise<void>) | undefined;
   #watch: NodeJS.Timeout | undefined;
 
   private constructor(options: WireGuardOptions, support: EncryptionSupport, key: HostKey | undefined) {
@@ -99,6 +100,7 @@ export class WireGuard {
       await this.#ensureLink();
       await this.#configure(key, wish);
       this.#written = text;
+      this.#startWatch();
       const isNew = this.#isNew;
       this.#isNew = false;
       return isNew;
@@ -110,6 +112,7 @@ export class WireGuard {
     return this.#queue.run(async () => {
       this.#written = '';
       this.#endpoints = new Map();
+      this.#stopWatch();
       await this.#process.stop();
       if (await this.#link()) await runTool('ip', ['link', 'del', 'dev', this.device]);
     });
@@ -117,26 +120,35 @@ export class WireGuard {
 
   /** Calls back when a process in user space has ended though it should not; until `stop`. */
   watch(onLost: () => Promise<void>): void {
-    if (this.#support.by !== 'userspace' || this.#watch) return;
-    this.#watch = setInterval(() => void this.#look(onLost), WATCH_MS).unref();
+    this.#onLost = onLost;
   }
 
   /** The device stays. */
   stop(): void {
+    this.#onLost = undefined;
+    this.#stopWatch();
+  }
+
+  #startWatch(): void {
+    if (this.#support.by !== 'userspace' || !this.#onLost) return;
+    this.#watch ??= setInterval(() => void this.#look(), WATCH_MS).unref();
+  }
+
+  #stopWatch(): void {
     clearInterval(this.#watch);
     this.#watch = undefined;
   }
 
-  async #look(onLost: () => Promise<void>): Promise<void> {
+  async #look(): Promise<void> {
     const { logger } = this.#options;
     const isLost = await this.#queue.run(async () => {
       if (this.#written === '' || (await this.#process.isRunning())) return false;
       this.#written = '';
       return true;
     });
-    if (!isLost || !this.#watch) return;
+    if (!isLost) return;
     logger.warn('wireguard-go has ended; it is started again');
-    await onLost().catch((err: unknown) => logger.error({ err }, 'encrypted networks are not in order'));
+    await this.#onLost?.().catch((err: unknown) => logger.error({ err }, 'encrypted networks are not in order'));
   }
 
   async #ensureLink(): Promise<void> {
