@@ -175,17 +175,21 @@ describe('E33: rules that somebody else has changed', { timeout: 120_000 }, () =
   });
 
   test('a start and its own writing wake nobody; the watch ends with the agent', async () => {
+    // Other test runs have hosts of the same name, so those of this agent count: by their parent, then by their numbers.
     const watches = () =>
-      execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
+      execFileSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' })
         .split('\n')
-        .filter((line) => line.includes(`watch-tables ${bridgeNameOf(host.nodeId)}`));
-    await expect.poll(watches).toHaveLength(1);
+        .filter((line) => line.includes(`watch-tables ${bridgeNameOf(host.nodeId)}`))
+        .map((line) => line.trim().split(/\s+/) as [string, string]);
+    const own = () => watches().filter(([, parent]) => parent === String(host.agent?.pid));
+    await expect.poll(own).toHaveLength(1);
+    const pids = own().map(([pid]) => pid);
     const written = host.output.length;
     const record = await serving(18_086);
     await host.remove(record);
     expect(host.output.slice(written)).not.toContain('somebody has changed the rules');
     await host.killAgent();
-    await expect.poll(watches).toHaveLength(0);
+    await expect.poll(() => watches().filter(([pid]) => pids.includes(pid))).toHaveLength(0);
     await host.startAgent();
   });
 });
