@@ -83,6 +83,31 @@ describe('an encrypted network', () => {
     await createNetwork(bench.cluster.leader, { options: { encrypted: 'true' } });
   });
 
+  test('a volume does not take its container along to a host that cannot', async () => {
+    await createNetwork(bench.cluster.leader, { name: 'mine', options: { encrypted: '' } });
+    const { leader } = bench.cluster;
+    const container = await createContainer(leader, {
+      constraints: ['node.hostname!=h9'],
+      network: { mode: 'mine', endpoints: [{ network: 'mine' }] },
+      mounts: [{ type: 'volume', source: 'data', target: '/v' }],
+    });
+    await whileJoined('h3', {}, async () => {
+      const asked = { name: 'data', node: 'h3', recreate: true };
+      const move = async (): Promise<void> => {
+        for await (const _ of leader.volumes.moveVolume(asked)) {
+          // Told until it is refused.
+        }
+      };
+      await expect(move()).rejects.toMatchObject({
+        reason: 'failed-precondition',
+        message: expect.stringMatching(
+          /cannot go along with volume data: .*1 cannot encrypt \(network mine is encrypted/,
+        ),
+      });
+    });
+    await bench.remove(container);
+  });
+
   test('does not follow a container to a host that cannot when its own is lost', async () => {
     const network = await createNetwork(bench.cluster.leader, { options: { encrypted: '' } });
     const { leader } = bench.cluster;

@@ -66,6 +66,12 @@ describe('networks', () => {
       /^Options\["encrypted"\]: network \S+ is not made, for these hosts cannot encrypt: h1 \(its agent does not say/,
     ],
     [
+      'a configuration with an unclear wish for encryption',
+      { configOnly: true, options: { encrypted: '1' } },
+      'invalid-argument',
+      /^Options\["encrypted"\]: want nothing/,
+    ],
+    [
       'an unclear wish for encryption',
       { options: { encrypted: 'yes' } },
       'invalid-argument',

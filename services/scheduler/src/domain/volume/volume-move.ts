@@ -5,6 +5,7 @@ import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from '../claim.ts';
 import { isActive } from '../container-state.ts';
 import { failpoint } from '../failpoint.ts';
+import { encryptedAmong } from '../network/encryption.ts';
 import { parentConstraints } from '../network/parent-hosts.ts';
 import { addressConstraints } from '../port-scope.ts';
 import { place, type TermParts } from '../term-parts.ts';
@@ -167,19 +168,18 @@ export class VolumeMove {
     const why = tieOf(spec, volume) ?? this.#joinedBy(id);
     if (why)
       throw failedPrecondition(`container ${spec.name} cannot go along with volume ${volume}: ${why}; remove it first`);
+    const networks = endpoints.map(({ networkId }) => networkId);
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
       constraints: [
         ...spec.constraints.map(parseConstraint),
         ...addressConstraints(this.#parts.state, ports),
-        ...parentConstraints(
-          this.#parts.state,
-          endpoints.map(({ networkId }) => networkId),
-        ),
+        ...parentConstraints(this.#parts.state, networks),
         { text: `node.id==${target.id}`, soft: false, matches: (node) => node.id === target.id },
       ],
       runtime: spec.runtime,
+      encrypted: encryptedAmong(this.#parts.state.networks, networks),
     });
     if (!placement.node)
       throw failedPrecondition(`container ${spec.name} cannot go along with volume ${volume}: ${placement.reason}`);
