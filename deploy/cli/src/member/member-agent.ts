@@ -55,6 +55,9 @@ export async function removeMemberNetwork(names: ClusterNames, hostData: string)
     await runCommand('ip', ['link', 'delete', device]).catch(() => undefined);
   }
   const tables = [`ip ${bridge}`, `ip6 ${bridge}`, `inet ${bridge}_networks`];
-  const input = tables.map((table) => `table ${table}\ndelete table ${table}\n`).join('');
-  await runCommand('nft', ['-f', '-'], { input });
+  const remove = (names: readonly string[]): Promise<unknown> =>
+    runCommand('nft', ['-f', '-'], { input: names.map((table) => `table ${table}\ndelete table ${table}\n`).join('') });
+  await remove(tables);
+  // A kernel without bridge tables has none to remove.
+  await remove([`bridge ${bridge}`, `bridge ${bridge}_networks`]).catch(() => undefined);
 }
