@@ -65,6 +65,7 @@ import { LayerCommitter } from './steps/layer-committer.ts';
 import { StepWorkspaces } from './steps/step-workspaces.ts';
 import { MountResolver } from './volumes/mount-resolver.ts';
 import { VolumeCopies } from './volumes/volume-copies.ts';
+import { VolumeKept } from './volumes/volume-kept.ts';
 import { VolumeMounts } from './volumes/volume-mounts.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
 import { VolumeTransfer } from './volumes/volume-transfer.ts';
@@ -177,6 +178,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const transfer = new VolumeTransfer({
     volumes,
     copies: await VolumeCopies.open(join(root, 'volume-copies'), volumes, volumeTools),
+    kept: await VolumeKept.open(join(root, 'volume-kept')),
     tools: volumeTools,
     users: new VolumeUsers(() => containers.list()),
     channels,

@@ -164,8 +164,42 @@ describe('a move', { timeout: 60_000 }, () => {
     const pulls = host(target)
       .containers.journal.slice(before)
       .filter((line) => line.startsWith('PULL'));
-    expect(pulls).toEqual(['PULL_VOLUME busy-one first', 'PULL_VOLUME busy-one second']);
+    expect(pulls).toEqual(['PULL_VOLUME busy-one first', 'PULL_VOLUME busy-one last']);
     await clear('busy-one', [id]);
+  });
+
+  test('that is cut goes on by itself, and nothing is kept at the end', async () => {
+    const id = await user('cut-once');
+    const source = volumes.get('cut-once')?.nodeId ?? '';
+    const target = source === 'h1' ? 'h2' : 'h1';
+    host(target).containers.volumes.cuts = 1;
+    const phases: string[] = [];
+    const asked = { name: 'cut-once', node: target, recreate: true, timeoutSeconds: undefined };
+    for await (const { progress } of scheduler.volumes.moveVolume(asked)) phases.push(progress?.phase ?? '');
+    expect(phases).toContain('retrying');
+    expect(copies('cut-once')).toEqual([`${target}: made on ${source}`]);
+    expect(volumes.get('cut-once')?.keptNodeId).toBe('');
+    expect([...host(target).containers.volumes.kept]).toEqual([]);
+    await clear('cut-once', [id]);
+  });
+
+  test('that is given up leaves what was received, until the volume is removed', async () => {
+    const id = await user('given-up');
+    const source = volumes.get('given-up')?.nodeId ?? '';
+    const target = source === 'h1' ? 'h2' : 'h1';
+    host(target).containers.volumes.cuts = Number.POSITIVE_INFINITY;
+    const life = new AbortController();
+    const asked = { name: 'given-up', node: target, recreate: true, timeoutSeconds: undefined };
+    for await (const { progress } of scheduler.volumes.moveVolume(asked, { signal: life.signal })) {
+      if (progress?.phase === 'retrying') break;
+    }
+    life.abort();
+    await until(() => volumes.get('given-up')?.operation === undefined && leftovers.size === 0);
+    host(target).containers.volumes.cuts = 0;
+    expect(volumes.get('given-up')).toMatchObject({ nodeId: source, keptNodeId: target });
+    expect([...host(target).containers.volumes.kept]).toEqual(['given-up']);
+    await clear('given-up', [id]);
+    await until(() => host(target).containers.volumes.kept.size === 0);
   });
 
   test.each([

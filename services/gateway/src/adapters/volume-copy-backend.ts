@@ -47,7 +47,7 @@ export class VolumeCopyAdapter implements VolumeCopies {
         (error: unknown) => end.abort(error),
       );
       const way = access === 'live' ? volumeV1.VolumeAccess.LIVE : volumeV1.VolumeAccess.PAUSE;
-      const request = { name, access: way, operation: '', first: false, second: false, labels };
+      const request = { name, access: way, labels };
       const answers = this.#clientOf(home, name).readVolume(request, { signal: life });
       for await (const { data } of answers) yield data;
     } finally {

@@ -10,6 +10,7 @@
 #include "fuzz.h"
 #include "sparse.h"
 #include "tar-header.h"
+#include "volume-notes.h"
 #include "tar-read.h"
 
 static void tar_header(uint8_t *block, const char *name, char type, const char *link, unsigned size)
@@ -146,7 +147,8 @@ static void pax_round(void)
 		{ "path", "a/longer/name" }, { "linkpath", "../x" }, { "size", "18446744073709551615" }, { "size", "3" },
 		{ "uid", "4294967294" }, { "gid", "0" }, { "mtime", "-1.999999999" }, { "mtime", "1350244992.0239601089" },
 		{ "SCHILY.xattr.user.a", "value" }, { "SCHILY.xattr.", "" }, { "GNU.sparse.major", "1" },
-		{ "GNU.sparse.minor", "0" }, { "GNU.sparse.name", "a/b" }, { "GNU.sparse.realsize", "9" }, { "ATOLL.base", "a" }, { "comment", "" },
+		{ "GNU.sparse.minor", "0" }, { "GNU.sparse.name", "a/b" }, { "GNU.sparse.realsize", "9" }, { "ATOLL.base", "a" },
+		{ "ATOLL.at", "4096" }, { "ATOLL.note", "0123456789abcdef0123456789abcdef-fe00-1f-5-6b09c864-3e34" }, { "comment", "" },
 	};
 	static struct tar_entry entry;
 	struct overrides over = { .volume = (int)(next_random() & 1) };
@@ -163,8 +165,11 @@ static void pax_round(void)
 	memset(&entry, 0, sizeof(entry));
 	if (tar_pax_header(copy, length, &entry, &over, &err) == 0)
 		fuzz_pax.whole++;
+	char boot[NOTE_BOOT + 1];
+	struct volume_note note;
+	volume_note_parse(entry.note, (int)(next_random() & 1), boot, &note);
 	/* What was taken lies within the bytes given and within the entry's own room. */
-	if (memchr(entry.path, 0, PATH_MAX) == NULL || memchr(entry.base, 0, PATH_MAX) == NULL || memchr(entry.link, 0, PATH_MAX) == NULL || entry.mtime_ns > 999999999)
+	if (memchr(entry.path, 0, PATH_MAX) == NULL || memchr(entry.base, 0, PATH_MAX) == NULL || memchr(entry.note, 0, sizeof(entry.note)) == NULL || memchr(entry.link, 0, PATH_MAX) == NULL || entry.mtime_ns > 999999999)
 		abort();
 	for (size_t index = 0; index < entry.xattr_count; index++)
 		if (entry.xattrs[index].value < copy || entry.xattrs[index].value + entry.xattrs[index].length > copy + length)

@@ -10,11 +10,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "extract-state.h"
+#include "extract-file.h"
 #include "io.h"
 #include "path.h"
 #include "reference.h"
-#include "sparse.h"
 #include "volume-notes.h"
 
 static const char STEP[] = "unpack";
@@ -77,46 +76,6 @@ static int clear(struct extract_state *state, const struct tar_entry *entry, str
 	return 0;
 }
 
-/* True when the file needs no chmod after it was opened. */
-static int has_mode(const struct extract_state *state, const struct tar_entry *entry)
-{
-	return entry->type == '0' && state->exact_modes && (entry->mode & 07000) == 0;
-}
-
-/* Mostly nothing is in the way, so that is looked for only when there is: -1 with EEXIST. */
-static int open_new(const struct extract_state *state, const struct tar_entry *entry)
-{
-	mode_t mode = has_mode(state, entry) ? entry->mode & 0777 : 0600;
-
-	return openat(state->parent, state->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-}
-
-static int write_file(struct extract_state *state, const struct tar_entry *entry, int file, struct err *err)
-{
-	const uint8_t *bytes;
-	long count;
-
-	if (file < 0)
-		return fail(err, entry, "create");
-	if (entry->sparse || entry->base[0]) {
-		count = entry->sparse ? sparse_write(state->reader, entry, file, err) : reference_copy(state->options->earlier, entry, file, err);
-		if (count < 0)
-			close(file);
-		return count < 0 ? -1 : file;
-	}
-	while ((count = tar_data(state->reader, &bytes, TAR_BUFFER, err)) > 0) {
-		if (write_all(file, bytes, (size_t)count) < 0) {
-			count = fail(err, entry, "write");
-			break;
-		}
-	}
-	if (count < 0) {
-		close(file);
-		return -1;
-	}
-	return file;
-}
-
 static int hard_link(struct extract_state *state, const struct tar_entry *entry, struct err *err)
 {
 	char target[PATH_MAX], full[2 * PATH_MAX], name[NAME_MAX + 1];
@@ -137,7 +96,7 @@ static int create(struct extract_state *state, const struct tar_entry *entry, st
 
 	switch (entry->type) {
 	case '0':
-		return write_file(state, entry, open_new(state, entry), err);
+		return extract_write_file(state, entry, extract_open_new(state, entry), err);
 	case '1':
 		return hard_link(state, entry, err);
 	case '2':
@@ -210,7 +169,7 @@ static int set_metadata(struct extract_state *state, const struct tar_entry *ent
 	}
 	if (file >= 0) {
 		/* The owner first: a change of owner clears set-id bits and file capabilities. */
-		if (set_owner(state, entry, file, uid, gid) < 0 || (!has_mode(state, entry) && fchmod(file, entry->mode) < 0))
+		if (set_owner(state, entry, file, uid, gid) < 0 || (!extract_has_mode(state, entry) && fchmod(file, entry->mode) < 0))
 			return fail(err, entry, "set owner and mode");
 		if (set_xattrs(state, entry, file, NULL, err) < 0)
 			return -1;
@@ -228,16 +187,31 @@ static int set_metadata(struct extract_state *state, const struct tar_entry *ent
 	return utimensat(state->parent, state->name, times, AT_SYMLINK_NOFOLLOW) < 0 ? fail(err, entry, "set the time") : 0;
 }
 
+static int link_earlier(struct extract_state *state, const struct tar_entry *entry, struct err *err)
+{
+	return clear(state, entry, err) < 0 ? -1 : reference_link(state->options->earlier, entry, state->parent, state->name, err);
+}
+
+static int go_on(struct extract_state *state, const struct tar_entry *entry, struct err *err)
+{
+	if (!state->options->received)
+		return err_set(err, EPERM, STEP, "%s: goes on with a file, which only copies between hosts do", entry->path);
+	return entry->base[0] && link_earlier(state, entry, err) < 0 ? -1 : extract_continue_file(state, entry, err);
+}
+
 static int unpack_member(struct extract_state *state, const struct tar_entry *entry, struct err *err)
 {
 	state->make_opaque = 0;
 	if (entry->base[0] && state->options->earlier < 0)
 		return err_set(err, EPERM, STEP, "%s: refers to an earlier copy, and there is none", entry->path);
-	if (entry->base[0] && !state->options->copy_earlier)
-		return clear(state, entry, err) < 0 ? -1 : reference_link(state->options->earlier, entry, state->parent, state->name, err);
-	int file = entry->type == '0' ? open_new(state, entry) : -1;
-	if (file >= 0) {
-		file = write_file(state, entry, file, err);
+	if (entry->base[0] && entry->at == 0 && !state->options->copy_earlier)
+		return link_earlier(state, entry, err);
+	int file = entry->type != '0' ? -1 : entry->at > 0 ? go_on(state, entry, err) : extract_open_new(state, entry);
+	if (entry->at > 0) {
+		if (file < 0)
+			return -1;
+	} else if (file >= 0) {
+		file = extract_write_file(state, entry, file, err);
 	} else {
 		int kept = clear(state, entry, err);
 		if (kept < 0)
@@ -252,6 +226,8 @@ static int unpack_member(struct extract_state *state, const struct tar_entry *en
 		result = set_metadata(state, entry, entry->type == '0' ? file : -1, err);
 	if (entry->type == '0')
 		close(file);
+	if (result == 0 && entry->type == '0' && state->options->received)
+		result = state->options->received(entry, state->parent, state->name, state->options->context, err);
 	if (result == 0 && entry->type == '5')
 		result = extract_remember_time(state, entry, err);
 	return result;

@@ -20,6 +20,8 @@ struct extract_options {
 	int copy_earlier;          /* referenced files are copied (shared where the file system can), not linked */
 	/* NULL, or sees each member first. 1: it was taken and is done; 0: unpack it; -1: failed. */
 	int (*filter)(struct tar_reader *reader, const struct tar_entry *entry, void *context, struct err *err);
+	/* NULL, or sees each file once it is written; it may then be sent in pieces. */
+	int (*received)(const struct tar_entry *entry, int parent, const char *name, void *context, struct err *err);
 	void *context;
 };
 

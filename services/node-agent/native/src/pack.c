@@ -1,4 +1,4 @@
-#include "pack.h"
+#include "pack-walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,30 +12,10 @@
 #include <unistd.h>
 
 #include "io.h"
-#include "sparse.h"
 
-enum { MAX_DEPTH = 2048, XATTR_BYTES = 64 * 1024 };
+enum { MAX_DEPTH = 2048 };
 
 static const char STEP[] = "pack";
-
-/* First name of an inode with several links. */
-struct link {
-	dev_t device;
-	ino_t inode;
-	char *path;
-};
-
-struct walk {
-	struct tar_writer *writer;
-	const struct pack_options *options;
-	struct sparse_map map;
-	struct link *links;
-	size_t link_count;
-	struct tar_entry entry;
-	char xattr_names[XATTR_BYTES];
-	uint8_t xattr_values[XATTR_BYTES];
-	uint8_t copy[64 * 1024];
-};
 
 static const char *earlier_link(struct walk *walk, const struct stat *info, const char *path, struct err *err)
 {
@@ -101,79 +81,6 @@ static int write_whiteout(struct walk *walk, const char *folder, const char *nam
 	if ((size_t)snprintf(entry->path, sizeof(entry->path), "%s%s.wh.%s", folder, *folder ? "/" : "", name) >= sizeof(entry->path))
 		return err_set(err, ENAMETOOLONG, STEP, "%s/%s: path too long", folder, name);
 	return tar_write_header(walk->writer, entry, err);
-}
-
-static int write_piece(struct walk *walk, int file, uint64_t left, struct err *err)
-{
-
-	while (left > 0) {
-		ssize_t count = read(file, walk->copy, left < sizeof(walk->copy) ? (size_t)left : sizeof(walk->copy));
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return err_sys(err, STEP, "%s: read", walk->entry.path);
-		/* A file that shrinks meanwhile is filled up, so that the archive stays whole. */
-		if (count == 0) {
-			count = (ssize_t)(left < sizeof(walk->copy) ? left : sizeof(walk->copy));
-			memset(walk->copy, 0, (size_t)count);
-		}
-		if (tar_write_bytes(walk->writer, walk->copy, (size_t)count, err) < 0)
-			return -1;
-		left -= (uint64_t)count;
-	}
-	return 0;
-}
-
-/* The map of what is no hole, and that. */
-static int write_sparse(struct walk *walk, int file, struct err *err)
-{
-	CLEANUP_FREE char *text = NULL;
-	size_t length = sparse_text(&walk->map, &text);
-
-	if (length == 0)
-		return err_set(err, ENOMEM, STEP, "out of memory");
-	walk->entry.sparse = 1;
-	walk->entry.real_size = walk->entry.size;
-	walk->entry.size = length;
-	for (size_t index = 0; index < walk->map.count; index++)
-		walk->entry.size += walk->map.pieces[index].length;
-	if (tar_write_header(walk->writer, &walk->entry, err) < 0 || tar_write_bytes(walk->writer, text, length, err) < 0)
-		return -1;
-	for (size_t index = 0; index < walk->map.count; index++) {
-		if (lseek(file, (off_t)walk->map.pieces[index].at, SEEK_SET) < 0)
-			return err_sys(err, STEP, "%s: seek", walk->entry.path);
-		if (write_piece(walk, file, walk->map.pieces[index].length, err) < 0)
-			return -1;
-	}
-	return tar_write_padding(walk->writer, walk->entry.size, err);
-}
-
-/* Its path below the volume's root. */
-static const char *below_root(const struct walk *walk)
-{
-	const char *path = walk->entry.path + strlen(walk->options->prefix);
-
-	return path + (*path == '/');
-}
-
-static int write_file(struct walk *walk, int file, const struct stat *info, struct err *err)
-{
-	const struct pack_options *options = walk->options;
-	const char *base = options->by_reference ? below_root(walk) : options->known ? volume_notes_find(options->known, info) : NULL;
-
-	if (options->notes && volume_note(options->notes, info, below_root(walk), err) < 0)
-		return -1;
-	if (base) {
-		walk->entry.size = 0;
-		snprintf(walk->entry.base, sizeof(walk->entry.base), "%s", base);
-		return tar_write_header(walk->writer, &walk->entry, err);
-	}
-	if (options->volume && sparse_find(file, info, &walk->map))
-		return write_sparse(walk, file, err);
-	if (tar_write_header(walk->writer, &walk->entry, err) < 0 || write_piece(walk, file, walk->entry.size, err) < 0)
-		return -1;
-	return tar_write_padding(walk->writer, walk->entry.size, err);
 }
 
 static int fill_entry(struct walk *walk, int parent, const char *name, const char *path, const struct stat *info, struct err *err)
@@ -279,7 +186,7 @@ static int pack_at(struct walk *walk, int parent, const char *name, const char *
 	if (S_ISDIR(info.st_mode))
 		return pack_folder(walk, fd, path, opaque, depth, err);
 	walk->entry.size = (uint64_t)opened.st_size;
-	return write_file(walk, fd, &opened, err);
+	return pack_file(walk, fd, &opened, err);
 }
 
 int pack(struct tar_writer *writer, int parent, const char *name, const struct pack_options *options, struct err *err)

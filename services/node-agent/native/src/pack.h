@@ -5,12 +5,14 @@
 #include "tar-write.h"
 #include "volume-notes.h"
 
+/* Member of a copy between hosts: `sha256:` and the digest of all bytes before its header. */
+#define VOLUME_CHECKPOINT "atoll-checkpoint"
+
 struct pack_options {
 	int overlay;                       /* an image layer: whiteouts and opaque marks become its `.wh.` members, the folder itself gets none */
 	int volume;                        /* all that a file has: parts of seconds, holes, ACLs and attributes of root */
 	const char *prefix;                /* of the members' names */
-	struct volume_notes *notes;        /* NULL, or takes what identifies each file's content */
-	const struct volume_notes *known;  /* NULL, or notes of an earlier copy: files they still fit are written as references to it */
+	const struct volume_notes *notes;  /* NULL, or for a copy between hosts: members have notes, what the reader has is left out, digests come between */
 	int by_reference;                  /* all files are written as references to themselves */
 };
 

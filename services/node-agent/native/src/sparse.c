@@ -10,12 +10,12 @@
 
 static const char STEP[] = "unpack";
 
-int sparse_find(int file, const struct stat *info, struct sparse_map *map)
+int sparse_find(int file, const struct stat *info, uint64_t from, uint64_t to, struct sparse_map *map)
 {
-	off_t at = 0, size = info->st_size;
+	off_t at = (off_t)from, size = (off_t)to;
 
 	map->count = 0;
-	if (size == 0 || info->st_blocks * 512 >= size)
+	if (to <= from || info->st_blocks * 512 >= info->st_size)
 		return 0;
 	while (at < size && map->count < SPARSE_PIECES - 1) {
 		off_t data = lseek(file, at, SEEK_DATA);
@@ -29,8 +29,8 @@ int sparse_find(int file, const struct stat *info, struct sparse_map *map)
 		map->pieces[map->count++].length = (uint64_t)(hole - data);
 		at = hole;
 	}
-	int whole = map->count == 1 && map->pieces[0].at == 0 && map->pieces[0].length == (uint64_t)size;
-	if (lseek(file, 0, SEEK_SET) < 0 || whole)
+	int whole = map->count == 1 && map->pieces[0].at == from && map->pieces[0].length == to - from;
+	if (lseek(file, (off_t)from, SEEK_SET) < 0 || whole)
 		return 0;
 	/* A hole at the end is told by an empty piece there. */
 	if (at < size || map->count == 0) {

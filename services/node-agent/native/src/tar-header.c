@@ -157,6 +157,15 @@ static int pax_record(const char *key, uint8_t *value, size_t length, struct tar
 	}
 	if (strcmp(key, "ATOLL.base") == 0 && over->volume)
 		return length == 0 ? tar_bad(err, "an empty reference") : tar_set_text(entry->base, value, length, err);
+	if (strcmp(key, "ATOLL.at") == 0 && over->volume)
+		return decimal(value, length, &entry->at) < 0 ? tar_bad(err, "the begin of a piece") : 0;
+	if (strcmp(key, "ATOLL.note") == 0 && over->volume) {
+		if (length >= sizeof(entry->note) || memchr(value, 0, length))
+			return tar_bad(err, "a note");
+		memcpy(entry->note, value, length);
+		entry->note[length] = '\0';
+		return 0;
+	}
 	if (strncmp(key, "GNU.sparse.", 11) == 0 && over->volume)
 		return pax_sparse(key + 11, value, length, entry, over, err);
 	if (strncmp(key, "GNU.sparse.", 11) == 0)

@@ -187,10 +187,13 @@ int tar_next(struct tar_reader *reader, struct tar_entry *entry, struct err *err
 		return result == 0 && extensions > 0 ? tar_bad(err, "it ends after an extended header") : result;
 	if (tar_header_fields(block, entry, &over, err) < 0)
 		return -1;
-	if (over.sparse != 0 && (over.sparse != SPARSE_COMPLETE || entry->type != '0' || entry->base[0]))
+	int refers = entry->base[0] && entry->at == 0;
+	if (over.sparse != 0 && (over.sparse != SPARSE_COMPLETE || entry->type != '0' || refers))
 		return tar_bad(err, "a sparse file's headers");
 	entry->sparse = over.sparse != 0;
-	if (entry->base[0] && (entry->type != '0' || entry->size != 0))
+	if ((entry->base[0] || entry->at > 0) && entry->type != '0')
+		return tar_bad(err, "a reference that is no file");
+	if (refers && entry->size != 0)
 		return tar_bad(err, "a reference that is no empty file");
 	if (!strchr("0123456", entry->type))
 		return err_set(err, EOPNOTSUPP, STEP, "%s: member type '%c' is not supported", entry->path, entry->type);

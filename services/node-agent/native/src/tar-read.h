@@ -31,7 +31,9 @@ struct tar_entry {
 	size_t xattr_count;
 	int sparse;            /* its data begins with a map of what is no hole: GNU's pax format 1.0 */
 	uint64_t real_size;    /* of a sparse file, with its holes */
-	char base[PATH_MAX];   /* not empty: no data, the content is that of this file of an earlier copy */
+	char base[PATH_MAX];   /* not empty: the content, up to `at` if that is not 0, is that of this file of an earlier copy */
+	uint64_t at;           /* not 0: data begins here in the file; what is before is there already */
+	char note[160];        /* what identifies the file's content where it comes from; may be empty */
 };
 
 struct tar_reader {

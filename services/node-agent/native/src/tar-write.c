@@ -12,6 +12,7 @@ static const char STEP[] = "write archive";
 int tar_writer_open(struct tar_writer *writer, int fd, struct err *err)
 {
 	*writer = (struct tar_writer){ .fd = fd, .buffer = malloc(TAR_BUFFER) };
+	sha256_init(&writer->hash);
 	return writer->buffer ? 0 : err_set(err, ENOMEM, STEP, "out of memory");
 }
 
@@ -19,6 +20,9 @@ int tar_write_flush(struct tar_writer *writer, struct err *err)
 {
 	if (writer->used > 0 && write_all(writer->fd, writer->buffer, writer->used) < 0)
 		return err_sys(err, STEP, "write");
+	if (writer->hashing)
+		sha256_update(&writer->hash, writer->buffer, writer->used);
+	writer->written += writer->used;
 	writer->used = 0;
 	return 0;
 }
@@ -203,6 +207,10 @@ int tar_write_header(struct tar_writer *writer, const struct tar_entry *entry, s
 		failed |= pax_time(&pax, entry->mtime, entry->mtime_ns);
 	if (entry->base[0])
 		failed |= pax_add(&pax, "ATOLL.base", entry->base, strlen(entry->base));
+	if (entry->at > 0)
+		failed |= pax_number(&pax, "ATOLL.at", (int64_t)entry->at);
+	if (entry->note[0])
+		failed |= pax_add(&pax, "ATOLL.note", entry->note, strlen(entry->note));
 	for (size_t index = 0; index < entry->xattr_count; index++) {
 		snprintf(key, sizeof(key), "SCHILY.xattr.%s", entry->xattrs[index].name);
 		failed |= pax_add(&pax, key, entry->xattrs[index].value, entry->xattrs[index].length);

@@ -11,6 +11,9 @@ struct tar_writer {
 	int fd;
 	uint8_t *buffer;
 	size_t used;
+	uint64_t written;    /* flushed bytes */
+	struct sha256 hash;  /* of those, when `hashing` */
+	int hashing;
 };
 
 int tar_writer_open(struct tar_writer *writer, int fd, struct err *err);

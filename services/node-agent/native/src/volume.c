@@ -12,6 +12,7 @@
 #include "extract.h"
 #include "io.h"
 #include "pack.h"
+#include "volume-kept.h"
 
 /* The archive's own members beside the tree `data`; docs/volumes.md describes the format. */
 #define MANIFEST "atoll-volume.json"
@@ -37,40 +38,57 @@ static int times_tell(int folder)
 	return fstatfs(folder, &info) == 0 && info.f_type != TMPFS_MAGIC;
 }
 
+/* The first members of the archive come from the caller; all digests are of them too. */
+static int copy_head(struct tar_writer *writer, struct err *err)
+{
+	static uint8_t bytes[MANIFEST_BYTES];
+	ssize_t count;
+
+	while ((count = read(0, bytes, sizeof(bytes))) != 0) {
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return err_sys(err, "read archive", "standard input");
+		if (tar_write_bytes(writer, bytes, (size_t)count, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int pack_volume(int argc, char **argv, struct err *err)
 {
 	struct pack_options options = { .prefix = TREE, .volume = 1 };
-	struct volume_notes notes = { 0 }, known = { 0 };
-	const char *folder = NULL, *notes_path = NULL, *known_path = NULL;
+	struct volume_notes notes = { 0 };
+	const char *folder = NULL, *known = NULL;
 	struct tar_writer writer;
 
 	for (int index = 0; index < argc; index++) {
-		if (strcmp(argv[index], "--note") == 0 && index + 1 < argc)
-			notes_path = argv[++index];
-		else if (strcmp(argv[index], "--unless-noted") == 0 && index + 1 < argc)
-			known_path = argv[++index];
+		if (strcmp(argv[index], "--unless-noted") == 0 && index + 1 < argc)
+			known = argv[++index];
 		else if (strcmp(argv[index], "--by-reference") == 0)
 			options.by_reference = 1;
 		else if (argv[index][0] != '-' && !folder)
 			folder = argv[index];
 		else
-			return err_set(err, EINVAL, STEP, "usage: atoll-shim volume-pack <folder> [--note file] [--unless-noted file] [--by-reference]");
+			return err_set(err, EINVAL, STEP, "usage: atoll-shim volume-pack <folder> [--unless-noted file] [--by-reference]");
 	}
 	CLEANUP_CLOSE int root = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (root < 0)
 		return folder ? err_sys(err, "enter root", "%s", folder) : err_set(err, EINVAL, STEP, "volume-pack needs a folder");
-	if (known_path && (volume_notes_read(&known, known_path, err) < 0))
-		return -1;
-	options.known = known_path ? &known : NULL;
-	if (notes_path && volume_notes_create(&notes, notes_path, err) < 0)
-		return -1;
-	options.notes = notes_path && times_tell(root) ? &notes : NULL;
+	if (known && times_tell(root)) {
+		if (volume_notes_open(&notes, err) < 0 || volume_notes_read(&notes, known, err) < 0)
+			return -1;
+		options.notes = &notes;
+	}
 	/* What was written through a mapping and is still dirty would not get a new time when it is written again. */
-	if (notes_path && syncfs(root) < 0)
+	if (known && syncfs(root) < 0)
 		return err_sys(err, "sync volume", "%s", folder);
-	if (tar_writer_open(&writer, 1, err) < 0 || pack(&writer, root, ".", &options, err) < 0)
+	if (tar_writer_open(&writer, 1, err) < 0)
 		return -1;
-	return (notes_path && volume_notes_close(&notes, err) < 0) || tar_write_flush(&writer, err) < 0 ? -1 : 0;
+	writer.hashing = options.notes != NULL;
+	if (copy_head(&writer, err) < 0 || pack(&writer, root, ".", &options, err) < 0)
+		return -1;
+	return tar_write_flush(&writer, err);
 }
 
 int command_volume_pack(int argc, char **argv)
@@ -85,6 +103,7 @@ struct unpacking {
 	char digest[65];
 	uint64_t bytes;
 	int begun, has_tree, over;
+	struct volume_kept *kept; /* NULL, or takes what is received */
 };
 
 static int read_text(struct tar_reader *reader, const struct tar_entry *entry, char *out, size_t room, struct err *err)
@@ -116,8 +135,14 @@ static int check_digest(struct tar_reader *reader, const struct tar_entry *entry
 	if (strncmp(text, "sha256:", 7) != 0 || strncmp(text + 7, unpacking->digest, 64) != 0 || strcmp(text + 71, "\n") != 0)
 		return err_set(err, EBADMSG, "check digest", "the archive was damaged or changed: its digest is sha256:%s, not %.71s",
 			       unpacking->digest, text);
-	unpacking->over = 1;
-	return 1;
+	return unpacking->kept && volume_kept_verified(unpacking->kept, err) < 0 ? -1 : 1;
+}
+
+static int received(const struct tar_entry *entry, int parent, const char *name, void *context, struct err *err)
+{
+	struct unpacking *unpacking = context;
+
+	return volume_kept_add(unpacking->kept, entry, parent, name, err);
 }
 
 static int filter(struct tar_reader *reader, const struct tar_entry *entry, void *context, struct err *err)
@@ -133,7 +158,8 @@ static int filter(struct tar_reader *reader, const struct tar_entry *entry, void
 	}
 	if (!unpacking->begun)
 		return err_set(err, EBADMSG, "read archive", "this is no backup of a volume: it does not begin with " MANIFEST);
-	if (strcmp(entry->path, DIGEST) == 0)
+	unpacking->over = strcmp(entry->path, DIGEST) == 0;
+	if (unpacking->over || (unpacking->kept && strcmp(entry->path, VOLUME_CHECKPOINT) == 0))
 		return check_digest(reader, entry, unpacking, err);
 	if (clean_name(entry->path, name) < 0 || (strcmp(name, TREE) != 0 && strncmp(name, TREE "/", sizeof(TREE)) != 0))
 		return err_set(err, EPERM, "unpack", "%s: the name leads out of the volume", entry->path);
@@ -161,7 +187,8 @@ static int unpack_volume(int argc, char **argv, struct err *err)
 	static struct unpacking unpacking;
 	struct extract_options options = { .base = "", .earlier = -1, .volume = 1, .max_bytes = UINT64_MAX, .max_entries = UINT64_MAX,
 					   .filter = filter, .context = &unpacking };
-	const char *folder = NULL, *base = NULL;
+	const char *folder = NULL, *base = NULL, *kept_path = NULL;
+	struct volume_kept kept = { .folder = -1 };
 	struct extract_totals totals;
 	struct tar_reader reader;
 
@@ -172,13 +199,15 @@ static int unpack_volume(int argc, char **argv, struct err *err)
 			options.copy_earlier = 1;
 		else if (strcmp(argv[index], "--base") == 0 && index + 1 < argc)
 			base = argv[++index];
+		else if (strcmp(argv[index], "--keep") == 0 && index + 1 < argc)
+			base = kept_path = argv[++index];
 		else if ((is_bytes || strcmp(argv[index], "--max-entries") == 0) && index + 1 < argc &&
 			 parse_decimal(argv[index + 1], UINT64_MAX / 2, is_bytes ? &options.max_bytes : &options.max_entries) == 0)
 			index++;
 		else if (argv[index][0] != '-' && !folder)
 			folder = argv[index];
 		else
-			return err_set(err, EINVAL, STEP, "usage: atoll-shim volume-unpack <folder> [--base folder] [--copy] [--max-bytes n] [--max-entries n]");
+			return err_set(err, EINVAL, STEP, "usage: atoll-shim volume-unpack <folder> [--base folder [--copy] | --keep folder] [--max-bytes n] [--max-entries n]");
 	}
 	CLEANUP_CLOSE int root = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	CLEANUP_CLOSE int earlier = base ? open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -186,6 +215,12 @@ static int unpack_volume(int argc, char **argv, struct err *err)
 		return folder ? err_sys(err, "enter root", "%s", root < 0 ? folder : base) : err_set(err, EINVAL, STEP, "volume-unpack needs a folder");
 	options.root = root;
 	options.earlier = earlier;
+	if (kept_path) {
+		if (volume_kept_open(&kept, kept_path, err) < 0)
+			return -1;
+		unpacking.kept = &kept;
+		options.received = received;
+	}
 	if (tar_open(&reader, 0, 1, err) < 0)
 		return -1;
 	reader.volume = 1;
@@ -193,6 +228,7 @@ static int unpack_volume(int argc, char **argv, struct err *err)
 	if (result == 0)
 		result = tar_drain(&reader, err);
 	tar_close(&reader);
+	volume_kept_close(&kept);
 	if (result < 0)
 		return -1;
 	if (!unpacking.over || !unpacking.has_tree)

@@ -10,6 +10,7 @@ const OF_VOLUMES: ReadonlySet<nodeV1.Action> = new Set([
   A.PULL_VOLUME,
   A.CLONE_VOLUME,
   A.END_VOLUME,
+  A.FORGET_VOLUME,
 ]);
 
 export const isVolumeOrder = ({ action }: nodeV1.Order): boolean => OF_VOLUMES.has(action);
@@ -31,10 +32,11 @@ export class VolumeOrders {
   }
 
   async obey({ action, orderId, volume, volumeOrder }: nodeV1.Order): Promise<void> {
+    if (action === A.FORGET_VOLUME) return this.#transfer.forget(volume);
     if (action === A.REMOVE_VOLUME) return this.#transfer.inTurn(volume, () => this.#remove(volume));
     if (!volumeOrder) throw invalidArgument('the order says nothing of the volume');
     const { operation, peerNodeId, newName, live } = volumeOrder;
-    if (action === A.GRANT_VOLUME) return this.#transfer.grant(volume, operation, peerNodeId);
+    if (action === A.GRANT_VOLUME) return this.#transfer.sending.grant(volume, operation, peerNodeId);
     if (action === A.END_VOLUME) return this.#transfer.end(operation);
     if (action === A.CLONE_VOLUME) return this.#transfer.clone(volume, newName, operation, live);
     if (action === A.PULL_VOLUME) {

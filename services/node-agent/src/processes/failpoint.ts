@@ -26,6 +26,8 @@ export const FAILPOINTS = [
   'remove.3-gone',
   'commit.1-stored',
   'commit.2-adopted',
+  'copy.1-received',
+  'copy.2-handed',
   'receive.1-unpacked',
   'receive.2-placed',
 ] as const;

@@ -6,9 +6,12 @@ import { failureOf } from './shim-process.ts';
  * Output of a sub-command as a stream that ends only when the command has succeeded, and otherwise
  * fails with its report. Destroying the stream, or aborting, kills the helper.
  */
-export function streamShim(shim: string, args: readonly string[], signal: AbortSignal): Readable {
+export function streamShim(shim: string, args: readonly string[], signal: AbortSignal, input?: Buffer): Readable {
   signal.throwIfAborted();
-  const child = spawnShim(shim, args, ['ignore', 'pipe', 'pipe']);
+  const child = spawnShim(shim, args, [input ? 'pipe' : 'ignore', 'pipe', 'pipe']);
+  // One that ended early says itself why.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(input);
   const end = Promise.all([whenClosed(child), readText(child.stderr)]);
   end.catch(() => {});
   const kill = (): boolean => child.kill('SIGKILL');

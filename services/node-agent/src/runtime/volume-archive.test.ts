@@ -36,7 +36,11 @@ const python = (script: string, ...args: string[]): string =>
 
 function archive(options: PackVolumeOptions = {}, from = source): AsyncGenerator<Uint8Array> {
   const manifest = { name: 'v', labels: { a: 'b' } };
-  return volumeArchive(manifest, tools.pack(from, options, signal), async () => undefined);
+  return volumeArchive(
+    manifest,
+    (head) => tools.pack(from, { ...options, head }, signal),
+    async () => undefined,
+  );
 }
 const bytesOf = async (stream: AsyncIterable<Uint8Array>): Promise<Buffer> => {
   const parts: Uint8Array[] = [];
@@ -221,39 +225,161 @@ describe('a hostile archive stays in its folder', () => {
   }
 });
 
-describe('a second copy', () => {
+describe('a further copy', () => {
+  let keep: string;
+  beforeEach(() => {
+    keep = folder('keep');
+  });
   /** The files count as settled: they are older than two seconds by the clock of the kernel, which nobody can set here. */
   const settle = (): string => sh('sleep 3.1');
+  /** As a reader asks: with the notes of what it has. */
+  async function again(): Promise<Buffer> {
+    const notes = join(root, 'notes');
+    writeFileSync(notes, (await verified()).map((name) => `${name}\n`).join(''));
+    return await bytesOf(archive({ unlessNoted: notes }));
+  }
+  const verified = async (): Promise<string[]> => (await readdir(keep)).filter((name) => !name.endsWith('.new'));
+  const receive = (bytes: Buffer, name: string): Promise<string> => unpack(bytes, { keep }, name);
+  const same = (copy: string): void => {
+    expect(described(copy)).toBe(described(source));
+    expect(listTree(copy)).toEqual(listTree(source));
+  };
+  const MEGA = 1 << 20;
 
   test('carries only what has changed, and is the same as a whole one', async () => {
     writeFileSync(join(source, 'big'), randomBytes(3_000_000));
     sh(
-      'mkdir -p d/e; echo same >d/same; echo old >d/changed; echo gone >gone; echo moved >moved; ln d/same hard; mkdir r; echo inner >r/inner; echo m >mode',
+      'mkdir -p d/e; echo same >d/same; echo old >d/changed; echo gone >gone; echo moved >moved; ln d/same hard; mkdir r; echo inner >r/inner; echo m >mode; : >empty',
     );
     settle();
-    const notes = join(root, 'notes');
-    const first = await unpack(await bytesOf(archive({ note: notes })), {}, 'first');
+    const first = await receive(await again(), 'first');
     // Times that lie do not help: what tells is one that nobody can set.
     sh(
       'echo new >d/changed; touch -d 2001-01-01 d/changed; rm gone; mv moved d/there; mv r renamed; echo fresh >fresh; chmod 600 mode; chown 7 d',
     );
-    const bytes = await bytesOf(archive({ unlessNoted: notes }));
-    expect(bytes.length).toBeLessThan(100_000);
-    const second = await unpack(bytes, { earlier: first }, 'second');
     rmSync(first, { recursive: true });
-    expect(described(second)).toBe(described(source));
-    expect(listTree(second)).toEqual(listTree(source));
+    const bytes = await again();
+    expect(bytes.length).toBeLessThan(100_000);
+    const second = await receive(bytes, 'second');
+    rmSync(keep, { recursive: true });
+    same(second);
     sh(`cmp big ${second}/big`);
   });
 
   test('a file that was just written is carried again', async () => {
     writeFileSync(join(source, 'fresh'), 'x');
     utimesSync(join(source, 'fresh'), 1, 1);
-    const notes = join(root, 'notes');
-    const first = await unpack(await bytesOf(archive({ note: notes })), {}, 'first');
-    const tar = await bytesOf(archive({ unlessNoted: notes }));
-    expect(tar.includes('ATOLL.base')).toBe(false);
-    await unpack(tar, { earlier: first }, 'second');
+    await receive(await again(), 'first');
+    const tar = await again();
+    expect(tar.includes('ATOLL.')).toBe(false);
+    await receive(tar, 'second');
+  });
+
+  test('of several versions of a file the newest is kept', async () => {
+    for (const content of ['one', 'three']) {
+      writeFileSync(join(source, 'f'), content);
+      settle();
+      await receive(await again(), content);
+    }
+    expect(await readdir(keep)).toHaveLength(1);
+    expect(readFileSync(join(keep, (await readdir(keep))[0] ?? ''), 'utf8')).toBe('three');
+  });
+
+  test.each([
+    ['with data', (at: number) => writeFileSync(join(source, 'big'), randomBytes(at))],
+    [
+      'with holes',
+      (at: number) =>
+        sh(
+          `for i in 1 40 70 99; do echo $i | dd of=big bs=1M seek=$i conv=notrunc status=none; done; truncate -s ${at} big; chmod 4751 big; chown 3:4 big`,
+        ),
+    ],
+  ])(
+    'a large file %s goes on where it was cut, whatever is damaged behind',
+    async (_name, write) => {
+      const size = 110 * MEGA + 5;
+      write(size);
+      writeFileSync(join(source, 'a'), 'small');
+      python("import os,sys\nos.setxattr(sys.argv[1],'user.note',b'x')", join(source, 'big'));
+      settle();
+      const whole = await again();
+      const points = checkpoints(whole);
+      expect(points.length).toBeGreaterThanOrEqual(3);
+      for (const [index, point] of points.entries()) {
+        await expect(receive(whole.subarray(0, point - 700), `cut-${index}`)).rejects.toThrow(/in the middle|cut off/);
+        const rest = await again();
+        // What came before the last checkpoint is not sent again.
+        expect(rest.length).toBeLessThan(whole.length - (points[index - 1] ?? 0) + 20_000);
+        rmSync(join(root, `cut-${index}`), { recursive: true });
+      }
+      const copy = await receive(await again(), 'copy');
+      rmSync(keep, { recursive: true });
+      same(copy);
+      sh(`cmp big ${copy}/big`);
+      expect(statSync(join(copy, 'big')).blocks).toBeLessThanOrEqual(statSync(join(source, 'big')).blocks + 64);
+    },
+    60_000,
+  );
+
+  test('nothing is kept of bytes that a checkpoint does not fit', async () => {
+    writeFileSync(join(source, 'big'), randomBytes(70 * MEGA));
+    settle();
+    const whole = await again();
+    const [, second = 0] = checkpoints(whole);
+    const spoilt = Buffer.from(whole);
+    spoilt[second - 100_000] = (spoilt[second - 100_000] ?? 0) ^ 1;
+    await expect(receive(spoilt, 'bad')).rejects.toThrow(/damaged or changed/);
+    expect((await verified()).map((name) => Number.parseInt(name.split('-').at(-1) ?? '', 16))).toEqual([32 * MEGA]);
+    const copy = await receive(await again(), 'copy');
+    sh(`cmp big ${copy}/big`);
+  }, 60_000);
+
+  test('a file that was changed after a cut is carried from its begin', async () => {
+    writeFileSync(join(source, 'big'), randomBytes(40 * MEGA));
+    settle();
+    const whole = await again();
+    await expect(receive(whole.subarray(0, whole.length - 5_000), 'cut')).rejects.toThrow();
+    sh('printf x | dd of=big bs=1 seek=5 conv=notrunc status=none; touch -d 2001-01-01 big');
+    settle();
+    const copy = await receive(await again(), 'copy');
+    sh(`cmp big ${copy}/big`);
+  }, 60_000);
+
+  test('notes of another start of the host, or of nothing, fit nothing', async () => {
+    writeFileSync(join(source, 'f'), 'x');
+    settle();
+    await receive(await again(), 'first');
+    const [name = ''] = await readdir(keep);
+    await rename(join(keep, name), join(keep, `${'0'.repeat(32)}${name.slice(32)}`));
+    expect((await again()).includes('ATOLL.base')).toBe(false);
+    writeFileSync(join(root, 'notes'), 'nonsense\n');
+    await expect(bytesOf(archive({ unlessNoted: join(root, 'notes') }))).rejects.toThrow(/no note/);
+  });
+
+  const member = (name: string, pax: Record<string, string>, content = 'x'): TarMember => ({ name, pax, content });
+  const NOTE = `${'0'.repeat(32)}-1-2-3-4-5`;
+  test.each<[string, TarMember[], RegExp]>([
+    ['a file that was not begun', [member('data/x', { 'ATOLL.at': '5' })], /go on with it/],
+    ['a place it has not come to', [member('data/x', {}), member('data/x', { 'ATOLL.at': '5' })], /not come to/],
+    [
+      'what a link leads to',
+      [{ name: 'data/x', type: '2', link: 'f' }, member('data/x', { 'ATOLL.at': '1' })],
+      /go on with it/,
+    ],
+    ['a FIFO', [{ name: 'data/x', type: '6' }, member('data/x', { 'ATOLL.at': '1' })], /go on with it/],
+    ['a note with a path', [member('data/x', { 'ATOLL.note': '../../canary/x' })], /the note of/],
+    ['an endless note', [member('data/x', { 'ATOLL.note': `${NOTE}${'0'.repeat(200)}` })], /a note/],
+    [
+      'a checkpoint of other bytes',
+      [member('data/x', { 'ATOLL.note': NOTE }), { name: 'atoll-checkpoint', content: `sha256:${'0'.repeat(64)}\n` }],
+      /damaged or changed/,
+    ],
+  ])('a hostile one goes on with %s', async (_name, members, words) => {
+    mkdirSync(join(root, 'canary'));
+    const tar = buildTar([{ name: 'atoll-volume.json', content: '{}' }, { name: 'data/', type: '5' }, ...members]);
+    await expect(receive(tar, 'hostile')).rejects.toThrow(words);
+    expect(await verified()).toEqual([]);
+    expect(await readdir(join(root, 'canary'))).toEqual([]);
   });
 
   test.each(['../canary', 'l/x', '/canary'])('a reference to %s finds nothing outside', async (base) => {
@@ -271,6 +397,14 @@ describe('a second copy', () => {
       expect(listTree(join(root, `u${copy}`)).filter((line) => line.includes('secret'))).toEqual([]);
     }
   });
+
+  /** Where the checkpoints of an archive are. */
+  function checkpoints(bytes: Buffer): number[] {
+    const found: number[] = [];
+    for (let at = bytes.indexOf('atoll-checkpoint'); at >= 0; at = bytes.indexOf('atoll-checkpoint', at + 1))
+      found.push(at);
+    return found;
+  }
 });
 
 test('a copy on the same host is of its own', async () => {

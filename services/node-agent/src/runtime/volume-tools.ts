@@ -10,9 +10,9 @@ const UNPACKED = z.object({ sha256: z.string(), archiveBytes: z.number(), entrie
 export type UnpackedVolume = z.infer<typeof UNPACKED>;
 
 export interface PackVolumeOptions {
-  /** File that takes notes of what is read; it must not be there. */
-  readonly note?: string | undefined;
-  /** Notes of an earlier copy: what they still fit becomes a reference to that copy. */
+  /** What the archive begins with. */
+  readonly head?: Buffer | undefined;
+  /** File of the notes that a reader has which keeps what it receives: what they still fit becomes a reference to that. */
   readonly unlessNoted?: string | undefined;
   /** All files become references to themselves. */
   readonly byReference?: boolean | undefined;
@@ -22,6 +22,8 @@ export interface UnpackVolumeOptions extends UnpackLimits {
   /** The earlier copy, as a folder; its files are linked, or copied with `copy`. */
   readonly earlier?: string | undefined;
   readonly copy?: boolean | undefined;
+  /** In place of `earlier`: the folder that keeps what is received, and has what was before. */
+  readonly keep?: string | undefined;
 }
 
 /** The shim's tools for archives of volumes. A wrong archive is `invalid-argument`; details hold the failing step and errno. */
@@ -35,10 +37,9 @@ export class VolumeTools {
   /** The members of a folder's tree, named `data/…`, without an end mark. */
   pack(folder: string, options: PackVolumeOptions, signal: AbortSignal): Readable {
     const args = ['volume-pack', folder];
-    if (options.note !== undefined) args.push('--note', options.note);
     if (options.unlessNoted !== undefined) args.push('--unless-noted', options.unlessNoted);
     if (options.byReference) args.push('--by-reference');
-    return streamShim(this.#shim, args, signal);
+    return streamShim(this.#shim, args, signal, options.head);
   }
 
   /** Unpacks an uncompressed archive as `data` into an empty folder, checks its digest and syncs it to disk. */
@@ -51,6 +52,7 @@ export class VolumeTools {
     const args = ['volume-unpack', folder];
     if (options.earlier !== undefined) args.push('--base', options.earlier);
     if (options.copy) args.push('--copy');
+    if (options.keep !== undefined) args.push('--keep', options.keep);
     if (options.maxBytes !== undefined) args.push('--max-bytes', String(options.maxBytes));
     if (options.maxEntries !== undefined) args.push('--max-entries', String(options.maxEntries));
     const input = Readable.from(archive, { objectMode: false });

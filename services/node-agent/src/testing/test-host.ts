@@ -168,6 +168,11 @@ export class TestHost {
     return join(this.folder, 'data');
   }
 
+  /** This side's address on the link to it. */
+  get outerIp(): string {
+    return this.#schedulerAddress.slice(0, this.#schedulerAddress.lastIndexOf(':'));
+  }
+
   /** Its data root as this process reaches it. */
   get dataView(): string {
     return this.privateData ? `/proc/${this.agent?.pid}/root${this.dataRoot}` : this.dataRoot;

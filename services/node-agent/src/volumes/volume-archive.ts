@@ -14,21 +14,20 @@ export interface VolumeManifest {
 const STORED = z.object({ format: z.literal(1), labels: z.record(z.string(), z.string()).default({}) });
 
 /**
- * An archive as docs/volumes.md describes it: a tar of the manifest, the tree, and the digest of all before. `settled` is called
+ * An archive as docs/volumes.md describes it: a tar of the manifest, the tree, and the digest of all before. `tree` gives the first
+ * two, the manifest's member being its argument. `settled` is called
  * when the tree has been read; what it throws fails the archive before its digest.
  */
 export async function* volumeArchive(
   manifest: VolumeManifest,
-  tree: AsyncIterable<Uint8Array>,
+  tree: (head: Buffer) => AsyncIterable<Uint8Array>,
   settled: () => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   const { name, labels } = manifest;
   const created = new Date().toISOString();
   const first = member(MANIFEST, `${JSON.stringify({ format: 1, volume: name, created, labels })}\n`);
-  hash.update(first);
-  yield first;
-  for await (const chunk of tree) {
+  for await (const chunk of tree(first)) {
     hash.update(chunk);
     yield chunk;
   }

@@ -14,6 +14,7 @@ export class VolumeCopies {
   readonly #root: string;
   readonly #volumes: VolumeStore;
   readonly #tools: VolumeTools;
+  #notes = 0;
 
   private constructor(root: string, volumes: VolumeStore, tools: VolumeTools) {
     this.#root = root;
@@ -34,7 +35,7 @@ export class VolumeCopies {
   }
 
   /** An empty folder of the operation. */
-  async fresh(operation: string, part: 'first' | 'whole'): Promise<string> {
+  async fresh(operation: string, part: 'whole'): Promise<string> {
     const folder = this.of(operation, part);
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -42,17 +43,16 @@ export class VolumeCopies {
   }
 
   /** A path of the operation. Throws invalid-argument: the operation becomes a part of it. */
-  of(operation: string, part: 'first' | 'whole' | 'notes'): string {
+  of(operation: string, part: 'whole' | 'kept' | `notes-${number}`): string {
     if (!OPERATION.test(operation))
       throw invalidArgument(`operation ${JSON.stringify(operation)} is not 32 hex digits`);
     return join(this.#root, operation, part);
   }
 
-  /** The file for notes of the first copy; there is none afterwards. */
+  /** A place for notes of whoever pulls a volume. */
   async freshNotes(operation: string): Promise<string> {
-    const path = this.of(operation, 'notes');
+    const path = this.of(operation, `notes-${this.#notes++}`);
     await mkdir(join(this.#root, operation), { recursive: true, mode: 0o700 });
-    await rm(path, { force: true });
     return path;
   }
 
@@ -69,6 +69,11 @@ export class VolumeCopies {
         { cause: error },
       );
     }
+  }
+
+  /** Takes away a folder of the operation. */
+  async remove(operation: string, part: 'whole'): Promise<void> {
+    await rm(this.of(operation, part), { recursive: true, force: true });
   }
 
   async end(operation: string): Promise<void> {

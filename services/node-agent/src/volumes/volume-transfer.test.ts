@@ -33,8 +33,8 @@ async function volume(name: string, size = 10): Promise<string> {
   return name;
 }
 
-const request = (name: string, access: volumeV1.VolumeAccess = PAUSE, more: object = {}) =>
-  volumeV1.ReadVolumeRequest.fromPartial({ name, access, labels: { from: name }, ...more });
+const request = (name: string, access: volumeV1.VolumeAccess = PAUSE) =>
+  volumeV1.ReadVolumeRequest.fromPartial({ name, access, labels: { from: name } });
 
 async function archiveOf(name: string): Promise<Buffer> {
   const parts: Buffer[] = [];
@@ -110,10 +110,9 @@ describe('users stand still while it is read', { timeout: 60_000 }, () => {
   test('and go on afterwards; a reader that waits does not let them on', async () => {
     const { record, count } = await counting(await volume('busy', LARGE));
     const reading = data().readVolume(request('busy'))[Symbol.asyncIterator]();
-    await reading.next();
+    let bytes = (await reading.next()).value?.data.length ?? 0;
     expect(await state(record.id)).toBe(S.PAUSED);
     const before = await count();
-    let bytes = 0;
     for (let next = await reading.next(); !next.done; next = await reading.next()) bytes += next.value.data.length;
     expect(bytes).toBeGreaterThan(LARGE);
     expect(await state(record.id)).toBe(S.RUNNING);
@@ -170,8 +169,10 @@ describe('another node', { timeout: 60_000 }, () => {
     const channel = host.channelOf(await host.pki.identity('node', 'node-2'));
     try {
       const read = async (given: string): Promise<void> => {
-        const asked = request('granted', LIVE, { operation: given });
-        for await (const _ of channel.client(volumeV1.VolumeDataServiceService).readVolume(asked));
+        const asked = async function* (): AsyncGenerator<volumeV1.PullVolumeRequest> {
+          yield { message: { $case: 'start', value: { name: 'granted', operation: given } } };
+        };
+        for await (const _ of channel.client(volumeV1.VolumeDataServiceService).pullVolume(asked()));
       };
       const id = operation();
       await expect(read(id)).rejects.toMatchObject({ reason: 'permission-denied' });

@@ -1,16 +1,17 @@
 import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { deadlineExceeded, notFound, permissionDenied } from '@atoll/errors';
+import { deadlineExceeded, notFound } from '@atoll/errors';
 import { volumeV1 } from '@atoll/proto';
-import type { ChannelPool, Peer } from '@atoll/rpc';
+import type { ChannelPool } from '@atoll/rpc';
 import { unlessMissing } from '../files/missing.ts';
-import { Counted } from '../images/hashed.ts';
 import { failpoint } from '../processes/failpoint.ts';
-import { SerialQueue } from '../processes/serial-queue.ts';
+import { KeyedQueue } from '../processes/keyed-queue.ts';
 import type { UnpackLimits } from '../runtime/shim-tools.ts';
-import type { UnpackedVolume, VolumeTools } from '../runtime/volume-tools.ts';
+import type { UnpackedVolume, UnpackVolumeOptions, VolumeTools } from '../runtime/volume-tools.ts';
+import { PeerArchive } from './peer-archive.ts';
 import { volumeArchive } from './volume-archive.ts';
 import type { VolumeCopies } from './volume-copies.ts';
+import type { VolumeKept } from './volume-kept.ts';
+import { VolumeSending } from './volume-sending.ts';
 import type { VolumeStore } from './volume-store.ts';
 import type { VolumeUsers } from './volume-users.ts';
 
@@ -23,6 +24,7 @@ const PROGRESS_MS = 500;
 export interface VolumeTransferOptions {
   readonly volumes: VolumeStore;
   readonly copies: VolumeCopies;
+  readonly kept: VolumeKept;
   readonly tools: VolumeTools;
   readonly users: VolumeUsers;
   readonly channels: Pick<ChannelPool, 'get'>;
@@ -36,42 +38,35 @@ export interface Pull {
   readonly operation: string;
   readonly peerNodeId: string;
   readonly peerAddress: string;
-  /** Neither: the only copy. */
+  /** Another one follows: it is not put in place. */
   readonly first: boolean;
-  readonly second: boolean;
 }
 
 /** Moves the files of volumes: out as archives, in from archives, from host to host, and beside themselves. */
 export class VolumeTransfer {
+  readonly sending: VolumeSending;
   readonly #options: VolumeTransferOptions;
-  /** Operation and node that may read, by volume. */
-  readonly #grants = new Map<string, { readonly operation: string; readonly nodeId: string }>();
   readonly #running = new Map<string, AbortController>();
-  readonly #turns = new Map<string, SerialQueue>();
-  readonly #waiting = new Map<string, number>();
+  readonly #turns = new KeyedQueue();
   /** Readers by volume. */
   readonly #reading = new Map<string, number>();
 
   constructor(options: VolumeTransferOptions) {
     this.#options = options;
-  }
-
-  /** Lets another node read the volume until the operation ends or this agent does. */
-  grant(volume: string, operation: string, nodeId: string): void {
-    this.#grants.set(volume, { operation, nodeId });
+    this.sending = new VolumeSending({
+      copies: options.copies,
+      tools: options.tools,
+      hold: async (volume) => {
+        const folder = await this.#existing(volume);
+        this.#read(volume, 1);
+        return { folder, release: () => this.#read(volume, -1) };
+      },
+    });
   }
 
   /** One after the other for each volume: what removes it has ended before something is put in its place. */
   inTurn<T>(volume: string, task: () => Promise<T>): Promise<T> {
-    const queue = this.#turns.get(volume) ?? new SerialQueue();
-    this.#turns.set(volume, queue);
-    this.#waiting.set(volume, (this.#waiting.get(volume) ?? 0) + 1);
-    return queue.run(task).finally(() => {
-      const left = (this.#waiting.get(volume) ?? 1) - 1;
-      if (left > 0) return this.#waiting.set(volume, left);
-      this.#waiting.delete(volume);
-      return this.#turns.delete(volume);
-    });
+    return this.#turns.run(volume, task);
   }
 
   /** Removing its files now would make a copy of them that is not whole. */
@@ -81,30 +76,29 @@ export class VolumeTransfer {
 
   /** Forgets an operation: grants, what runs of it, and what is not in place. */
   async end(operation: string): Promise<void> {
-    for (const [volume, grant] of this.#grants) if (grant.operation === operation) this.#grants.delete(volume);
+    this.sending.end(operation);
     this.#running.get(operation)?.abort(new DOMException('the operation was ended', 'AbortError'));
     await this.#options.copies.end(operation);
   }
 
   /** Forgets all operations. */
   async endAll(): Promise<void> {
-    this.#grants.clear();
+    this.sending.endAll();
     for (const life of this.#running.values()) life.abort(new DOMException('another scheduler leads', 'AbortError'));
     await this.#options.copies.clear();
   }
 
+  /** Drops what was kept of the volume for a next copy. */
+  async forget(volume: string): Promise<void> {
+    this.#options.volumes.path(volume);
+    await this.#options.kept.forget(volume);
+  }
+
   /** An archive of the volume. Errors: see VolumeDataService.ReadVolume. */
-  async *read(
-    request: volumeV1.ReadVolumeRequest,
-    peer: Peer | undefined,
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    const { name, operation, first, second, labels } = request;
-    const { copies, tools, users } = this.#options;
-    this.#admit(name, operation, peer);
+  async *read(request: volumeV1.ReadVolumeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const { name, labels } = request;
+    const { tools, users } = this.#options;
     const folder = await this.#existing(name);
-    const noting = first ? { note: await copies.freshNotes(operation) } : {};
-    const noted = second ? { unlessNoted: copies.of(operation, 'notes') } : {};
     const held = request.access === VolumeAccess.PAUSE ? await users.hold(name) : undefined;
     const life = new AbortController();
     const stalled = (): void => {
@@ -116,7 +110,8 @@ export class VolumeTransfer {
     let timer: NodeJS.Timeout | undefined;
     this.#read(name, 1);
     try {
-      const tree = tools.pack(folder, { ...noting, ...noted }, AbortSignal.any([signal, life.signal]));
+      const ends = AbortSignal.any([signal, life.signal]);
+      const tree = (head: Buffer) => tools.pack(folder, { head }, ends);
       const settled = async (): Promise<void> => {
         held?.check();
         await held?.release();
@@ -143,7 +138,7 @@ export class VolumeTransfer {
     this.#options.volumes.path(start.name);
     return this.#under(start.operation, signal, async (life) => {
       try {
-        const unpacked = await this.#unpack(start.operation, 'whole', archive, {}, life);
+        const unpacked = await this.#unpack(start.operation, archive, {}, life);
         await this.#place(start.operation, start.name, start.replace, life);
         return unpacked;
       } finally {
@@ -152,25 +147,53 @@ export class VolumeTransfer {
     });
   }
 
-  /** Copies from another host; after the only or the second copy the volume is in place. `progress` hears of bytes. */
+  /**
+   * Copies from another host, beginning with what was kept of earlier copies; unless another one follows the volume is in place
+   * afterwards, and nothing is kept. One of the same operation that still runs is given up. `progress` hears of bytes.
+   */
   async pull(pull: Pull, progress: (bytes: number) => void): Promise<void> {
-    const { volume, operation, first, second } = pull;
-    const { channels, copies } = this.#options;
-    this.#options.volumes.path(volume);
-    await this.#under(operation, undefined, async (life) => {
-      const client = channels.get(pull.peerAddress, 'node', pull.peerNodeId).client(volumeV1.VolumeDataServiceService);
-      const request = { name: volume, operation, access: VolumeAccess.LIVE, first, second, labels: {} };
-      const archive = new Counted(unstalled(client.readVolume(request, { signal: life }), pull.peerAddress));
-      const ticking = setInterval(() => progress(archive.size), PROGRESS_MS);
-      try {
-        const earlier = second ? { earlier: join(copies.of(operation, 'first'), 'data') } : {};
-        await this.#unpack(operation, first ? 'first' : 'whole', archive, earlier, life);
-      } finally {
-        clearInterval(ticking);
-      }
-      progress(archive.size);
-      if (!first) await this.#place(operation, volume, false, life);
-    });
+    const { volume, operation, first } = pull;
+    const { copies, kept, volumes } = this.#options;
+    volumes.path(volume);
+    await this.#under(operation, undefined, (life) =>
+      kept.during(volume, async (keep) => {
+        life.throwIfAborted();
+        await this.#receive(pull, keep, progress, life);
+        failpoint('copy.1-received');
+        if (first) return await copies.remove(operation, 'whole');
+        // Before the volume is anybody's: its files are the same ones.
+        await kept.handOver(keep, copies.of(operation, 'kept'));
+        failpoint('copy.2-handed');
+        // What is left of the operation is removed when it ends, not while its users wait.
+        await this.inTurn(volume, () => copies.place(operation, volume, false, life));
+        failpoint('receive.2-placed');
+      }),
+    );
+  }
+
+  async #receive(
+    { volume, operation, peerAddress, peerNodeId }: Pull,
+    keep: string,
+    progress: (bytes: number) => void,
+    life: AbortSignal,
+  ): Promise<void> {
+    const { channels, kept } = this.#options;
+    const client = channels.get(peerAddress, 'node', peerNodeId).client(volumeV1.VolumeDataServiceService);
+    const requests = async function* (): AsyncGenerator<volumeV1.PullVolumeRequest> {
+      yield { message: { $case: 'start', value: { name: volume, operation } } };
+      for await (const value of kept.notes(keep)) yield { message: { $case: 'notes', value } };
+    };
+    const archive = new PeerArchive(client.pullVolume(requests(), { signal: life }), peerAddress, STALL_MS);
+    const ticking = setInterval(() => progress(archive.size), PROGRESS_MS);
+    try {
+      await this.#unpack(operation, archive, { keep }, life);
+    } catch (error) {
+      // That the archive is not whole is what follows.
+      throw archive.error ?? error;
+    } finally {
+      clearInterval(ticking);
+    }
+    progress(archive.size);
   }
 
   /** A copy of a volume of this host under another name; files share their blocks where the file system can. */
@@ -182,9 +205,9 @@ export class VolumeTransfer {
       const held = live ? undefined : await users.hold(volume);
       this.#read(volume, 1);
       try {
-        const tree = tools.pack(folder, { byReference: true }, life);
+        const tree = (head: Buffer) => tools.pack(folder, { head, byReference: true }, life);
         const archive = volumeArchive({ name: volume, labels: {} }, tree, async () => undefined);
-        await this.#unpack(operation, 'whole', archive, { earlier: folder, copy: true }, life);
+        await this.#unpack(operation, archive, { earlier: folder, copy: true }, life);
         held?.check();
         await held?.release();
         await this.#place(operation, newName, false, life);
@@ -198,13 +221,12 @@ export class VolumeTransfer {
 
   async #unpack(
     operation: string,
-    part: 'first' | 'whole',
     archive: AsyncIterable<Uint8Array>,
-    earlier: { readonly earlier?: string; readonly copy?: boolean },
+    earlier: Pick<UnpackVolumeOptions, 'earlier' | 'copy' | 'keep'>,
     signal: AbortSignal,
   ): Promise<UnpackedVolume> {
     const { copies, tools, room } = this.#options;
-    const folder = await copies.fresh(operation, part);
+    const folder = await copies.fresh(operation, 'whole');
     const unpacked = await tools.unpack(folder, archive, { ...(await room()), ...earlier }, signal);
     failpoint('receive.1-unpacked');
     return unpacked;
@@ -214,14 +236,6 @@ export class VolumeTransfer {
     await this.inTurn(volume, () => this.#options.copies.place(operation, volume, replace, signal));
     failpoint('receive.2-placed');
     await this.#options.copies.end(operation);
-  }
-
-  /** Errors: permission-denied for a node that was granted nothing. */
-  #admit(name: string, operation: string, peer: Peer | undefined): void {
-    if (peer?.role !== 'node') return;
-    const grant = this.#grants.get(name);
-    if (grant?.operation === operation && grant.nodeId === peer.id) return;
-    throw permissionDenied(`volume ${name} was not granted to node ${peer.id} for operation ${operation}`);
   }
 
   #read(volume: string, change: 1 | -1): void {
@@ -243,33 +257,12 @@ export class VolumeTransfer {
     work: (life: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const life = new AbortController();
+    this.#running.get(operation)?.abort(new DOMException('the operation was asked for again', 'AbortError'));
     this.#running.set(operation, life);
     try {
       return await work(signal ? AbortSignal.any([signal, life.signal]) : life.signal);
     } finally {
       if (this.#running.get(operation) === life) this.#running.delete(operation);
     }
-  }
-}
-
-/** The bytes of a peer's answers. Errors: deadline-exceeded when it sends nothing for a minute. */
-async function* unstalled(
-  answers: AsyncIterable<volumeV1.ReadVolumeResponse>,
-  address: string,
-): AsyncGenerator<Uint8Array> {
-  const iterator = answers[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_, reject) => {
-        const error = deadlineExceeded(`the host at ${address} sent nothing for ${STALL_MS / 1000} s`);
-        timer = setTimeout(() => reject(error), STALL_MS);
-      });
-      const next = await Promise.race([iterator.next(), late]).finally(() => clearTimeout(timer));
-      if (next.done) return;
-      yield next.value.data;
-    }
-  } finally {
-    await iterator.return?.();
   }
 }

@@ -51,6 +51,8 @@ export class ClusterVolumes {
         if (record.nodeId !== '' && (!force || sessions.get(record.nodeId))) await this.#removeFiles(record, orders);
         else await this.#leaveFiles(record);
         const revision = await writes.deleteVolume(name);
+        for (const kept of new Set([record.keptNodeId, record.operation?.targetNodeId ?? '']))
+          if (kept !== '') void this.#leftovers.forget(kept, name);
         this.#parts.events.volume(record, 'destroy');
         return revision;
       } finally {

@@ -7,17 +7,21 @@ import type { VolumeTransfer } from '../../volumes/volume-transfer.ts';
 
 type Service = volumeV1.VolumeDataServiceService;
 
-/** The gateway, for users it has let in; a node only what the leader has granted it. */
+/** The gateway, for users it has let in; a node pulls only what the leader has granted it. */
 export const VOLUME_DATA_SERVICE_ROLES: AllowTable<Service> = {
-  readVolume: ['gateway', 'node'],
+  readVolume: ['gateway'],
+  pullVolume: ['node'],
   writeVolume: ['gateway'],
 };
 
 /** The files of this host's volumes. */
 export function volumeDataService(transfer: VolumeTransfer): Handlers<Service> {
   return {
-    readVolume: async function* (request, { peer, signal }) {
-      for await (const data of transfer.read(request, peer, signal)) yield { data: Buffer.from(data) };
+    readVolume: async function* (request, { signal }) {
+      for await (const data of transfer.read(request, signal)) yield { data: Buffer.from(data) };
+    },
+    pullVolume: async function* (requests, { peer, signal }) {
+      for await (const data of transfer.sending.send(requests, peer, signal)) yield { data: Buffer.from(data) };
     },
     writeVolume: async (requests, { signal }) => {
       const input = requests[Symbol.asyncIterator]();

@@ -50,6 +50,17 @@ export class VolumeLeftovers {
     }
   }
 
+  /** Has a host drop what it keeps of a volume from a move that failed, if it is there: by itself it does so in a day. */
+  async forget(nodeId: string, name: string): Promise<void> {
+    const { sessions, orders, log } = this.#parts;
+    if (!sessions.get(nodeId)) return;
+    try {
+      await orders.volume(nodeV1.Action.FORGET_VOLUME, nodeId, name, { operation: '' }, { waitMs: END_WAIT_MS });
+    } catch (error) {
+      log.warn({ node: nodeId, volume: name, err: error }, 'a host keeps part of a volume yet');
+    }
+  }
+
   sessionBegan(nodeId: string): void {
     const ended = this.#ended.get(nodeId) ?? [];
     this.#ended.delete(nodeId);

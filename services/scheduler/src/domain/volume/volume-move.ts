@@ -1,4 +1,5 @@
-import { failedPrecondition, invalidArgument, notFound } from '@atoll/errors';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { failedPrecondition, hasReason, invalidArgument, notFound } from '@atoll/errors';
 import { type containerV1, nodeV1, volumeV1 } from '@atoll/proto';
 import { AsyncQueue } from '@atoll/rpc';
 import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
@@ -14,6 +15,8 @@ import { assertComeBack, type BusyVolume, VolumeOperations } from './volume-oper
 const A = nodeV1.Action;
 const PROGRESS_QUEUED = 16;
 const GRANT_WAIT_MS = 10_000;
+/** Between tries of a copy that was cut. */
+const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 
 type Tell = (phase: string, bytes?: bigint) => void;
 type User = ReturnType<VolumeOperations['users']>[number];
@@ -84,7 +87,10 @@ export class VolumeMove {
       targetNodeId: target.id,
       recreate,
     });
-    return { ...(await writes.putVolume({ ...record, operation })), operation };
+    const begun = { ...(await writes.putVolume({ ...record, operation })), operation };
+    // What another host has of an earlier try serves nobody any more.
+    if (record.keptNodeId !== '' && record.keptNodeId !== target.id) this.#operations.forget(record.keptNodeId, name);
+    return begun;
   }
 
   /** The host with the fewest containers of those that take the volume and its users. Errors: why the last one does not. */
@@ -129,25 +135,46 @@ export class VolumeMove {
     const { name, operation } = begun;
     let record = begun;
     if (this.#operations.users(name).some(({ id }) => isActive(observations.status(id)))) {
-      await this.#pull(record, { first: true, second: false }, 'copying', tell, signal);
+      await this.#pull(record, true, 'copying', tell, signal);
       failpoint('move.2-copied');
       tell('stopping');
       record = await this.#operations.stopUsers(record, seconds, signal);
       failpoint('move.3-stopped');
-      await this.#pull(record, { first: false, second: true }, 'finishing', tell, signal);
+      await this.#pull(record, false, 'finishing', tell, signal);
     } else {
-      await this.#pull(record, { first: false, second: false }, 'copying', tell, signal);
+      await this.#pull(record, false, 'copying', tell, signal);
     }
     failpoint('move.4-placed');
     signal.throwIfAborted();
     // The one write that decides: before it the volume is at the source, after it at the target.
-    await writes.putVolume({ ...record, nodeId: operation.targetNodeId });
+    await writes.putVolume({ ...record, nodeId: operation.targetNodeId, keptNodeId: '' });
     failpoint('move.5-committed');
   }
 
-  async #pull(
+  /** One copy, however often it is cut while both hosts are there: each try goes on where the one before has come to. */
+  async #pull(volume: BusyVolume, first: boolean, phase: string, tell: Tell, signal: AbortSignal): Promise<void> {
+    const { sessions, log } = this.#parts;
+    const { sourceNodeId, targetNodeId } = volume.operation;
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.#pullOnce(volume, first, phase, tell, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        const pause = RETRY_MS[tries];
+        const away = [sourceNodeId, targetNodeId].some((id) => !sessions.get(id));
+        // A host that has just gone may be back at once: its agent was started anew.
+        if (pause === undefined || (away && tries > 0) || !hasReason(error, 'unavailable', 'deadline-exceeded'))
+          throw error;
+        log.warn({ volume: volume.name, err: error }, 'a copy between hosts was cut: it is tried again');
+        tell('retrying');
+        await sleep(pause, undefined, { signal });
+      }
+    }
+  }
+
+  async #pullOnce(
     { name, operation }: BusyVolume,
-    pass: { readonly first: boolean; readonly second: boolean },
+    first: boolean,
     phase: string,
     tell: Tell,
     signal: AbortSignal,
@@ -158,7 +185,7 @@ export class VolumeMove {
     tell(phase);
     const grant = { operation: id, peerNodeId: targetNodeId };
     await orders.volume(A.GRANT_VOLUME, sourceNodeId, name, grant, { signal, waitMs: GRANT_WAIT_MS });
-    const pull = { operation: id, peerNodeId: sourceNodeId, peerAddress, ...pass };
+    const pull = { operation: id, peerNodeId: sourceNodeId, peerAddress, first };
     const onProgress = (bytes: bigint): void => tell(phase, bytes);
     await orders.volume(A.PULL_VOLUME, targetNodeId, name, pull, { signal, onProgress });
   }

@@ -68,6 +68,11 @@ export class VolumeOperations {
     return this.#parts.state.nodes.get(nodeId)?.facts?.hostname ?? nodeId;
   }
 
+  /** Has a host drop what it keeps of the volume. One that does not hear of it does so in a day. */
+  forget(nodeId: string, name: string): void {
+    void this.#leftovers.forget(nodeId, name);
+  }
+
   users(name: string): Container[] {
     return [...this.#parts.state.records.values()].filter(
       (record): record is Container =>
@@ -131,7 +136,9 @@ export class VolumeOperations {
     }
     for (const container of operation.stopped) await this.#startAgain(container, operation.id);
     failpoint('move.8-started');
-    await this.#parts.writes.putVolume({ ...record, operation: undefined });
+    // What the other host has received of a move that failed is there for the next try.
+    const kept = kind === K.MOVE ? { keptNodeId: nodeId === targetNodeId ? '' : targetNodeId } : {};
+    await this.#parts.writes.putVolume({ ...record, ...kept, operation: undefined });
   }
 
   async #moveUsers(name: string, nodeId: string): Promise<void> {

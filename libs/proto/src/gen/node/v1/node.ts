@@ -72,8 +72,10 @@ export const Action = {
   PULL_VOLUME: 13,
   /** CLONE_VOLUME - copies a volume of this host */
   CLONE_VOLUME: 14,
-  /** END_VOLUME - forgets an operation, with all that is not in place */
+  /** END_VOLUME - forgets an operation, with all that is not in place; what a copy has received is kept for the next one */
   END_VOLUME: 15,
+  /** FORGET_VOLUME - drops what was kept of copies of a volume */
+  FORGET_VOLUME: 16,
 } as const;
 
 export type Action = typeof Action[keyof typeof Action];
@@ -95,6 +97,7 @@ export namespace Action {
   export type PULL_VOLUME = typeof Action.PULL_VOLUME;
   export type CLONE_VOLUME = typeof Action.CLONE_VOLUME;
   export type END_VOLUME = typeof Action.END_VOLUME;
+  export type FORGET_VOLUME = typeof Action.FORGET_VOLUME;
 }
 
 /** What a host is and has, as its agent found it. */
@@ -248,9 +251,8 @@ export interface VolumeOrder {
   /** The node that may read, or that is read from. */
   peerNodeId: string;
   peerAddress: string;
-  /** Neither: the only copy. */
+  /** Users go on meanwhile: another copy follows, and this one is not put in place. */
   first: boolean;
-  second: boolean;
   /** of a clone */
   newName: string;
   /** of a clone */
@@ -1793,7 +1795,7 @@ export const Order: MessageFns<Order> = {
 };
 
 function createBaseVolumeOrder(): VolumeOrder {
-  return { operation: "", peerNodeId: "", peerAddress: "", first: false, second: false, newName: "", live: false };
+  return { operation: "", peerNodeId: "", peerAddress: "", first: false, newName: "", live: false };
 }
 
 export const VolumeOrder: MessageFns<VolumeOrder> = {
@@ -1809,9 +1811,6 @@ export const VolumeOrder: MessageFns<VolumeOrder> = {
     }
     if (message.first !== false) {
       writer.uint32(32).bool(message.first);
-    }
-    if (message.second !== false) {
-      writer.uint32(40).bool(message.second);
     }
     if (message.newName !== "") {
       writer.uint32(50).string(message.newName);
@@ -1867,14 +1866,6 @@ export const VolumeOrder: MessageFns<VolumeOrder> = {
             message.first = reader.bool();
             continue;
           }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.second = reader.bool();
-            continue;
-          }
           case 6: {
             if (tag !== 50) {
               break;
@@ -1912,7 +1903,6 @@ export const VolumeOrder: MessageFns<VolumeOrder> = {
     message.peerNodeId = object.peerNodeId ?? "";
     message.peerAddress = object.peerAddress ?? "";
     message.first = object.first ?? false;
-    message.second = object.second ?? false;
     message.newName = object.newName ?? "";
     message.live = object.live ?? false;
     return message;

@@ -85,7 +85,11 @@ export interface VolumeRecord {
   /** filled by the reader, not stored */
   revision: bigint;
   /** What is going on with it; unset most of the time. */
-  operation: VolumeOperation | undefined;
+  operation:
+    | VolumeOperation
+    | undefined;
+  /** A node that keeps part of it from a move that failed, for the next try; empty most of the time. */
+  keptNodeId: string;
 }
 
 export interface VolumeRecord_LabelsEntry {
@@ -228,11 +232,6 @@ export interface RestoreVolumeResponse {
 export interface ReadVolumeRequest {
   name: string;
   access: VolumeAccess;
-  /** Of a node: the operation it was granted the volume for. */
-  operation: string;
-  /** First copy of a move: notes what it has read, for the second one to leave out. */
-  first: boolean;
-  second: boolean;
   /** For the archive's manifest. */
   labels: { [key: string]: string };
 }
@@ -244,6 +243,23 @@ export interface ReadVolumeRequest_LabelsEntry {
 
 export interface ReadVolumeResponse {
   /** an archive as docs/volumes.md describes it */
+  data: Buffer;
+}
+
+export interface PullVolumeStart {
+  name: string;
+  /** The operation the volume was granted for. */
+  operation: string;
+}
+
+export interface PullVolumeRequest {
+  message: { $case: "start"; value: PullVolumeStart } | //
+  /** What the asking node has of an earlier copy: lines of notes, as the archives have given them. Ends with the stream. */
+  { $case: "notes"; value: Buffer } | undefined;
+}
+
+export interface PullVolumeResponse {
+  /** An archive for that node alone: files that its notes fit are references to what it has. */
   data: Buffer;
 }
 
@@ -283,6 +299,7 @@ function createBaseVolumeRecord(): VolumeRecord {
     anonymous: false,
     revision: 0n,
     operation: undefined,
+    keptNodeId: "",
   };
 }
 
@@ -320,6 +337,9 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
     }
     if (message.operation !== undefined) {
       VolumeOperation.encode(message.operation, writer.uint32(74).fork()).join();
+    }
+    if (message.keptNodeId !== "") {
+      writer.uint32(82).string(message.keptNodeId);
     }
     return writer;
   },
@@ -415,6 +435,14 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
             message.operation = VolumeOperation.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.keptNodeId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -461,6 +489,7 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
     message.operation = (object.operation !== undefined && object.operation !== null)
       ? VolumeOperation.fromPartial(object.operation)
       : undefined;
+    message.keptNodeId = object.keptNodeId ?? "";
     return message;
   },
 };
@@ -1963,7 +1992,7 @@ export const RestoreVolumeResponse: MessageFns<RestoreVolumeResponse> = {
 };
 
 function createBaseReadVolumeRequest(): ReadVolumeRequest {
-  return { name: "", access: 0, operation: "", first: false, second: false, labels: {} };
+  return { name: "", access: 0, labels: {} };
 }
 
 export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
@@ -1973,15 +2002,6 @@ export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
     }
     if (message.access !== 0) {
       writer.uint32(16).int32(message.access);
-    }
-    if (message.operation !== "") {
-      writer.uint32(26).string(message.operation);
-    }
-    if (message.first !== false) {
-      writer.uint32(32).bool(message.first);
-    }
-    if (message.second !== false) {
-      writer.uint32(40).bool(message.second);
     }
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       ReadVolumeRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
@@ -2018,30 +2038,6 @@ export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
             message.access = reader.int32() as any;
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.operation = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.first = reader.bool();
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.second = reader.bool();
-            continue;
-          }
           case 6: {
             if (tag !== 50) {
               break;
@@ -2072,9 +2068,6 @@ export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
     const message = createBaseReadVolumeRequest();
     message.name = object.name ?? "";
     message.access = object.access ?? 0;
-    message.operation = object.operation ?? "";
-    message.first = object.first ?? false;
-    message.second = object.second ?? false;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
@@ -2205,6 +2198,209 @@ export const ReadVolumeResponse: MessageFns<ReadVolumeResponse> = {
   },
   fromPartial(object: DeepPartial<ReadVolumeResponse>): ReadVolumeResponse {
     const message = createBaseReadVolumeResponse();
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBasePullVolumeStart(): PullVolumeStart {
+  return { name: "", operation: "" };
+}
+
+export const PullVolumeStart: MessageFns<PullVolumeStart> = {
+  encode(message: PullVolumeStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.operation !== "") {
+      writer.uint32(18).string(message.operation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullVolumeStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullVolumeStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PullVolumeStart>): PullVolumeStart {
+    return PullVolumeStart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullVolumeStart>): PullVolumeStart {
+    const message = createBasePullVolumeStart();
+    message.name = object.name ?? "";
+    message.operation = object.operation ?? "";
+    return message;
+  },
+};
+
+function createBasePullVolumeRequest(): PullVolumeRequest {
+  return { message: undefined };
+}
+
+export const PullVolumeRequest: MessageFns<PullVolumeRequest> = {
+  encode(message: PullVolumeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.message?.$case) {
+      case "start":
+        PullVolumeStart.encode(message.message.value, writer.uint32(10).fork()).join();
+        break;
+      case "notes":
+        writer.uint32(18).bytes(message.message.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullVolumeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullVolumeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.message = { $case: "start", value: PullVolumeStart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "notes", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PullVolumeRequest>): PullVolumeRequest {
+    return PullVolumeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullVolumeRequest>): PullVolumeRequest {
+    const message = createBasePullVolumeRequest();
+    switch (object.message?.$case) {
+      case "start": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "start", value: PullVolumeStart.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "notes": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "notes", value: object.message.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBasePullVolumeResponse(): PullVolumeResponse {
+  return { data: Buffer.alloc(0) };
+}
+
+export const PullVolumeResponse: MessageFns<PullVolumeResponse> = {
+  encode(message: PullVolumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullVolumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullVolumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PullVolumeResponse>): PullVolumeResponse {
+    return PullVolumeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullVolumeResponse>): PullVolumeResponse {
+    const message = createBasePullVolumeResponse();
     message.data = object.data ?? Buffer.alloc(0);
     return message;
   },
@@ -2535,7 +2731,7 @@ export const WriteVolumeResponse_LabelsEntry: MessageFns<WriteVolumeResponse_Lab
 /** The files of a node's volumes, served by its agent. */
 export type VolumeDataServiceService = typeof VolumeDataServiceService;
 export const VolumeDataServiceService = {
-  /** Errors: not-found; failed-precondition when users came or went meanwhile; permission-denied for a node that was granted nothing. */
+  /** Errors: not-found; failed-precondition when users came or went meanwhile. */
   readVolume: {
     path: "/volume.v1.VolumeDataService/ReadVolume" as const,
     requestStream: false as const,
@@ -2544,6 +2740,16 @@ export const VolumeDataServiceService = {
     requestDeserialize: (value: Buffer): ReadVolumeRequest => ReadVolumeRequest.decode(value),
     responseSerialize: (value: ReadVolumeResponse): Buffer => Buffer.from(ReadVolumeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReadVolumeResponse => ReadVolumeResponse.decode(value),
+  },
+  /** For another node; users go on. Errors: not-found; permission-denied for a node that was granted nothing; resource-exhausted (notes). */
+  pullVolume: {
+    path: "/volume.v1.VolumeDataService/PullVolume" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: PullVolumeRequest): Buffer => Buffer.from(PullVolumeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PullVolumeRequest => PullVolumeRequest.decode(value),
+    responseSerialize: (value: PullVolumeResponse): Buffer => Buffer.from(PullVolumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PullVolumeResponse => PullVolumeResponse.decode(value),
   },
   /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
   writeVolume: {
@@ -2558,20 +2764,29 @@ export const VolumeDataServiceService = {
 } as const;
 
 export interface VolumeDataServiceServer extends UntypedServiceImplementation {
-  /** Errors: not-found; failed-precondition when users came or went meanwhile; permission-denied for a node that was granted nothing. */
+  /** Errors: not-found; failed-precondition when users came or went meanwhile. */
   readVolume: handleServerStreamingCall<ReadVolumeRequest, ReadVolumeResponse>;
+  /** For another node; users go on. Errors: not-found; permission-denied for a node that was granted nothing; resource-exhausted (notes). */
+  pullVolume: handleBidiStreamingCall<PullVolumeRequest, PullVolumeResponse>;
   /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
   writeVolume: handleClientStreamingCall<WriteVolumeRequest, WriteVolumeResponse>;
 }
 
 export interface VolumeDataServiceClient extends Client {
-  /** Errors: not-found; failed-precondition when users came or went meanwhile; permission-denied for a node that was granted nothing. */
+  /** Errors: not-found; failed-precondition when users came or went meanwhile. */
   readVolume(request: ReadVolumeRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadVolumeResponse>;
   readVolume(
     request: ReadVolumeRequest,
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ReadVolumeResponse>;
+  /** For another node; users go on. Errors: not-found; permission-denied for a node that was granted nothing; resource-exhausted (notes). */
+  pullVolume(): ClientDuplexStream<PullVolumeRequest, PullVolumeResponse>;
+  pullVolume(options: Partial<CallOptions>): ClientDuplexStream<PullVolumeRequest, PullVolumeResponse>;
+  pullVolume(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<PullVolumeRequest, PullVolumeResponse>;
   /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
   writeVolume(
     callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
