@@ -45,10 +45,23 @@ mkfifo /v/p; printf end | dd of=/v/hole bs=1 seek=20000000 2>/dev/null; touch -d
 const WRITER =
   'trap "exit 0" TERM; i=$(wc -l </v/log 2>/dev/null || echo 0); while :; do i=$((i+1)); echo $i >>/v/log; sleep 0.02; done';
 
-async function writer(volume: TestVolume, host: string): Promise<TestContainer> {
+async function writer(volume: TestVolume, host: string, ...more: string[]): Promise<TestContainer> {
   const name = unique('writer');
   const wish = ['-l', `atoll.constraints=node.hostname==~${host}`];
-  await dockerOk(['run', '-d', '--name', name, ...wish, '-v', `${volume.name}:/v`, 'busybox', 'sh', '-c', WRITER]);
+  await dockerOk([
+    'run',
+    '-d',
+    '--name',
+    name,
+    ...wish,
+    '-v',
+    `${volume.name}:/v`,
+    ...more,
+    'busybox',
+    'sh',
+    '-c',
+    WRITER,
+  ]);
   await until('lines', async () => (await docker(['exec', name, 'test', '-s', '/v/log'])).code === 0);
   return new TestContainer(name);
 }
@@ -217,21 +230,31 @@ describe('clone', () => {
 });
 
 describe('move', () => {
-  test('its user goes along and misses no line; nothing stays behind', async () => {
+  test('its user goes along with all its volumes and misses no line; nothing stays behind', async () => {
     await using volume = new TestVolume();
+    await using other = new TestVolume();
     await volume.sh(FILES, h1);
-    await using user = await writer(volume, h1);
+    await using user = await writer(volume, h1, '-v', `${other.name}:/w`, '-v', '/x');
+    await dockerOk(['exec', user.name, 'sh', '-c', 'echo named >/w/f; echo anonymous >/x/f']);
+    const mounts = await user.inspect<{ Name: string; Destination: string }[]>('.Mounts');
+    const anonymous = mounts.find(({ Destination }) => Destination === '/x')?.Name ?? '';
     const refused = await atollCall('volume', 'move', volume.name, h2);
     expect(refused.stderr).toContain(`used by ${user.name}`);
-    await atollOk('volume', 'move', volume.name, h2, '--recreate', '--timeout', '2');
-    expect(await volume.host()).toBe(h2);
-    expect(copiesOf(volume.name)).toEqual([h2]);
+    const moved = await atollOk('volume', 'move', volume.name, other.name, h2, '--recreate', '--timeout', '2');
+    expect(moved.split('\n').toSorted()).toEqual([volume.name, other.name, anonymous].toSorted());
+    expect([await volume.host(), await other.host()]).toEqual([h2, h2]);
+    for (const name of [volume.name, other.name, anonymous]) expect(copiesOf(name)).toEqual([h2]);
     await until(
       'the user to run there',
       async () => (await user.inspect('.Node.Name')) === h2 && (await user.inspect<boolean>('.State.Running')),
     );
     await goesOn(user);
+    expect(await dockerOk(['exec', user.name, 'cat', '/w/f', '/x/f'])).toBe('named\nanonymous');
     expect(await volume.sh('stat -c "%u:%g %a" /v/d/hard; ls /v/d')).toBe('33:44 4750\ne\nhard\nlink');
+    // It is the container's own again: it goes with it.
+    await dockerOk(['rm', '-fv', user.name]);
+    expect((await docker(['volume', 'inspect', anonymous])).code).toBe(1);
+    await until('the anonymous volume to go', async () => copiesOf(anonymous).length === 0);
   });
 
   test.each([h1, h3, 'scheduler', 'gateway'])(

@@ -92,7 +92,7 @@ describe('an encrypted network', () => {
       mounts: [{ type: 'volume', source: 'data', target: '/v' }],
     });
     await whileJoined('h3', {}, async () => {
-      const asked = { name: 'data', node: 'h3', recreate: true };
+      const asked = { name: 'data', node: 'h3', recreate: true, with: [] };
       const move = async (): Promise<void> => {
         for await (const _ of leader.volumes.moveVolume(asked)) {
           // Told until it is refused.

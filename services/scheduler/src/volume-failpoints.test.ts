@@ -95,7 +95,22 @@ async function clear(volume: string, ids: readonly string[]): Promise<void> {
 }
 
 async function move(name: string, node: string): Promise<void> {
-  for await (const _ of scheduler.volumes.moveVolume({ name, node, recreate: true, timeoutSeconds: undefined }));
+  for await (const _ of scheduler.volumes.moveVolume({
+    name,
+    node,
+    recreate: true,
+    timeoutSeconds: undefined,
+    with: [],
+  }));
+}
+
+/** As somebody does who is told to try again: the leader may hear of a tombstone's end after this process. */
+async function moveAgain(name: string, node: string): Promise<void> {
+  await until(async () => {
+    const refusal = await move(name, node).then(() => undefined, String);
+    if (refusal !== undefined && !refusal.includes('has yet to remove files')) throw new Error(refusal);
+    return refusal === undefined;
+  });
 }
 
 describe('a scheduler killed while a volume is moved', { timeout: 60_000 }, () => {
@@ -118,7 +133,7 @@ describe('a scheduler killed while a volume is moved', { timeout: 60_000 }, () =
     // Whoever got no answer asks again.
     if (!committed) {
       await until(() => leftovers.size === 0);
-      await move(volume, target);
+      await moveAgain(volume, target);
       expect(copies(volume)).toEqual([`${target}: made on ${source}`]);
     }
     await clear(volume, [id]);
@@ -154,6 +169,52 @@ describe('a scheduler killed while a volume is moved', { timeout: 60_000 }, () =
   });
 });
 
+describe('a scheduler killed while volumes of one container are moved', { timeout: 60_000 }, () => {
+  test.each(at('move'))(
+    '%s: all of them are on one host, each whole, and the container runs there',
+    async (failpoint) => {
+      const [lead, other] = [`a-${failpoint}`, `b-${failpoint}`].map((name) => name.replaceAll('.', '-')) as [
+        string,
+        string,
+      ];
+      const anonymous = newContainerId();
+      const id = await user(lead, {
+        mounts: [
+          { type: 'volume', source: lead, target: '/v' },
+          { type: 'volume', source: other, target: '/w' },
+          { type: 'volume', source: anonymous, anonymous: true, target: '/x' },
+        ],
+      });
+      const second = await user(other);
+      const source = volumes.get(lead)?.nodeId ?? '';
+      const target = source === 'h1' ? 'h2' : 'h1';
+      // Named by the one that does not decide in the end, to see that it makes no difference.
+      await crashAt(failpoint, () => move(other, target));
+      await until(() => [lead, other, anonymous].every((name) => volumes.get(name)?.operation === undefined));
+      const committed = at('move').indexOf(failpoint) >= at('move').indexOf('move.5-committed');
+      const home = committed ? target : source;
+      await until(() => leftovers.size === 0 && [lead, other, anonymous].every((name) => copies(name).length === 1));
+      for (const name of [lead, other, anonymous]) expect(copies(name)).toEqual([`${home}: made on ${source}`]);
+      expect([volumes.get(lead)?.nodeId, volumes.get(other)?.nodeId]).toEqual([home, home]);
+      await until(() => volumes.get(anonymous) === undefined);
+      for (const one of [id, second]) {
+        await until(() => host(home).containers.get(one)?.state === S.RUNNING);
+        expect(records.get(one)?.nodeId).toBe(home);
+        await until(() => host(committed ? source : target).containers.get(one) === undefined);
+      }
+      if (!committed) {
+        await until(() => leftovers.size === 0);
+        await moveAgain(lead, target);
+        for (const name of [lead, other, anonymous]) expect(copies(name)).toEqual([`${target}: made on ${source}`]);
+      }
+      await scheduler.containers.removeContainer({ id, force: true, volumes: true });
+      await scheduler.containers.removeContainer({ id: second, force: true, volumes: false });
+      await clear(lead, []);
+      await clear(other, []);
+    },
+  );
+});
+
 describe('a move', { timeout: 60_000 }, () => {
   test('of a volume in use is made in two copies, and nobody starts meanwhile', async () => {
     const id = await user('busy-one');
@@ -174,7 +235,7 @@ describe('a move', { timeout: 60_000 }, () => {
     const target = source === 'h1' ? 'h2' : 'h1';
     host(target).containers.volumes.cuts = 1;
     const phases: string[] = [];
-    const asked = { name: 'cut-once', node: target, recreate: true, timeoutSeconds: undefined };
+    const asked = { name: 'cut-once', node: target, recreate: true, timeoutSeconds: undefined, with: [] };
     for await (const { progress } of scheduler.volumes.moveVolume(asked)) phases.push(progress?.phase ?? '');
     expect(phases).toContain('retrying');
     expect(copies('cut-once')).toEqual([`${target}: made on ${source}`]);
@@ -189,7 +250,7 @@ describe('a move', { timeout: 60_000 }, () => {
     const target = source === 'h1' ? 'h2' : 'h1';
     host(target).containers.volumes.cuts = Number.POSITIVE_INFINITY;
     const life = new AbortController();
-    const asked = { name: 'given-up', node: target, recreate: true, timeoutSeconds: undefined };
+    const asked = { name: 'given-up', node: target, recreate: true, timeoutSeconds: undefined, with: [] };
     for await (const { progress } of scheduler.volumes.moveVolume(asked, { signal: life.signal })) {
       if (progress?.phase === 'retrying') break;
     }
@@ -200,6 +261,58 @@ describe('a move', { timeout: 60_000 }, () => {
     expect([...host(target).containers.volumes.kept]).toEqual(['given-up']);
     await clear('given-up', [id]);
     await until(() => host(target).containers.volumes.kept.size === 0);
+  });
+
+  test('of several: one stop, and no container is made or removed with its volumes meanwhile', async () => {
+    const anonymous = newContainerId();
+    const mounts = [
+      { type: 'volume', source: 'one-a', target: '/v' },
+      { type: 'volume', source: 'one-b', target: '/w' },
+      { type: 'volume', source: anonymous, anonymous: true, target: '/x' },
+    ];
+    const id = await user('one-a', { mounts });
+    const source = volumes.get('one-a')?.nodeId ?? '';
+    const target = source === 'h1' ? 'h2' : 'h1';
+    const before = [host(source), host(target)].map(({ containers }) => containers.journal.length);
+    const asked = { name: 'one-b', node: target, recreate: true, timeoutSeconds: undefined, with: ['one-a'] };
+    const refusals: unknown[] = [];
+    const done: string[] = [];
+    for await (const { progress } of scheduler.volumes.moveVolume(asked)) {
+      if (progress?.phase === 'done') done.push(progress.name);
+      if (progress?.phase !== 'copying' || refusals.length > 0) continue;
+      refusals.push(
+        await user(anonymous).catch((error: unknown) => error),
+        await scheduler.containers.removeContainer({ id, force: true, volumes: true }).catch((error: unknown) => error),
+      );
+    }
+    for (const refusal of refusals) expect(refusal).toMatchObject({ reason: 'conflict', message: /being moved/ });
+    expect(done.toSorted()).toEqual([anonymous, 'one-a', 'one-b'].toSorted());
+    const order = host(target)
+      .containers.journal.slice(before[1])
+      .filter((line) => line.startsWith('PULL'))
+      .map((line) => line.split(' ').at(-1));
+    expect(order).toEqual(['first', 'first', 'first', 'last', 'last', 'last']);
+    const stops = host(source)
+      .containers.journal.slice(before[0])
+      .filter((line) => line.startsWith('STOP'));
+    expect(stops).toHaveLength(1);
+    await scheduler.containers.removeContainer({ id, force: true, volumes: true });
+    await clear('one-a', []);
+    await clear('one-b', []);
+  });
+
+  test('of volumes that are on different hosts is refused', async () => {
+    const ids = [
+      await user('apart-1', { constraints: ['node.id==h1'] }),
+      await user('apart-2', { constraints: ['node.id==h2'] }),
+    ];
+    const asked = { name: 'apart-1', node: 'h2', recreate: true, timeoutSeconds: undefined, with: ['apart-2'] };
+    const answer = (async () => {
+      for await (const _ of scheduler.volumes.moveVolume(asked));
+    })();
+    await expect(answer).rejects.toThrow(/only volumes of one host move together/);
+    await clear('apart-1', ids.slice(0, 1));
+    await clear('apart-2', ids.slice(1));
   });
 
   test.each([
@@ -213,20 +326,13 @@ describe('a move', { timeout: 60_000 }, () => {
       true,
       /the bind mount of \/x/,
     ],
-    [
-      'an anonymous volume',
-      { mounts: [{ type: 'volume', source: 'f'.repeat(64), anonymous: true, target: '/x' }] },
-      'h2',
-      true,
-      /the anonymous volume f/,
-    ],
     ['a container that is to be elsewhere', { constraints: ['node.id==h1'] }, 'h2', true, /node\.id==h1/],
     ['--rm', { autoRemove: true }, 'h2', true, /--rm/],
   ])('is refused for %s, and nothing has changed', async (_name, more, node, recreate, words) => {
     const mounts = [{ type: 'volume', source: 'stays', target: '/v' }, ...('mounts' in more ? more.mounts : [])];
     const id = await user('stays', { constraints: ['node.id==~h1'], ...more, mounts });
     const before = volumes.get('stays');
-    const asked = { name: 'stays', node, recreate, timeoutSeconds: undefined };
+    const asked = { name: 'stays', node, recreate, timeoutSeconds: undefined, with: [] };
     const answer = (async () => {
       for await (const _ of scheduler.volumes.moveVolume(asked));
     })();

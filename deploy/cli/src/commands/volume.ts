@@ -117,27 +117,44 @@ interface MoveFlags extends ClusterFlags {
 function addMove(volume: Command): void {
   withCluster(
     volume
-      .command('move <volume> <node>')
-      .description('ship a volume to another host')
-      .option('--recreate', 'make the containers that use it anew there, without what they wrote outside of volumes')
+      .command('move <volume...>')
+      .usage('[options] <volume>... <node>')
+      .description('ship volumes to another host, all of them in one step')
+      .option(
+        '--recreate',
+        'make the containers that use them anew there, with all their volumes, without what they wrote outside of those',
+      )
       .option('--timeout <seconds>', 'how long each of them may take to stop', wholeNumber),
-  ).action((name: string, node: string, flags: MoveFlags) =>
+  ).action((names: string[], flags: MoveFlags) =>
     work(flags, async (job) => {
-      await moveVolume(job, name, { node, recreate: flags.recreate ?? false, timeout: flags.timeout });
-      process.stdout.write(`${name}\n`);
+      const [name, node, ...more] = [names[0], names.at(-1), ...names.slice(1, -1)];
+      if (name === undefined || node === undefined || names.length < 2)
+        throw invalidArgument('a move needs a volume, or several, and the node they are to be on');
+      const options = { node, recreate: flags.recreate ?? false, timeout: flags.timeout, others: more };
+      for (const moved of await moveVolume(job, name, options)) process.stdout.write(`${moved}\n`);
     }),
   );
 }
 
-/** Errors: what the cluster says, which is why it did not move. */
+/** The names of all volumes that have moved. Errors: what the cluster says, which is why none did. */
 export async function moveVolume(
   { api, signal, show }: Job,
   name: string,
-  options: { readonly node: string; readonly recreate: boolean; readonly timeout?: number | undefined },
-): Promise<void> {
-  const { node: Host, recreate: Recreate, timeout } = options;
-  const json = { Host, Recreate, ...(timeout !== undefined && { Timeout: timeout }) };
-  await api.follow({ method: 'POST', path: pathOf(name, 'move'), json, signal }, show);
+  options: {
+    readonly node: string;
+    readonly recreate: boolean;
+    readonly timeout?: number | undefined;
+    readonly others?: readonly string[];
+  },
+): Promise<string[]> {
+  const { node: Host, recreate: Recreate, timeout, others: With = [] } = options;
+  const json = { Host, Recreate, With, ...(timeout !== undefined && { Timeout: timeout }) };
+  const moved: string[] = [];
+  await api.follow({ method: 'POST', path: pathOf(name, 'move'), json, signal }, (progress) => {
+    show(progress);
+    if (progress.status === 'done' && progress.id !== undefined) moved.push(progress.id);
+  });
+  return moved;
 }
 
 /** Runs a job until it ends or a person interrupts it; the cluster hears of that by the end of the connection. */

@@ -11,16 +11,17 @@ export class CopyView {
     this.#output = output;
   }
 
-  show({ status = '', progressDetail }: CopyProgress): void {
+  show({ status = '', id, progressDetail }: CopyProgress): void {
+    const phase = id === undefined ? status : `${id}: ${status}`;
     const bytes = progressDetail?.current;
-    const text = bytes === undefined ? status : `${status} ${humanBytes(bytes)}`;
+    const text = bytes === undefined ? phase : `${phase} ${humanBytes(bytes)}`;
     if (this.#output.isTTY) {
       this.#output.write(`\r\x1b[K${text}`);
       this.#open = true;
-    } else if (status !== this.#phase) {
-      this.#output.write(`${status}\n`);
+    } else if (phase !== this.#phase) {
+      this.#output.write(`${phase}\n`);
     }
-    this.#phase = status;
+    this.#phase = phase;
   }
 
   close(): void {

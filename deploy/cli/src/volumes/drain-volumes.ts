@@ -7,8 +7,8 @@ interface ListedVolume {
 }
 
 /**
- * Moves all volumes of a host to others, one after the other. Errors: failed-precondition that names those which stay and why; the
- * rest has moved then.
+ * Moves all volumes of a host to others, one after the other, or together when they have a container in common. Errors:
+ * failed-precondition that names those which stay and why; the rest has moved then.
  */
 export async function drainVolumes(job: Job, hostname: string, recreate: boolean): Promise<void> {
   const { Volumes } = await job.api.json<{ Volumes: ListedVolume[] | null }>({
@@ -18,10 +18,14 @@ export async function drainVolumes(job: Job, hostname: string, recreate: boolean
   });
   const here = (Volumes ?? []).filter(({ Labels }) => Labels?.['atoll.node'] === hostname);
   const stayed: string[] = [];
+  const gone = new Set<string>();
   for (const { Name: name } of here) {
+    if (gone.has(name)) continue;
     try {
-      await moveVolume(job, name, { node: '', recreate });
-      process.stdout.write(`${name}\n`);
+      for (const moved of await moveVolume(job, name, { node: '', recreate })) {
+        gone.add(moved);
+        process.stdout.write(`${moved}\n`);
+      }
     } catch (error) {
       job.signal.throwIfAborted();
       stayed.push(`  ${name}: ${(error as Error).message}`);

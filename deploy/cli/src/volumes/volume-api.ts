@@ -18,6 +18,8 @@ export interface VolumeCall {
 /** A line of a clone's or a move's answer. */
 export interface CopyProgress {
   readonly status?: string;
+  /** Volume it is about. */
+  readonly id?: string;
   readonly progressDetail?: { readonly current?: number };
   readonly error?: string;
 }

@@ -111,11 +111,16 @@ export class VolumeCopyAdapter implements VolumeCopies {
 
   moveVolume(
     name: string,
-    options: { readonly host: string; readonly recreate: boolean; readonly timeoutSeconds: number | undefined },
+    options: {
+      readonly host: string;
+      readonly recreate: boolean;
+      readonly timeoutSeconds: number | undefined;
+      readonly others: string[];
+    },
     signal: AbortSignal,
   ): AsyncGenerator<volumeV1.VolumeProgress> {
-    const { host: node, recreate } = options;
-    const request = { name, node, recreate, timeoutSeconds: inSeconds(options.timeoutSeconds) };
+    const { host: node, recreate, others } = options;
+    const request = { name, node, recreate, with: others, timeoutSeconds: inSeconds(options.timeoutSeconds) };
     return this.#seen(this.#leader.streamVolumes((client, how) => client.moveVolume(request, how), signal));
   }
 

@@ -14,7 +14,7 @@ export class VolumeCopies {
   readonly #root: string;
   readonly #volumes: VolumeStore;
   readonly #tools: VolumeTools;
-  #notes = 0;
+  #parts = 0;
 
   private constructor(root: string, volumes: VolumeStore, tools: VolumeTools) {
     this.#root = root;
@@ -43,15 +43,20 @@ export class VolumeCopies {
   }
 
   /** A path of the operation. Throws invalid-argument: the operation becomes a part of it. */
-  of(operation: string, part: 'whole' | 'kept' | `notes-${number}`): string {
+  of(operation: string, part: 'whole' | `kept-${number}` | `notes-${number}`): string {
     if (!OPERATION.test(operation))
       throw invalidArgument(`operation ${JSON.stringify(operation)} is not 32 hex digits`);
     return join(this.#root, operation, part);
   }
 
+  /** A place for what was kept of a volume that is now put in place. */
+  freshKept(operation: string): string {
+    return this.of(operation, `kept-${this.#parts++}`);
+  }
+
   /** A place for notes of whoever pulls a volume. */
   async freshNotes(operation: string): Promise<string> {
-    const path = this.of(operation, `notes-${this.#notes++}`);
+    const path = this.of(operation, `notes-${this.#parts++}`);
     await mkdir(join(this.#root, operation), { recursive: true, mode: 0o700 });
     return path;
   }

@@ -28,8 +28,9 @@ export class VolumeKept {
   static async open(root: string, bootId?: string): Promise<VolumeKept> {
     const boot = bootId ?? (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
     await mkdir(join(root, boot), { recursive: true, mode: 0o700 });
+    // It may be much, and nobody waits for it.
     for (const name of await readdir(root))
-      if (name !== boot) await rm(join(root, name), { recursive: true, force: true });
+      if (name !== boot) void rm(join(root, name), { recursive: true, force: true }).catch(() => undefined);
     const kept = new VolumeKept(join(root, boot));
     await kept.expire(Date.now());
     setInterval(() => void kept.expire(Date.now()).catch(() => undefined), EXPIRE_EVERY_MS).unref();

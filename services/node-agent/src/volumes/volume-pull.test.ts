@@ -256,6 +256,6 @@ describe('what was kept goes', { timeout: 60_000 }, () => {
     expect(await readdir(join(root, 'boot-1'))).toEqual([]);
     await store.during('v', (path) => writeFile(join(path, 'f'), 'x'));
     await VolumeKept.open(root, 'boot-2');
-    expect(await readdir(root)).toEqual(['boot-2']);
+    await expect.poll(() => readdir(root)).toEqual(['boot-2']);
   });
 });

@@ -162,7 +162,7 @@ export class VolumeTransfer {
         failpoint('copy.1-received');
         if (first) return await copies.remove(operation, 'whole');
         // Before the volume is anybody's: its files are the same ones.
-        await kept.handOver(keep, copies.of(operation, 'kept'));
+        await kept.handOver(keep, copies.freshKept(operation));
         failpoint('copy.2-handed');
         // What is left of the operation is removed when it ends, not while its users wait.
         await this.inTurn(volume, () => copies.place(operation, volume, false, life));

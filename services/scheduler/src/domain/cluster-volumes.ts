@@ -51,6 +51,7 @@ export class ClusterVolumes {
         if (record.nodeId !== '' && (!force || sessions.get(record.nodeId))) await this.#removeFiles(record, orders);
         else await this.#leaveFiles(record);
         const revision = await writes.deleteVolume(name);
+        await this.#freeMembers(record);
         for (const kept of new Set([record.keptNodeId, record.operation?.targetNodeId ?? '']))
           if (kept !== '') void this.#leftovers.forget(kept, name);
         this.#parts.events.volume(record, 'destroy');
@@ -99,6 +100,14 @@ export class ClusterVolumes {
     }
   }
 
+  /** Errors: conflict while something goes on with anonymous volumes that would go with the container. */
+  assertSettled({ spec }: containerV1.ContainerRecord): void {
+    for (const { type, anonymous, source } of spec?.mounts ?? []) {
+      const busy = type === 'volume' && anonymous ? this.#parts.state.volumes.busy(source) : undefined;
+      if (busy) throw conflict(`cannot remove container "/${spec?.name}": ${busy}; try again when that is over`);
+    }
+  }
+
   /** Anonymous volumes that a container leaves behind: from now on their records are all that is known of them. */
   async leaveBehind(record: containerV1.ContainerRecord): Promise<void> {
     for (const mount of record.spec?.mounts ?? []) {
@@ -131,6 +140,18 @@ export class ClusterVolumes {
   async #leaveFiles({ name, nodeId, operation }: volumeV1.VolumeRecord): Promise<void> {
     const hosts = [nodeId, operation?.sourceNodeId ?? '', operation?.targetNodeId ?? ''];
     for (const host of new Set(hosts)) if (host !== '') await this.#leftovers.leave(host, name);
+  }
+
+  /** Nobody brings a move to its end whose deciding volume was removed: the others are where it was. */
+  async #freeMembers({ nodeId, operation }: volumeV1.VolumeRecord): Promise<void> {
+    const { state, writes } = this.#parts;
+    for (const name of operation?.members ?? []) {
+      const member = state.volumes.records.get(name);
+      if (!operation || member?.operation?.id !== operation.id) continue;
+      await writes.putVolume({ ...member, nodeId, operation: undefined });
+      const { sourceNodeId, targetNodeId } = operation;
+      await this.#leftovers.leave(nodeId === targetNodeId ? sourceNodeId : targetNodeId, name);
+    }
   }
 
   async #removeFiles(record: volumeV1.VolumeRecord, orders: TermParts['orders']): Promise<void> {

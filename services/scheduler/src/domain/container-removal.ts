@@ -48,6 +48,7 @@ export class ContainerRemoval {
   async #remove(id: string, force: boolean, volumes: boolean): Promise<bigint> {
     const { writes, orders, observations, events } = this.#parts;
     const record = writes.container(id);
+    if (volumes) this.#volumes.assertSettled(record);
     if (!force) await this.#assertStopped(record);
     if (!isHostUp(this.#parts, record)) return this.#removeLater(record, volumes);
     this.#running.add(id);

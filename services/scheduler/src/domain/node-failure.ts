@@ -68,6 +68,11 @@ export class NodeFailure {
     const { state, writes, observations, orders, events, sessions, ports, log } = this.#parts;
     const record = state.records.get(id);
     if (!record?.spec || !this.#hasToMove(record)) return;
+    // It goes where its volumes go, and until that is known nowhere.
+    if (record.spec.mounts.some(({ type, source }) => type === 'volume' && state.volumes.busy(source))) {
+      this.#wait(id);
+      return;
+    }
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
       hostUsers: needsHostUsers(record.spec),

@@ -34,9 +34,15 @@ export interface VolumeCopies {
     options: { readonly newName: string; readonly live: boolean; readonly labels: Record<string, string> },
     signal: AbortSignal,
   ): AsyncIterable<volumeV1.VolumeProgress>;
+  /** `others`: volumes that move with it in one step; with `recreate` all that its containers have do. */
   moveVolume(
     name: string,
-    options: { readonly host: string; readonly recreate: boolean; readonly timeoutSeconds: number | undefined },
+    options: {
+      readonly host: string;
+      readonly recreate: boolean;
+      readonly timeoutSeconds: number | undefined;
+      readonly others: string[];
+    },
     signal: AbortSignal,
   ): AsyncIterable<volumeV1.VolumeProgress>;
 }

@@ -14,6 +14,7 @@ import { VOLUME_ACCESS, type VolumeCopies } from './copy-backend.ts';
 import { volumeObject } from './volume-view.ts';
 
 const MAX_SECONDS = 86_400;
+const MAX_TOGETHER = 1_000;
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/;
 
 const seconds = queryInteger().refine((value) => value === undefined || (value >= 0 && value <= MAX_SECONDS), {
@@ -73,13 +74,15 @@ const MOVE = z.strictObject({
   Host: z.string().default(''),
   Recreate: z.boolean().default(false),
   Timeout: z.int().min(0).max(MAX_SECONDS).optional(),
+  /** Other volumes of the same host. */
+  With: z.array(z.string().regex(NAME, 'want the name of a volume')).max(MAX_TOGETHER).default([]),
 });
 
 /** POST /atoll/volumes/{volume}/move */
 export function moveVolume(backend: VolumeBackend & VolumeCopies): Handler {
   return async (context) => {
-    const { Host, Recreate, Timeout } = await readJson(context, MOVE);
-    const options = { host: Host, recreate: Recreate, timeoutSeconds: Timeout };
+    const { Host, Recreate, Timeout, With } = await readJson(context, MOVE);
+    const options = { host: Host, recreate: Recreate, timeoutSeconds: Timeout, others: With };
     const progress = backend.moveVolume(context.params['volume'] ?? '', options, context.signal);
     await streamMessages(context.response, messages(backend, progress), context.signal);
   };
@@ -89,9 +92,10 @@ async function* messages(
   backend: VolumeBackend,
   progress: AsyncIterable<volumeV1.VolumeProgress>,
 ): AsyncGenerator<JsonMessage> {
-  for await (const { phase, bytes, volume } of progress) {
+  for await (const { phase, bytes, volume, name } of progress) {
     yield {
       status: phase,
+      ...(name !== '' && { id: name }),
       ...(bytes > 0n && { progressDetail: { current: Number(bytes) } }),
       ...(volume && { aux: volumeObject(backend, { record: volume, users: [] }) }),
     };

@@ -107,7 +107,7 @@ const EMPTY: Readonly<Record<string, unknown>> = {
   removeVolume: { name: 'f00', force: false },
   holdVolume: { name: 'f00' },
   cloneVolume: { name: 'f00', newName: 'f01', live: false, labels: {} },
-  moveVolume: { name: 'f00', node: '', recreate: false },
+  moveVolume: { name: 'f00', node: '', recreate: false, with: [] },
   createNetwork: { network: undefined },
   connectContainer: { networkId: 'f00', containerId: 'f00', endpoint: undefined, endpointId: '' },
   disconnectContainer: { networkId: 'f00', containerId: 'f00', force: false },

@@ -3,8 +3,8 @@ import { nodeV1, volumeV1 } from '@atoll/proto';
 import { checkVolumeName } from '../cluster-volumes.ts';
 import { failpoint } from '../failpoint.ts';
 import { place, type TermParts } from '../term-parts.ts';
-import { nodeOf } from './volume-move.ts';
 import { type BusyVolume, VolumeOperations } from './volume-operations.ts';
+import { nodeOf } from './volume-targets.ts';
 
 const K = volumeV1.VolumeOperationKind;
 
@@ -27,7 +27,7 @@ export class VolumeCopying {
     });
     const life = AbortSignal.any([signal, this.#parts.signal]);
     try {
-      yield { volume: await this.#operations.stopUsers(record, timeoutSeconds, life) };
+      yield { volume: await this.#operations.stopUsers(record, this.#operations.users(name), timeoutSeconds, life) };
       await aborted(life);
     } finally {
       await this.#operations.settle(name, record.operation.id).catch(() => undefined);
@@ -46,10 +46,10 @@ export class VolumeCopying {
     });
     const life = AbortSignal.any([signal, this.#parts.signal]);
     try {
-      yield { progress: { phase: 'copying', bytes: 0n, volume: undefined } };
+      yield { progress: { phase: 'copying', bytes: 0n, volume: undefined, name: '' } };
       const order = { operation: record.operation.id, newName, live };
       await this.#parts.orders.volume(nodeV1.Action.CLONE_VOLUME, source.nodeId, name, order, { signal: life });
-      yield { progress: { phase: 'done', bytes: 0n, volume: await this.#finish(record, labels) } };
+      yield { progress: { phase: 'done', bytes: 0n, volume: await this.#finish(record, labels), name: newName } };
     } finally {
       await this.#operations.settle(newName, record.operation.id).catch(() => undefined);
     }

@@ -1,16 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { failedPrecondition, hasReason, invalidArgument, notFound } from '@atoll/errors';
-import { type containerV1, nodeV1, volumeV1 } from '@atoll/proto';
+import { conflict, failedPrecondition, hasReason } from '@atoll/errors';
+import { nodeV1, volumeV1 } from '@atoll/proto';
 import { AsyncQueue } from '@atoll/rpc';
-import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
-import { claimOf } from '../claim.ts';
 import { isActive } from '../container-state.ts';
 import { failpoint } from '../failpoint.ts';
-import { encryptedAmong } from '../network/encryption.ts';
-import { parentConstraints } from '../network/parent-hosts.ts';
-import { addressConstraints } from '../port-scope.ts';
-import { place, type TermParts } from '../term-parts.ts';
+import type { TermParts } from '../term-parts.ts';
+import { type VolumeGroup, volumeGroup } from './volume-groups.ts';
 import { assertComeBack, type BusyVolume, VolumeOperations } from './volume-operations.ts';
+import { VolumeTargets } from './volume-targets.ts';
 
 const A = nodeV1.Action;
 const PROGRESS_QUEUED = 16;
@@ -18,30 +15,34 @@ const GRANT_WAIT_MS = 10_000;
 /** Between tries of a copy that was cut. */
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 
-type Tell = (phase: string, bytes?: bigint) => void;
-type User = ReturnType<VolumeOperations['users']>[number];
+type Tell = (phase: string, name?: string, bytes?: bigint) => void;
 
 /** Ships volumes from host to host. The bytes go from agent to agent. */
 export class VolumeMove {
   readonly #parts: TermParts;
   readonly #operations: VolumeOperations;
+  readonly #targets: VolumeTargets;
 
   constructor(parts: TermParts, operations: VolumeOperations) {
     this.#parts = parts;
     this.#operations = operations;
+    this.#targets = new VolumeTargets(parts);
   }
 
   /** Errors: see VolumeService.MoveVolume. A call that is cancelled before the volume has another host leaves it where it was. */
   async *move(request: volumeV1.MoveVolumeRequest, signal: AbortSignal): AsyncGenerator<volumeV1.MoveVolumeResponse> {
     const queue = new AsyncQueue<volumeV1.VolumeProgress>(PROGRESS_QUEUED);
     // What does not fit is not worth waiting for: the next one says more.
-    const tell: Tell = (phase, bytes = 0n) => {
-      queue.push({ phase, bytes, volume: undefined });
+    const tell: Tell = (phase, name = '', bytes = 0n) => {
+      queue.push({ phase, bytes, volume: undefined, name });
     };
     const life = AbortSignal.any([signal, this.#parts.signal]);
     this.#move(request, tell, life).then(
-      async (volume) => {
-        await queue.pushWait({ phase: 'done', bytes: 0n, volume }, life).catch(() => undefined);
+      async (moved) => {
+        for (const volume of moved) {
+          const done = { phase: 'done', bytes: 0n, volume, name: volume.name };
+          await queue.pushWait(done, life).catch(() => undefined);
+        }
         queue.end();
       },
       (error: unknown) => queue.end(error),
@@ -49,105 +50,104 @@ export class VolumeMove {
     for await (const progress of queue) yield { progress };
   }
 
-  async #move(request: volumeV1.MoveVolumeRequest, tell: Tell, signal: AbortSignal): Promise<volumeV1.VolumeRecord> {
-    const { name } = request;
-    const begun = await this.#parts.turns.run(`volume ${name}`, signal, () => this.#begin(request));
+  async #move(request: volumeV1.MoveVolumeRequest, tell: Tell, signal: AbortSignal): Promise<volumeV1.VolumeRecord[]> {
+    const names = [request.name, ...request.with];
+    const group = volumeGroup(this.#operations, names, request.recreate);
+    const locked = group.volumes.map(({ name }) => name).sort();
+    const lead = await this.#inTurn(locked, signal, () => this.#begin(request));
     failpoint('move.1-noted');
+    let volumes: readonly BusyVolume[] = [lead];
     try {
-      await this.#ship(begun, request.timeoutSeconds, tell, signal);
+      volumes = await this.#inTurn(locked, signal, () => this.#join(lead, request));
+      await this.#ship(lead, volumes, request.timeoutSeconds, tell, signal);
     } catch (error) {
-      await this.#operations.settle(name, begun.operation.id).catch(() => undefined);
+      await this.#operations.settle(lead.name, lead.operation.id).catch(() => undefined);
       throw error;
     }
     tell('moving');
-    await this.#operations.settle(name, begun.operation.id);
-    const moved = this.#parts.state.volumes.records.get(name);
-    if (!moved) throw notFound(`volume ${name} was moved and then removed`);
-    return moved;
+    await this.#operations.settle(lead.name, lead.operation.id);
+    const { records } = this.#parts.state.volumes;
+    const { targetNodeId: nodeId } = lead.operation;
+    // Those of containers have no record again.
+    return volumes.map((one) => records.get(one.name) ?? { ...one, nodeId, operation: undefined });
   }
 
-  async #begin({ name, node, recreate }: volumeV1.MoveVolumeRequest): Promise<BusyVolume> {
-    const { state, observations, writes } = this.#parts;
-    const record = this.#operations.readable(name);
-    const users = this.#operations.users(name);
-    const target =
-      node === ''
-        ? this.#choose(record, users)
-        : this.#assertTakes(nodeOf(state.nodes.values(), node), record, recreate ? users : []);
-    const hostname = target.facts?.hostname ?? target.id;
-    if (users.length > 0 && !recreate) {
-      const names = users.map(({ spec }) => spec.name).join(', ');
-      throw failedPrecondition(
-        `volume ${name} is used by ${names}: remove ${users.length === 1 ? 'it' : 'them'}, or have them made anew on ${hostname} (--recreate), without what they have written outside of volumes`,
-      );
-    }
-    assertComeBack(users.filter(({ id }) => isActive(observations.status(id))));
+  /** The volume that decides for all is the first to be in the operation, and the last. */
+  async #begin({ name, node, recreate, with: others }: volumeV1.MoveVolumeRequest): Promise<BusyVolume> {
+    const { observations, writes } = this.#parts;
+    const group = volumeGroup(this.#operations, [name, ...others], recreate);
+    const target = this.#targets.choose(recreate ? group : { ...group, users: [] }, node);
+    if (!recreate) this.#assertUnused(group, target);
+    assertComeBack(group.users.filter(({ id }) => isActive(observations.status(id))));
+    const [lead, ...members] = group.volumes;
     const operation = VolumeOperations.draft(volumeV1.VolumeOperationKind.MOVE, {
-      sourceNodeId: record.nodeId,
+      sourceNodeId: lead.nodeId,
       targetNodeId: target.id,
       recreate,
+      members: members.map((member) => member.name),
     });
-    const begun = { ...(await writes.putVolume({ ...record, operation })), operation };
-    // What another host has of an earlier try serves nobody any more.
-    if (record.keptNodeId !== '' && record.keptNodeId !== target.id) this.#operations.forget(record.keptNodeId, name);
+    const begun = { ...(await writes.putVolume({ ...lead, operation })), operation };
+    // What other hosts have of earlier tries serves nobody any more.
+    for (const { name: volume, keptNodeId } of group.volumes)
+      if (keptNodeId !== '' && keptNodeId !== target.id) this.#operations.forget(keptNodeId, volume);
     return begun;
   }
 
-  /** The host with the fewest containers of those that take the volume and its users. Errors: why the last one does not. */
-  #choose(record: volumeV1.VolumeRecord, users: readonly User[]): nodeV1.NodeRecord {
-    const { nodes, infos } = this.#parts.state;
-    const load = ({ id }: nodeV1.NodeRecord): number => infos.get(id)?.containers ?? 0;
-    const others = [...nodes.values()].filter(({ id }) => id !== record.nodeId).sort((a, b) => load(a) - load(b));
-    let refusal: unknown = failedPrecondition(`there is no other host for volume ${record.name}`);
-    for (const node of others) {
-      try {
-        return this.#assertTakes(node, record, users);
-      } catch (error) {
-        refusal = error;
-      }
+  /** Takes the other volumes into the operation. Errors: conflict when more have to move by now. */
+  async #join(lead: BusyVolume, request: volumeV1.MoveVolumeRequest): Promise<BusyVolume[]> {
+    const { operation } = lead;
+    const names = [lead.name, ...operation.members];
+    const joined = [lead];
+    for (const record of volumeGroup(this.#operations, names, false, operation.id).volumes.slice(1)) {
+      const own = { ...operation, members: [], lead: lead.name };
+      joined.push({ ...(await this.#parts.writes.putVolume({ ...record, operation: own })), operation: own });
     }
-    throw refusal;
+    // From here on nobody makes a container that uses one of them; whoever came before has to be one of those known.
+    const now = volumeGroup(this.#operations, names, request.recreate, operation.id);
+    if (now.volumes.length !== names.length)
+      throw conflict(`containers of volume ${lead.name} came to use other volumes meanwhile: try again`);
+    if (!request.recreate && now.users.length > 0)
+      throw conflict(`volume ${lead.name} came into use meanwhile: try again`);
+    return joined;
   }
 
-  /** Errors: invalid-argument for its own host, failed-precondition that says why not. */
-  #assertTakes(
-    target: nodeV1.NodeRecord,
-    { name, nodeId }: volumeV1.VolumeRecord,
-    users: readonly User[],
-  ): nodeV1.NodeRecord {
-    const { state, sessions } = this.#parts;
+  /** Errors: failed-precondition that says who uses them. */
+  #assertUnused({ volumes, users }: VolumeGroup, target: nodeV1.NodeRecord): void {
+    if (users.length === 0) return;
+    const used = volumes.find(({ name }) => this.#operations.users(name).length > 0) ?? volumes[0];
+    const names = this.#operations.users(used.name).map(({ spec }) => spec.name);
     const hostname = target.facts?.hostname ?? target.id;
-    if (target.id === nodeId) throw invalidArgument(`volume ${name} is on host ${hostname} already`);
-    if (!sessions.get(target.id))
-      throw failedPrecondition(`host ${hostname} is not connected: bring it back or choose another`);
-    if (state.infos.get(target.id)?.availability !== 'active')
-      throw failedPrecondition(
-        `host ${hostname} takes nothing new: activate it (atoll node activate) or choose another`,
-      );
-    if (state.volumes.hasLeftover(target.id, name))
-      throw failedPrecondition(`host ${hostname} has yet to remove files of an earlier volume ${name}: try again`);
-    for (const user of users) this.#assertMovable(user, name, target);
-    return target;
+    throw failedPrecondition(
+      `volume ${used.name} is used by ${names.join(', ')}: remove ${names.length === 1 ? 'it' : 'them'}, or have them made anew on ${hostname} (--recreate), without what they have written outside of volumes`,
+    );
   }
 
-  async #ship(begun: BusyVolume, seconds: bigint | undefined, tell: Tell, signal: AbortSignal): Promise<void> {
+  async #ship(
+    lead: BusyVolume,
+    volumes: readonly BusyVolume[],
+    seconds: bigint | undefined,
+    tell: Tell,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { observations, writes } = this.#parts;
-    const { name, operation } = begun;
-    let record = begun;
-    if (this.#operations.users(name).some(({ id }) => isActive(observations.status(id)))) {
-      await this.#pull(record, true, 'copying', tell, signal);
+    let decisive = lead;
+    const users = (): ReturnType<VolumeOperations['users']> =>
+      volumes.flatMap(({ name }) => this.#operations.users(name));
+    const inUse = users().some(({ id }) => isActive(observations.status(id)));
+    if (inUse) {
+      for (const volume of volumes) await this.#pull(volume, true, 'copying', tell, signal);
       failpoint('move.2-copied');
       tell('stopping');
-      record = await this.#operations.stopUsers(record, seconds, signal);
+      decisive = await this.#operations.stopUsers(lead, users(), seconds, signal);
       failpoint('move.3-stopped');
-      await this.#pull(record, false, 'finishing', tell, signal);
-    } else {
-      await this.#pull(record, false, 'copying', tell, signal);
     }
-    failpoint('move.4-placed');
+    for (const volume of volumes) {
+      await this.#pull(volume, false, inUse ? 'finishing' : 'copying', tell, signal);
+      failpoint('move.4-placed');
+    }
     signal.throwIfAborted();
-    // The one write that decides: before it the volume is at the source, after it at the target.
-    await writes.putVolume({ ...record, nodeId: operation.targetNodeId, keptNodeId: '' });
+    // The one write that decides, for all of them: before it they are at the source, after it at the target.
+    await writes.putVolume({ ...decisive, nodeId: lead.operation.targetNodeId, keptNodeId: '' });
     failpoint('move.5-committed');
   }
 
@@ -163,10 +163,10 @@ export class VolumeMove {
         const pause = RETRY_MS[tries];
         const away = [sourceNodeId, targetNodeId].some((id) => !sessions.get(id));
         // A host that has just gone may be back at once: its agent was started anew.
-        if (pause === undefined || (away && tries > 0) || !hasReason(error, 'unavailable', 'deadline-exceeded'))
-          throw error;
+        const cut = hasReason(error, 'unavailable', 'deadline-exceeded', 'cancelled');
+        if (pause === undefined || (away && tries > 0) || !cut) throw error;
         log.warn({ volume: volume.name, err: error }, 'a copy between hosts was cut: it is tried again');
-        tell('retrying');
+        tell('retrying', volume.name);
         await sleep(pause, undefined, { signal });
       }
     }
@@ -182,65 +182,18 @@ export class VolumeMove {
     const { orders, state } = this.#parts;
     const { id, sourceNodeId, targetNodeId } = operation;
     const peerAddress = state.nodes.get(sourceNodeId)?.facts?.address ?? '';
-    tell(phase);
+    tell(phase, name);
     const grant = { operation: id, peerNodeId: targetNodeId };
     await orders.volume(A.GRANT_VOLUME, sourceNodeId, name, grant, { signal, waitMs: GRANT_WAIT_MS });
     const pull = { operation: id, peerNodeId: sourceNodeId, peerAddress, first };
-    const onProgress = (bytes: bigint): void => tell(phase, bytes);
+    const onProgress = (bytes: bigint): void => tell(phase, name, bytes);
     await orders.volume(A.PULL_VOLUME, targetNodeId, name, pull, { signal, onProgress });
   }
 
-  /** Errors: failed-precondition that says what of the container exists on its host only, or why the target does not take it. */
-  #assertMovable({ id, spec, ports, endpoints }: User, volume: string, target: nodeV1.NodeRecord): void {
-    const why = tieOf(spec, volume) ?? this.#joinedBy(id);
-    if (why)
-      throw failedPrecondition(`container ${spec.name} cannot go along with volume ${volume}: ${why}; remove it first`);
-    const networks = endpoints.map(({ networkId }) => networkId);
-    const placement = place(this.#parts, {
-      claim: claimOf(spec, ports),
-      hostUsers: needsHostUsers(spec),
-      constraints: [
-        ...spec.constraints.map(parseConstraint),
-        ...addressConstraints(this.#parts.state, ports),
-        ...parentConstraints(this.#parts.state, networks),
-        { text: `node.id==${target.id}`, soft: false, matches: (node) => node.id === target.id },
-      ],
-      runtime: spec.runtime,
-      encrypted: encryptedAmong(this.#parts.state.networks, networks),
-    });
-    if (!placement.node)
-      throw failedPrecondition(`container ${spec.name} cannot go along with volume ${volume}: ${placement.reason}`);
+  /** The turns of all volumes at once; who takes several takes them in the same order. */
+  #inTurn<T>(names: readonly string[], signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const [name, ...rest] = names;
+    if (name === undefined) return task();
+    return this.#parts.turns.run(`volume ${name}`, signal, () => this.#inTurn(rest, signal, task));
   }
-
-  #joinedBy(id: string): string | undefined {
-    for (const { spec } of this.#parts.state.records.values())
-      if (spec && joins(spec).includes(id)) return `container ${spec.name} has a namespace of it`;
-    return undefined;
-  }
-}
-
-const joins = (spec: containerV1.ContainerSpec): string[] =>
-  [spec.network?.mode ?? '', spec.ipcMode, spec.pidMode]
-    .filter((mode) => mode.startsWith('container:'))
-    .map((mode) => mode.slice('container:'.length));
-
-function tieOf(spec: containerV1.ContainerSpec, volume: string): string | undefined {
-  for (const { type, source, anonymous, apiSocket } of spec.mounts) {
-    // The cluster's API is everywhere.
-    if (type === 'bind' && !apiSocket) return `it has the bind mount of ${source}, which is its host's`;
-    if (type === 'volume' && anonymous) return `it has the anonymous volume ${source.slice(0, 12)}`;
-    if (type === 'volume' && source !== volume) return `it uses volume ${source} too`;
-  }
-  const [joined] = joins(spec);
-  return joined ? `it has a namespace of container ${joined.slice(0, 12)}` : undefined;
-}
-
-/** Errors: not-found, invalid-argument when several are called so. */
-export function nodeOf(nodes: Iterable<nodeV1.NodeRecord>, wanted: string): nodeV1.NodeRecord {
-  const found = [...nodes].filter(({ id, facts }) => id === wanted || facts?.hostname === wanted);
-  const [only, ...others] = found;
-  if (!only) throw notFound(`no node ${wanted}: atoll node ls lists them`);
-  if (others.length > 0)
-    throw invalidArgument(`${found.length} nodes are called ${wanted}: use an id of atoll node ls`);
-  return only;
 }

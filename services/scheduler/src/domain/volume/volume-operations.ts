@@ -12,7 +12,8 @@ const K = volumeV1.VolumeOperationKind;
 const RETRY_MS = 2_000;
 
 export type BusyVolume = volumeV1.VolumeRecord & { readonly operation: volumeV1.VolumeOperation };
-type Container = containerV1.ContainerRecord & { readonly spec: containerV1.ContainerSpec };
+/** A container with its spec. */
+export type VolumeContainer = containerV1.ContainerRecord & { readonly spec: containerV1.ContainerSpec };
 
 /**
  * Operations on volumes that take a while. Each is written into the volume's record before its first step, and brought to an end from
@@ -31,8 +32,12 @@ export class VolumeOperations {
 
   /** What an earlier leader did not bring to an end. */
   recover(): void {
-    for (const { name, operation } of this.#parts.state.volumes.records.values())
-      if (operation) void this.settle(name, operation.id).catch(() => undefined);
+    const { records } = this.#parts.state.volumes;
+    for (const { name, operation } of records.values()) {
+      // Those that move with another one are brought to an end with it.
+      if (!operation || records.get(operation.lead)?.operation?.id === operation.id) continue;
+      void this.settle(name, operation.id).catch(() => undefined);
+    }
   }
 
   static draft(
@@ -44,13 +49,13 @@ export class VolumeOperations {
 
   /**
    * The record of a volume whose files can be read: a plain folder of a host that is connected, with nothing else going on. Errors:
-   * not-found, conflict, failed-precondition.
+   * not-found, conflict, failed-precondition. `own`: the operation that may go on with it; `unrecorded`: what it is without a record.
    */
-  readable(name: string): volumeV1.VolumeRecord {
+  readable(name: string, own?: string, unrecorded?: volumeV1.VolumeRecord): volumeV1.VolumeRecord {
     const { state, sessions } = this.#parts;
-    const record = state.volumes.records.get(name);
+    const record = state.volumes.records.get(name) ?? unrecorded;
     if (!record) throw notFound(`get ${name}: no such volume`);
-    const busy = state.volumes.busy(name);
+    const busy = state.volumes.busy(name, own);
     if (busy) throw conflict(`${busy}; try again when that is over`);
     if (Object.keys(record.options).length > 0)
       throw failedPrecondition(
@@ -73,20 +78,25 @@ export class VolumeOperations {
     void this.#leftovers.forget(nodeId, name);
   }
 
-  users(name: string): Container[] {
+  users(name: string): VolumeContainer[] {
     return [...this.#parts.state.records.values()].filter(
-      (record): record is Container =>
+      (record): record is VolumeContainer =>
         record.desired !== containerV1.DesiredState.REMOVED &&
         (record.spec?.mounts.some(({ type, source }) => type === 'volume' && source === name) ?? false),
     );
   }
 
   /** Stops those that run, having written down which. Errors: failed-precondition for one that goes when it stops. */
-  async stopUsers(record: BusyVolume, timeoutSeconds: bigint | undefined, signal: AbortSignal): Promise<BusyVolume> {
+  async stopUsers(
+    record: BusyVolume,
+    users: readonly VolumeContainer[],
+    timeoutSeconds: bigint | undefined,
+    signal: AbortSignal,
+  ): Promise<BusyVolume> {
     const { writes, observations } = this.#parts;
-    const running = this.users(record.name).filter(({ id }) => isActive(observations.status(id)));
+    const running = users.filter(({ id }) => isActive(observations.status(id)));
     assertComeBack(running);
-    const stopped = running.map(({ id }) => id);
+    const stopped = [...new Set(running.map(({ id }) => id))];
     const operation = { ...record.operation, stopped };
     const noted = { ...(await writes.putVolume({ ...record, operation })), operation };
     await Promise.all(stopped.map((id) => this.#running.stop({ id, signal: '', timeoutSeconds }, signal)));
@@ -126,24 +136,49 @@ export class VolumeOperations {
       return;
     }
     if (kind === K.REPLACE) await this.#leftovers.end(nodeId, operation.id);
+    const members = kind === K.MOVE ? this.#members(record) : [];
     if (kind === K.MOVE) {
       await Promise.all([sourceNodeId, targetNodeId].map((id) => this.#leftovers.end(id, operation.id)));
-      // The record alone says which copy is the volume; the other one goes.
-      if (nodeId === targetNodeId) await this.#moveUsers(name, targetNodeId);
-      failpoint('move.6-recreated');
-      await this.#leftovers.remove(nodeId === targetNodeId ? sourceNodeId : targetNodeId, name);
-      failpoint('move.7-removed');
+      // This record alone says which copies are the volumes; the other ones go.
+      const names = [name, ...members.map((member) => member.name)];
+      if (nodeId === targetNodeId) await this.#follow(members, names, targetNodeId);
+      for (const one of names) await this.#leftovers.remove(nodeId === targetNodeId ? sourceNodeId : targetNodeId, one);
+      failpoint('move.8-removed');
     }
     for (const container of operation.stopped) await this.#startAgain(container, operation.id);
-    failpoint('move.8-started');
+    failpoint('move.9-started');
     // What the other host has received of a move that failed is there for the next try.
-    const kept = kind === K.MOVE ? { keptNodeId: nodeId === targetNodeId ? '' : targetNodeId } : {};
-    await this.#parts.writes.putVolume({ ...record, ...kept, operation: undefined });
+    const place = kind === K.MOVE ? { nodeId, keptNodeId: nodeId === targetNodeId ? '' : targetNodeId } : {};
+    for (const one of members) await this.#free({ ...one, ...place, operation: undefined });
+    failpoint('move.10-freed');
+    await this.#free({ ...record, ...place, operation: undefined });
   }
 
-  async #moveUsers(name: string, nodeId: string): Promise<void> {
-    const { turns, signal } = this.#parts;
-    for (const { id } of this.users(name)) await turns.run(id, signal, () => this.#moveUser(id, nodeId));
+  /** The other volumes of a move, in so far as they have joined it and are not at its end yet. */
+  #members({ operation: { id, members } }: BusyVolume): volumeV1.VolumeRecord[] {
+    const { records } = this.#parts.state.volumes;
+    return members.flatMap((name) => {
+      const member = records.get(name);
+      return member?.operation?.id === id ? [member] : [];
+    });
+  }
+
+  /** All records say that the volumes are there, then the containers go there. */
+  async #follow(members: readonly volumeV1.VolumeRecord[], names: readonly string[], nodeId: string): Promise<void> {
+    const { turns, signal, writes } = this.#parts;
+    for (const member of members)
+      if (member.nodeId !== nodeId) await writes.putVolume({ ...member, nodeId, keptNodeId: '' });
+    failpoint('move.6-followed');
+    for (const name of names)
+      for (const { id } of this.users(name)) await turns.run(id, signal, () => this.#moveUser(id, nodeId));
+    failpoint('move.7-recreated');
+  }
+
+  /** Nothing goes on with it any more. An anonymous volume that a container has is known by that again. */
+  async #free(record: volumeV1.VolumeRecord): Promise<void> {
+    const { writes } = this.#parts;
+    if (record.anonymous && this.users(record.name).length > 0) await writes.deleteVolume(record.name);
+    else await writes.putVolume(record);
   }
 
   /** The container is made anew on the host; its old copy goes, with all it wrote outside of volumes. */
@@ -177,7 +212,7 @@ export class VolumeOperations {
 }
 
 /** Errors: failed-precondition that names a container which would be gone once it has stopped. */
-export function assertComeBack(running: readonly Container[]): void {
+export function assertComeBack(running: readonly VolumeContainer[]): void {
   const gone = running.find(({ spec }) => spec.autoRemove);
   if (gone)
     throw failedPrecondition(`container ${gone.spec.name} is removed when it stops (--rm): stop it yourself first`);

@@ -117,6 +117,12 @@ export interface VolumeOperation {
   stopped: string[];
   /** Of a move: its containers go along. */
   recreate: boolean;
+  /**
+   * Of a move of several volumes: the others, in the record of the one that decides for all where they are (`lead`). In the records
+   * of the others the name of that one.
+   */
+  members: string[];
+  lead: string;
 }
 
 /**
@@ -165,8 +171,12 @@ export interface VolumeProgress {
   phase: string;
   /** of this phase */
   bytes: bigint;
-  /** Of the last message: the volume as it is now. */
-  volume: VolumeRecord | undefined;
+  /** Of the last message, or the last ones when several have moved: the volume as it is now. */
+  volume:
+    | VolumeRecord
+    | undefined;
+  /** of the volume it is about, when there are several */
+  name: string;
 }
 
 export interface CloneVolumeRequest {
@@ -193,7 +203,14 @@ export interface MoveVolumeRequest {
   /** Containers that use it are made anew on the other host, without what they have written outside of volumes. */
   recreate: boolean;
   /** as of HoldVolumeRequest */
-  timeoutSeconds?: bigint | undefined;
+  timeoutSeconds?:
+    | bigint
+    | undefined;
+  /**
+   * Other volumes of the same host that move in the same step. With `recreate` all that have a container in common do in any case,
+   * anonymous ones too.
+   */
+  with: string[];
 }
 
 export interface MoveVolumeResponse {
@@ -629,7 +646,7 @@ export const VolumeRecord_OptionsEntry: MessageFns<VolumeRecord_OptionsEntry> = 
 };
 
 function createBaseVolumeOperation(): VolumeOperation {
-  return { id: "", kind: 0, sourceNodeId: "", targetNodeId: "", stopped: [], recreate: false };
+  return { id: "", kind: 0, sourceNodeId: "", targetNodeId: "", stopped: [], recreate: false, members: [], lead: "" };
 }
 
 export const VolumeOperation: MessageFns<VolumeOperation> = {
@@ -651,6 +668,12 @@ export const VolumeOperation: MessageFns<VolumeOperation> = {
     }
     if (message.recreate !== false) {
       writer.uint32(48).bool(message.recreate);
+    }
+    for (const v of message.members) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.lead !== "") {
+      writer.uint32(66).string(message.lead);
     }
     return writer;
   },
@@ -716,6 +739,22 @@ export const VolumeOperation: MessageFns<VolumeOperation> = {
             message.recreate = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.members.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.lead = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -739,6 +778,8 @@ export const VolumeOperation: MessageFns<VolumeOperation> = {
     message.targetNodeId = object.targetNodeId ?? "";
     message.stopped = object.stopped?.map((e) => e) || [];
     message.recreate = object.recreate ?? false;
+    message.members = object.members?.map((e) => e) || [];
+    message.lead = object.lead ?? "";
     return message;
   },
 };
@@ -1179,7 +1220,7 @@ export const HoldVolumeResponse: MessageFns<HoldVolumeResponse> = {
 };
 
 function createBaseVolumeProgress(): VolumeProgress {
-  return { phase: "", bytes: 0n, volume: undefined };
+  return { phase: "", bytes: 0n, volume: undefined, name: "" };
 }
 
 export const VolumeProgress: MessageFns<VolumeProgress> = {
@@ -1195,6 +1236,9 @@ export const VolumeProgress: MessageFns<VolumeProgress> = {
     }
     if (message.volume !== undefined) {
       VolumeRecord.encode(message.volume, writer.uint32(26).fork()).join();
+    }
+    if (message.name !== "") {
+      writer.uint32(34).string(message.name);
     }
     return writer;
   },
@@ -1236,6 +1280,14 @@ export const VolumeProgress: MessageFns<VolumeProgress> = {
             message.volume = VolumeRecord.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1258,6 +1310,7 @@ export const VolumeProgress: MessageFns<VolumeProgress> = {
     message.volume = (object.volume !== undefined && object.volume !== null)
       ? VolumeRecord.fromPartial(object.volume)
       : undefined;
+    message.name = object.name ?? "";
     return message;
   },
 };
@@ -1489,7 +1542,7 @@ export const CloneVolumeResponse: MessageFns<CloneVolumeResponse> = {
 };
 
 function createBaseMoveVolumeRequest(): MoveVolumeRequest {
-  return { name: "", node: "", recreate: false, timeoutSeconds: undefined };
+  return { name: "", node: "", recreate: false, timeoutSeconds: undefined, with: [] };
 }
 
 export const MoveVolumeRequest: MessageFns<MoveVolumeRequest> = {
@@ -1508,6 +1561,9 @@ export const MoveVolumeRequest: MessageFns<MoveVolumeRequest> = {
         throw new globalThis.Error("value provided for field message.timeoutSeconds of type int64 too large");
       }
       writer.uint32(32).int64(message.timeoutSeconds);
+    }
+    for (const v of message.with) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1557,6 +1613,14 @@ export const MoveVolumeRequest: MessageFns<MoveVolumeRequest> = {
             message.timeoutSeconds = reader.int64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.with.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1580,6 +1644,7 @@ export const MoveVolumeRequest: MessageFns<MoveVolumeRequest> = {
     message.timeoutSeconds = (object.timeoutSeconds !== undefined && object.timeoutSeconds !== null)
       ? BigInt(object.timeoutSeconds)
       : undefined;
+    message.with = object.with?.map((e) => e) || [];
     return message;
   },
 };
