@@ -196,6 +196,20 @@ describe('backup and restore', () => {
     await goesOn(user);
   });
 
+  test.each(['gateway', h2])('%s killed in the middle of one that nobody writes to: it goes on', async (part) => {
+    await using volume = new TestVolume();
+    await using copy = new TestVolume();
+    await volume.sh('dd if=/dev/urandom of=/v/f bs=1M count=80 2>/dev/null; sha256sum /v/f >/v/sum', h2);
+    const out = mkdtempSync(join(folder, 'out-'));
+    const { code } = atollStart('volume', 'backup', volume.name, '-o', join(out, 'b.tar'));
+    await until('bytes', async () => readdirSync(out).some((name) => statSync(join(out, name)).size > 1_000_000));
+    await killAndWait(part);
+    expect(await code).toBe(0);
+    expect(readdirSync(out)).toEqual(['b.tar']);
+    await atollOk('volume', 'restore', copy.name, '-i', join(out, 'b.tar'));
+    await copy.sh('sha256sum -c /v/sum');
+  });
+
   test.each(['gateway', 'scheduler', h2])('%s killed in the middle: users go on', async (part) => {
     await using volume = new TestVolume();
     await volume.sh('dd if=/dev/zero of=/v/f bs=1M count=300 2>/dev/null', h2);
@@ -378,6 +392,16 @@ describe('bad input', () => {
     ['a backup of nothing', 'GET', 'none-such/backup', undefined, 404, /no such volume/],
     ['another way to read', 'GET', 'NAME/backup?access=quick', undefined, 400, /access.*pause/],
     ['another compression', 'GET', 'NAME/backup?compress=lz4', undefined, 400, /compress.*zstd/],
+    ['to go on without a digest', 'GET', 'NAME/backup?skip=5', undefined, 400, /sha256.*64 hex/],
+    [
+      'to go on with another volume',
+      'GET',
+      `NAME/backup?skip=5&created=2026-01-01&sha256=${'0'.repeat(64)}`,
+      undefined,
+      416,
+      /begin anew/,
+    ],
+    ['to go on with what is compressed', 'GET', 'NAME/backup?skip=5&compress=gzip', undefined, 400, /compress/],
     ['a time that is none', 'GET', 'NAME/backup?timeout=-1', undefined, 400, /timeout.*seconds from 0/],
     ['a restore of nothing', 'POST', 'new-one/restore', undefined, 400, /cut off/],
     ['a restore of no archive', 'POST', 'new-one/restore', '{}', 400, /archive/],

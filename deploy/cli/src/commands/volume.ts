@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { invalidArgument } from '@atoll/errors';
 import { type Command, Option } from 'commander';
 import { Counter, openBackup, saveBackup } from '../volumes/backup-file.ts';
+import { backupStream, type KnownBegin } from '../volumes/backup-stream.ts';
 import { CopyView } from '../volumes/copy-view.ts';
 import { type CopyProgress, VolumeApi } from '../volumes/volume-api.ts';
 import {
@@ -58,8 +59,16 @@ function addBackup(volume: Command): void {
         compress: flags.compress,
         ...(flags.timeout !== undefined && { timeout: String(flags.timeout) }),
       };
-      const source = await api.call({ method: 'GET', path: pathOf(name, 'backup'), query, signal });
+      const open = ({ created, bytes, sha256 }: Partial<KnownBegin> = {}): Promise<AsyncIterable<Buffer>> => {
+        const known = bytes === undefined ? {} : { created: created ?? '', skip: String(bytes), sha256: sha256 ?? '' };
+        return api.call({ method: 'GET', path: pathOf(name, 'backup'), query: { ...query, ...known }, signal });
+      };
+      // Users are not stopped again and again without being asked for.
+      const goesOn = !flags.stop && flags.compress === 'none';
+      const say = (text: string): void => show({ status: text });
       const counter = new Counter((bytes) => show({ status: 'copying', progressDetail: { current: bytes } }));
+      const source = (restart: (() => Promise<void>) | undefined) =>
+        backupStream({ open, goesOn, restart, say, signal });
       await saveBackup(flags.output, source, counter, signal);
     }),
   );

@@ -16,29 +16,52 @@ export class Counter extends Transform {
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: (error: null, chunk: Buffer) => void): void {
-    this.bytes += chunk.length;
-    this.#tell(this.bytes);
+    this.count(chunk.length);
     done(null, chunk);
   }
+
+  count(bytes: number): void {
+    this.bytes += bytes;
+    this.#tell(this.bytes);
+  }
 }
+
+/** Gives a backup's bytes; `restart` takes back those given so far, if it is there. */
+export type BackupSource = (restart: (() => Promise<void>) | undefined) => AsyncIterable<Buffer>;
 
 /**
  * Writes a backup: to standard output (`-`), or to a new file that appears under its name only once it is whole and on disk. Errors:
  * already-exists.
  */
-export async function saveBackup(path: string, source: Readable, counter: Counter, signal: AbortSignal): Promise<void> {
-  if (path === '-') return await pipeline(source, counter, process.stdout, { signal, end: false });
+export async function saveBackup(
+  path: string,
+  sourceOf: BackupSource,
+  counter: Counter,
+  signal: AbortSignal,
+): Promise<void> {
+  if (path === '-') return await pipeline(sourceOf(undefined), counter, process.stdout, { signal, end: false });
   const final = resolve(path);
   const part = `${final}.part-${process.pid}`;
   const file = await open(part, 'wx', 0o600).catch((cause: unknown) => {
-    source.destroy();
     throw failedPrecondition(`${part} cannot be written: ${(cause as Error).message}`, { cause });
   });
   try {
-    const write = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
-      for await (const chunk of chunks) await file.writeFile(chunk);
-    };
-    await pipeline(source, counter, write, { signal });
+    // Nothing is on its way to the file then: each piece is written before the next one is asked for.
+    const source = sourceOf(async () => {
+      await file.truncate(0);
+      position = 0;
+      counter.bytes = 0;
+    });
+    let position = 0;
+    for await (const chunk of source) {
+      signal.throwIfAborted();
+      for (let at = 0; at < chunk.length; ) {
+        const { bytesWritten } = await file.write(chunk, at, chunk.length - at, position);
+        at += bytesWritten;
+        position += bytesWritten;
+      }
+      counter.count(chunk.length);
+    }
     await file.sync();
     await link(part, final).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'EEXIST') throw alreadyExists(`${path} is there already: choose another name`, { cause });

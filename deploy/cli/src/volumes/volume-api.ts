@@ -2,7 +2,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type AtollError, failedPrecondition, internal, notFound, unavailable } from '@atoll/errors';
+import { type AtollError, failedPrecondition, internal, notFound, outOfRange, unavailable } from '@atoll/errors';
 
 export interface VolumeCall {
   readonly method: 'GET' | 'POST';
@@ -92,5 +92,7 @@ function refusalOf(status: number, text: string): AtollError {
     // Not JSON: shown as it is.
   }
   if (status === 404) return notFound(message);
+  if (status === 416) return outOfRange(message);
+  if (status === 503) return unavailable(message);
   return status < 500 ? failedPrecondition(message) : internal(message);
 }

@@ -1,6 +1,6 @@
 import { failedPrecondition, internal, notFound, unavailable } from '@atoll/errors';
 import { volumeV1 } from '@atoll/proto';
-import type { RestoredVolume, VolumeAccess, VolumeCopies } from '../resources/volume/copy-backend.ts';
+import type { KnownArchive, RestoredVolume, VolumeAccess, VolumeCopies } from '../resources/volume/copy-backend.ts';
 import { knownVolumes } from '../resources/volume/volume-view.ts';
 import type { Agents, VolumeDataClient } from './agents.ts';
 import type { ClusterState } from './cluster-state.ts';
@@ -24,7 +24,15 @@ export class VolumeCopyAdapter implements VolumeCopies {
 
   async *backupVolume(
     name: string,
-    { access, timeoutSeconds }: { readonly access: VolumeAccess; readonly timeoutSeconds: number | undefined },
+    {
+      access,
+      timeoutSeconds,
+      known: begin,
+    }: {
+      readonly access: VolumeAccess;
+      readonly timeoutSeconds: number | undefined;
+      readonly known: KnownArchive | undefined;
+    },
     signal: AbortSignal,
   ): AsyncGenerator<Buffer> {
     const known = knownVolumes(this.#state).get(name);
@@ -47,7 +55,8 @@ export class VolumeCopyAdapter implements VolumeCopies {
         (error: unknown) => end.abort(error),
       );
       const way = access === 'live' ? volumeV1.VolumeAccess.LIVE : volumeV1.VolumeAccess.PAUSE;
-      const request = { name, access: way, labels };
+      const { created = '', bytes = 0, sha256: skippedSha256 = '' } = begin ?? {};
+      const request = { name, access: way, labels, created, skip: BigInt(bytes), skippedSha256 };
       const answers = this.#clientOf(home, name).readVolume(request, { signal: life });
       for await (const { data } of answers) yield data;
     } finally {

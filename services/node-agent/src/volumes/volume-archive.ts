@@ -9,6 +9,8 @@ const DIGEST = 'atoll-digest';
 export interface VolumeManifest {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** When it was made; now if that is not given. The same tree with the same time gives the same bytes. */
+  readonly created?: Date;
 }
 
 const STORED = z.object({ format: z.literal(1), labels: z.record(z.string(), z.string()).default({}) });
@@ -24,15 +26,16 @@ export async function* volumeArchive(
   settled: () => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
-  const { name, labels } = manifest;
-  const created = new Date().toISOString();
-  const first = member(MANIFEST, `${JSON.stringify({ format: 1, volume: name, created, labels })}\n`);
+  const { name, labels, created = new Date() } = manifest;
+  const sorted = Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const text = JSON.stringify({ format: 1, volume: name, created: created.toISOString(), labels: sorted });
+  const first = member(MANIFEST, `${text}\n`, created);
   for await (const chunk of tree(first)) {
     hash.update(chunk);
     yield chunk;
   }
   await settled();
-  yield Buffer.concat([member(DIGEST, `sha256:${hash.digest('hex')}\n`), Buffer.alloc(2 * BLOCK)]);
+  yield Buffer.concat([member(DIGEST, `sha256:${hash.digest('hex')}\n`, created), Buffer.alloc(2 * BLOCK)]);
 }
 
 /** The labels a manifest has; none when it is of no format we know, for its files are whole all the same. */
@@ -45,7 +48,7 @@ export function labelsOf(manifest: string): Record<string, string> {
 }
 
 /** A small file in ustar form. */
-function member(name: string, content: string): Buffer {
+function member(name: string, content: string, time: Date): Buffer {
   const body = Buffer.from(content);
   const block = Buffer.alloc(BLOCK);
   const octal = (value: number, at: number, size: number): void => {
@@ -56,7 +59,7 @@ function member(name: string, content: string): Buffer {
   octal(0, 108, 8);
   octal(0, 116, 8);
   octal(body.length, 124, 12);
-  octal(Math.floor(Date.now() / 1000), 136, 12);
+  octal(Math.floor(time.getTime() / 1000), 136, 12);
   block.write('0', 156, 'latin1');
   block.write('ustar\x0000', 257, 'latin1');
   block.fill(' ', 148, 156);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -78,6 +78,24 @@ describe('out and in', { timeout: 60_000 }, () => {
     await write('two', archive, true);
     expect(await readdir(path('two'))).toEqual(['f']);
     expect(await copies()).toEqual([]);
+  });
+
+  test('one that was cut goes on where it was, as long as the volume is the same', async () => {
+    await volume('cut', 1_000_000);
+    const whole = await archiveOf('cut');
+    const created = /"created":"([^"]+)"/.exec(whole.toString('latin1', 0, 2_000))?.[1] ?? '';
+    const rest = async (bytes: number): Promise<Buffer> => {
+      const skippedSha256 = createHash('sha256').update(whole.subarray(0, bytes)).digest('hex');
+      const asked = { ...request('cut'), created, skip: BigInt(bytes), skippedSha256 };
+      const parts: Buffer[] = [];
+      for await (const part of data().readVolume(asked)) parts.push(part.data);
+      return Buffer.concat(parts);
+    };
+    for (const bytes of [0, 1, 512, 700_001, whole.length])
+      expect((await rest(bytes)).equals(whole.subarray(bytes))).toBe(true);
+    await writeFile(join(path('cut'), 'f'), 'other');
+    await expect(rest(700_001)).rejects.toMatchObject({ reason: 'out-of-range' });
+    await expect(rest(5_000)).rejects.toMatchObject({ reason: 'out-of-range' });
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import { lstat } from 'node:fs/promises';
-import { deadlineExceeded, notFound } from '@atoll/errors';
+import { deadlineExceeded, invalidArgument, notFound } from '@atoll/errors';
 import { volumeV1 } from '@atoll/proto';
 import type { ChannelPool } from '@atoll/rpc';
 import { unlessMissing } from '../files/missing.ts';
@@ -8,6 +8,7 @@ import { KeyedQueue } from '../processes/keyed-queue.ts';
 import type { UnpackLimits } from '../runtime/shim-tools.ts';
 import type { UnpackedVolume, UnpackVolumeOptions, VolumeTools } from '../runtime/volume-tools.ts';
 import { PeerArchive } from './peer-archive.ts';
+import { skipKnown } from './skip-known.ts';
 import { volumeArchive } from './volume-archive.ts';
 import type { VolumeCopies } from './volume-copies.ts';
 import type { VolumeKept } from './volume-kept.ts';
@@ -96,8 +97,9 @@ export class VolumeTransfer {
 
   /** An archive of the volume. Errors: see VolumeDataService.ReadVolume. */
   async *read(request: volumeV1.ReadVolumeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const { name, labels } = request;
+    const { name, labels, skip, skippedSha256 } = request;
     const { tools, users } = this.#options;
+    const created = timeOf(request.created);
     const folder = await this.#existing(name);
     const held = request.access === VolumeAccess.PAUSE ? await users.hold(name) : undefined;
     const life = new AbortController();
@@ -116,7 +118,8 @@ export class VolumeTransfer {
         held?.check();
         await held?.release();
       };
-      for await (const chunk of volumeArchive({ name, labels }, tree, settled)) {
+      const archive = volumeArchive({ name, labels, ...(created && { created }) }, tree, settled);
+      for await (const chunk of skipKnown(archive, { bytes: Number(skip), sha256: skippedSha256 })) {
         timer = setTimeout(stalled, STALL_MS);
         yield chunk;
         clearTimeout(timer);
@@ -265,4 +268,13 @@ export class VolumeTransfer {
       if (this.#running.get(operation) === life) this.#running.delete(operation);
     }
   }
+}
+
+function timeOf(text: string): Date | undefined {
+  if (text === '') return undefined;
+  const time = new Date(text);
+  // As a tar can say it.
+  if (Number.isNaN(time.getTime()) || time.getTime() < 0 || time.getTime() > 8 ** 11 * 1000)
+    throw invalidArgument(`"${text}" is no time of an archive`);
+  return time;
 }

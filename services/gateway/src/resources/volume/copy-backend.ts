@@ -4,6 +4,15 @@ import type { volumeV1 } from '@atoll/proto';
 export const VOLUME_ACCESS = ['pause', 'stop', 'live'] as const;
 export type VolumeAccess = (typeof VOLUME_ACCESS)[number];
 
+/** The begin of an archive. */
+export interface KnownArchive {
+  /** As its manifest says it. */
+  readonly created: string;
+  readonly bytes: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
 export interface RestoredVolume {
   readonly volume: volumeV1.VolumeRecord;
   /** Of the archive, hex. */
@@ -19,7 +28,12 @@ export interface VolumeCopies {
    */
   backupVolume(
     name: string,
-    options: { readonly access: VolumeAccess; readonly timeoutSeconds: number | undefined },
+    options: {
+      readonly access: VolumeAccess;
+      readonly timeoutSeconds: number | undefined;
+      /** What the client has of an archive made at that time: it is left out. @throws out-of-range when the volume has changed */
+      readonly known: KnownArchive | undefined;
+    },
     signal: AbortSignal,
   ): AsyncIterable<Buffer>;
   /** @throws already-exists, conflict, invalid-argument (archive), failed-precondition (no host), resource-exhausted */

@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises';
 import { createGzip, createZstdCompress } from 'node:zlib';
 import type { JsonMessage } from '@atoll/docker-api';
-import { invalidArgument } from '@atoll/errors';
+import { hasReason, invalidArgument } from '@atoll/errors';
 import type { volumeV1 } from '@atoll/proto';
 import { z } from 'zod';
 import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
@@ -10,7 +10,7 @@ import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
 import { streamMessages } from '../image/progress-stream.ts';
 import type { VolumeBackend } from './backend.ts';
-import { VOLUME_ACCESS, type VolumeCopies } from './copy-backend.ts';
+import { type KnownArchive, VOLUME_ACCESS, type VolumeCopies } from './copy-backend.ts';
 import { volumeObject } from './volume-view.ts';
 
 const MAX_SECONDS = 86_400;
@@ -24,19 +24,44 @@ const BACKUP = z.object({
   access: z.enum(VOLUME_ACCESS).default('pause'),
   compress: z.enum(['none', 'gzip', 'zstd']).default('none'),
   timeout: seconds,
+  /** Bytes that the client has already of an archive made at `created`, and their digest. */
+  skip: queryInteger(),
+  sha256: queryText(),
+  created: queryText(),
 });
 const COMPRESSORS = { gzip: () => createGzip({ level: 1 }), zstd: () => createZstdCompress() } as const;
 
 /** GET /atoll/volumes/{volume}/backup: the archive. A failure before its first byte is an ordinary error, a later one cuts the connection. */
 export function backupVolume(backend: VolumeCopies): Handler {
   return async ({ params, query, response, signal }) => {
-    const { access, compress, timeout } = parseQuery(query, BACKUP);
-    const archive = backend.backupVolume(params['volume'] ?? '', { access, timeoutSeconds: timeout }, signal);
-    const bytes = await begun(archive);
+    const asked = parseQuery(query, BACKUP);
+    const { access, compress, timeout } = asked;
+    const known = knownOf(asked);
+    const archive = backend.backupVolume(params['volume'] ?? '', { access, timeoutSeconds: timeout, known }, signal);
+    let bytes: AsyncIterable<Buffer>;
+    try {
+      bytes = await begun(archive, known !== undefined);
+    } catch (error) {
+      if (!hasReason(error, 'out-of-range')) throw error;
+      return sendJson(response, 416, { message: (error as Error).message });
+    }
     response.writeHead(200, { 'Content-Type': compress === 'none' ? 'application/x-tar' : `application/${compress}` });
     if (compress === 'none') await pipeline(bytes, response, { signal });
     else await pipeline(bytes, COMPRESSORS[compress](), response, { signal });
   };
+}
+
+/** Errors: invalid-argument naming the parameter. */
+function knownOf({ skip, sha256, created, compress }: z.output<typeof BACKUP>): KnownArchive | undefined {
+  if (skip === undefined || skip === 0) return undefined;
+  if (skip < 0) throw invalidArgument('skip: want bytes');
+  if (compress !== 'none')
+    throw invalidArgument('compress: only an archive that is not compressed can be gone on with');
+  if (!/^[0-9a-f]{64}$/.test(sha256))
+    throw invalidArgument('sha256: want the digest of the bytes to skip, 64 hex digits');
+  if (Number.isNaN(Date.parse(created)))
+    throw invalidArgument('created: want the time of the archive, as its manifest has it');
+  return { created, bytes: skip, sha256 };
 }
 
 const RESTORE = z.object({ host: queryText(), force: queryFlag() });
@@ -103,10 +128,10 @@ async function* messages(
 }
 
 /** The same bytes, once there is a first one: what fails before is not half an answer. */
-async function begun(source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
+async function begun(source: AsyncIterable<Buffer>, mayBeEmpty: boolean): Promise<AsyncIterable<Buffer>> {
   const iterator = source[Symbol.asyncIterator]();
   const first = await iterator.next();
-  if (first.done) throw invalidArgument('the host sent no archive');
+  if (first.done && !mayBeEmpty) throw invalidArgument('the host sent no archive');
   return (async function* () {
     try {
       for (let next: IteratorResult<Buffer> = first; !next.done; next = await iterator.next()) yield next.value;

@@ -251,6 +251,11 @@ export interface ReadVolumeRequest {
   access: VolumeAccess;
   /** For the archive's manifest. */
   labels: { [key: string]: string };
+  /** The time that the archive is to say of itself, RFC 3339; empty: now. */
+  created: string;
+  /** Bytes that the reader has of an archive of that time, and their digest in hex: they are left out. */
+  skip: bigint;
+  skippedSha256: string;
 }
 
 export interface ReadVolumeRequest_LabelsEntry {
@@ -2057,7 +2062,7 @@ export const RestoreVolumeResponse: MessageFns<RestoreVolumeResponse> = {
 };
 
 function createBaseReadVolumeRequest(): ReadVolumeRequest {
-  return { name: "", access: 0, labels: {} };
+  return { name: "", access: 0, labels: {}, created: "", skip: 0n, skippedSha256: "" };
 }
 
 export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
@@ -2071,6 +2076,18 @@ export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       ReadVolumeRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
     });
+    if (message.created !== "") {
+      writer.uint32(58).string(message.created);
+    }
+    if (message.skip !== 0n) {
+      if (BigInt.asIntN(64, message.skip) !== message.skip) {
+        throw new globalThis.Error("value provided for field message.skip of type int64 too large");
+      }
+      writer.uint32(64).int64(message.skip);
+    }
+    if (message.skippedSha256 !== "") {
+      writer.uint32(74).string(message.skippedSha256);
+    }
     return writer;
   },
 
@@ -2114,6 +2131,30 @@ export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
             }
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.created = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.skip = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.skippedSha256 = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2142,6 +2183,9 @@ export const ReadVolumeRequest: MessageFns<ReadVolumeRequest> = {
       },
       {},
     );
+    message.created = object.created ?? "";
+    message.skip = (object.skip !== undefined && object.skip !== null) ? BigInt(object.skip) : 0n;
+    message.skippedSha256 = object.skippedSha256 ?? "";
     return message;
   },
 };
@@ -2796,7 +2840,10 @@ export const WriteVolumeResponse_LabelsEntry: MessageFns<WriteVolumeResponse_Lab
 /** The files of a node's volumes, served by its agent. */
 export type VolumeDataServiceService = typeof VolumeDataServiceService;
 export const VolumeDataServiceService = {
-  /** Errors: not-found; failed-precondition when users came or went meanwhile. */
+  /**
+   * Errors: not-found; failed-precondition when users came or went meanwhile; out-of-range when the archive does not begin with what is to
+   * be skipped: the volume has changed.
+   */
   readVolume: {
     path: "/volume.v1.VolumeDataService/ReadVolume" as const,
     requestStream: false as const,
@@ -2829,7 +2876,10 @@ export const VolumeDataServiceService = {
 } as const;
 
 export interface VolumeDataServiceServer extends UntypedServiceImplementation {
-  /** Errors: not-found; failed-precondition when users came or went meanwhile. */
+  /**
+   * Errors: not-found; failed-precondition when users came or went meanwhile; out-of-range when the archive does not begin with what is to
+   * be skipped: the volume has changed.
+   */
   readVolume: handleServerStreamingCall<ReadVolumeRequest, ReadVolumeResponse>;
   /** For another node; users go on. Errors: not-found; permission-denied for a node that was granted nothing; resource-exhausted (notes). */
   pullVolume: handleBidiStreamingCall<PullVolumeRequest, PullVolumeResponse>;
@@ -2838,7 +2888,10 @@ export interface VolumeDataServiceServer extends UntypedServiceImplementation {
 }
 
 export interface VolumeDataServiceClient extends Client {
-  /** Errors: not-found; failed-precondition when users came or went meanwhile. */
+  /**
+   * Errors: not-found; failed-precondition when users came or went meanwhile; out-of-range when the archive does not begin with what is to
+   * be skipped: the volume has changed.
+   */
   readVolume(request: ReadVolumeRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadVolumeResponse>;
   readVolume(
     request: ReadVolumeRequest,
