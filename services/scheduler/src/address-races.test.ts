@@ -31,20 +31,39 @@ function seeded(seed: number): (below: number) => number {
   };
 }
 
+/** Addresses a record has, and who is to be their only owner: the container, or the service all of whose containers share them. */
+function ownedBy(record: containerV1.ContainerRecord | undefined): [address: string, owner: string][] {
+  return (record?.endpoints ?? []).flatMap((endpoint) => {
+    const key = (address: string): string => `${endpoint.networkId.slice(0, 6)} ${address}`;
+    const { ipv4Address, ipv6Address, macAddress, virtualIpv4, virtualIpv6, serviceName } = endpoint;
+    const own = [ipv4Address, ipv6Address, macAddress].filter(Boolean);
+    const shared = [virtualIpv4, virtualIpv6].filter(Boolean);
+    return [
+      ...own.map((address): [string, string] => [key(address), record?.id ?? '']),
+      ...shared.map((address): [string, string] => [key(address), serviceName]),
+      // A service has one address in a network, whichever container says so.
+      ...shared.map((address): [string, string] => [`${key(serviceName)} ${address.includes(':')}`, address]),
+    ];
+  });
+}
+
 /** Watches what is stored: who has which address, and whether anybody else had it at that moment. */
-function watchAddresses(desired: DesiredView): { readonly held: Map<string, string>; readonly doubles: string[] } {
-  const held = new Map<string, string>();
+function watchAddresses(desired: DesiredView): {
+  readonly held: ReadonlyMap<string, unknown>;
+  readonly doubles: string[];
+} {
+  const held = new Map<string, { readonly owner: string; count: number }>();
   const doubles: string[] = [];
-  const keysOf = (record: containerV1.ContainerRecord | undefined): string[] =>
-    (record?.endpoints ?? []).flatMap(({ networkId, ipv4Address, ipv6Address, macAddress }) =>
-      [ipv4Address, ipv6Address, macAddress].filter(Boolean).map((address) => `${networkId.slice(0, 6)} ${address}`),
-    );
-  desired.containers.onChange(({ id, previous, value }) => {
-    for (const key of keysOf(previous)) if (held.get(key) === id) held.delete(key);
-    for (const key of keysOf(value)) {
-      const other = held.get(key);
-      if (other !== undefined && other !== id) doubles.push(`${key}: ${other} and ${id}`);
-      held.set(key, id);
+  desired.containers.onChange(({ previous, value }) => {
+    for (const [key] of ownedBy(previous)) {
+      const holder = held.get(key);
+      if (holder && --holder.count === 0) held.delete(key);
+    }
+    for (const [key, owner] of ownedBy(value)) {
+      const holder = held.get(key) ?? { owner, count: 0 };
+      if (holder.owner !== owner) doubles.push(`${key}: ${holder.owner} and ${owner}`);
+      holder.count++;
+      held.set(key, holder);
     }
   });
   return { held, doubles };
@@ -97,7 +116,7 @@ test('no address is ever given twice, whatever comes at the same time', { timeou
           started.leader,
           {
             restartPolicy: pick(2) === 0 ? { name: 'always', maximumRetryCount: 0 } : undefined,
-            network: { mode: first.name, endpoints: wanted },
+            network: { mode: first.name, endpoints: wanted, serviceName: ['', '', 'web', 'api'][pick(4)] ?? '' },
           },
           newContainerId(),
         );

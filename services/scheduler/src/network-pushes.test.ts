@@ -34,6 +34,10 @@ describe('what hosts are told', () => {
       names: [a.spec?.name, 'web', short],
       running: false,
       wireguard: undefined,
+      serviceName: '',
+      virtualIpv4: '',
+      virtualIpv6: '',
+      serving: false,
     });
     const seen = (host: string, id: string) =>
       bench

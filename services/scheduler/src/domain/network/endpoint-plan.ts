@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { defaultBridgeOf } from '@atoll/docker-api';
-import { conflict, invalidArgument, permissionDenied, resourceExhausted } from '@atoll/errors';
+import { conflict, invalidArgument, permissionDenied } from '@atoll/errors';
 import type { containerV1, networkV1 } from '@atoll/proto';
 import type { GivenAddress } from './address-space.ts';
 import { canonicalMac, checkDriverOptions, interfaceName, macFor, takenInterfaces } from './endpoint-names.ts';
 import { formatIp, type IpVersion, parseIp } from './ip-address.ts';
 import type { NetworkTable } from './network-table.ts';
+import { noneLeft, virtualAddresses } from './virtual-addresses.ts';
 
 const BUILT_IN: ReadonlySet<string> = new Set(['', 'default', 'bridge', 'host', 'none']);
 const MAX_ENDPOINTS = 64;
@@ -16,6 +17,8 @@ export interface Connected {
   readonly mode: string;
   /** The default bridge's interface; undefined when the container is not there. */
   readonly bridge: string | undefined;
+  /** It belongs to; empty: to none. */
+  readonly service: string;
   readonly endpoints: readonly networkV1.Endpoint[];
 }
 
@@ -48,6 +51,8 @@ export function planEndpoint(
     throw conflict(`${field}.MacAddress: ${asked.macAddress} is in use in network ${network.name}`);
   }
   const numbers = { ipv4: numberOf(ipv4), ipv6: numberOf(ipv6) };
+  const own = [ipv4, ipv6].flatMap((given) => given?.address ?? []);
+  const virtual = virtualAddresses(table, network, container.service, own);
   return {
     networkId: network.id,
     endpointId,
@@ -61,6 +66,9 @@ export function planEndpoint(
     macAddress: asked.macAddress || macFor(numbers, isTaken),
     driver: network.driver,
     interfaceName: interfaceName(field, asked.driverOpts, takenInterfaces(container.bridge, container.endpoints)),
+    serviceName: container.service,
+    virtualIpv4: virtual.ipv4,
+    virtualIpv6: virtual.ipv6,
   };
 }
 
@@ -68,6 +76,7 @@ export function planEndpoint(
 export function planEndpoints(table: NetworkTable, spec: containerV1.NetworkSpec | undefined): networkV1.Endpoint[] {
   const mode = spec?.mode ?? '';
   const bridge = defaultBridgeOf({ spec: { network: spec } })?.interfaceName;
+  const service = spec?.serviceName ?? '';
   const endpoints: networkV1.Endpoint[] = [];
   for (const given of spec?.endpoints ?? []) {
     const network = table.find(given.network);
@@ -77,7 +86,7 @@ export function planEndpoints(table: NetworkTable, spec: containerV1.NetworkSpec
     if (endpoints.some(({ networkId }) => networkId === network.id)) {
       throw invalidArgument(`${field}: network ${network.name} is named twice`);
     }
-    endpoints.push(planEndpoint(table, network, { mode, bridge, endpoints }, given, field));
+    endpoints.push(planEndpoint(table, network, { mode, bridge, service, endpoints }, given, field));
   }
   if (BUILT_IN.has(mode) || mode.startsWith('container:')) return endpoints;
   const named = table.find(mode);
@@ -129,9 +138,7 @@ function addressFor(
   if (!space?.has(version)) return undefined;
   const offer = space.offer(version, table.hostAddresses);
   if (offer) return offer;
-  throw resourceExhausted(
-    `no available IPv${version} addresses on this network's address pools: ${network.name} (${network.id})`,
-  );
+  throw noneLeft(network, version);
 }
 
 /** What was asked for, checked; under the network's name. */

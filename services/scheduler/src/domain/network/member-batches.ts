@@ -10,7 +10,9 @@ export function memberBatches(members: readonly networkV1.Member[]): networkV1.M
   const all = [last];
   let bytes = 0;
   for (const member of members) {
-    const size = member.names.reduce((sum, name) => sum + name.length, MEMBER_BYTES);
+    const { names, serviceName, virtualIpv4, virtualIpv6 } = member;
+    const texts = [...names, serviceName, virtualIpv4, virtualIpv6];
+    const size = texts.reduce((sum, text) => sum + text.length, MEMBER_BYTES);
     if (bytes + size > MESSAGE_BYTES) {
       last = [];
       all.push(last);

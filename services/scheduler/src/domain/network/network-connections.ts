@@ -188,7 +188,7 @@ function endpointId(given: string): string {
 
 function connected({ spec, endpoints, defaultBridge }: Record_): Connected {
   const bridge = defaultBridgeOf({ spec, defaultBridge })?.interfaceName;
-  return { mode: spec?.network?.mode ?? '', bridge, endpoints };
+  return { mode: spec?.network?.mode ?? '', bridge, service: spec?.network?.serviceName ?? '', endpoints };
 }
 
 function withEndpoints(record: Record_, endpoints: readonly networkV1.Endpoint[]): Record_ {

@@ -13,6 +13,10 @@ const member = (containerId: string, nodeId: string, more: Partial<networkV1.Mem
   names: [containerId],
   running: false,
   wireguard: undefined,
+  serviceName: '',
+  virtualIpv4: '',
+  virtualIpv6: '',
+  serving: false,
   ...more,
 });
 const inside = (...entries: [string, networkV1.Member][]): ReadonlyMap<string, networkV1.Member> => new Map(entries);
@@ -77,6 +81,46 @@ describe('what is told of a container', () => {
     const endpoints = ['n1', 'n2'].map((networkId) => networkV1.Endpoint.fromPartial({ networkId }));
     const told = membersOf({ ...record, endpoints }, undefined, host);
     expect([told.get('n1')?.wireguard, told.get('n2')?.wireguard]).toEqual([undefined, wireguard]);
+  });
+
+  const served = {
+    ...record,
+    endpoints: [
+      networkV1.Endpoint.fromPartial({
+        networkId: 'n1',
+        serviceName: 'web',
+        virtualIpv4: '10.0.0.9',
+        virtualIpv6: '::9',
+      }),
+    ],
+  };
+  test.each<[string, containerV1.ContainerState, string, boolean]>([
+    ['running, without a check', ContainerState.RUNNING, '', true],
+    ['found healthy', ContainerState.RUNNING, 'healthy', true],
+    ['not checked yet', ContainerState.RUNNING, 'starting', false],
+    ['found unhealthy', ContainerState.RUNNING, 'unhealthy', false],
+    ['paused', ContainerState.PAUSED, 'healthy', false],
+    ['between two runs', ContainerState.RESTARTING, '', false],
+  ])('a service with a container that is %s', (_name, state, health, serving) => {
+    const seen = { ...status(state), health };
+    expect(membersOf(served, seen, host).get('n1')).toMatchObject({
+      serviceName: 'web',
+      virtualIpv4: '10.0.0.9',
+      virtualIpv6: '::9',
+      serving,
+    });
+    expect(membersOf(record, seen, host).get('n1')).toMatchObject({ serviceName: '', serving: false });
+  });
+
+  test.each<[string, Partial<networkV1.Member>]>([
+    ['serves', { serving: true }],
+    ['is of another service', { serviceName: 'api' }],
+    ['has another address', { virtualIpv4: '10.0.0.8' }],
+    ['has an IPv6 address', { virtualIpv6: '::8' }],
+  ])('a member that now %s is told of', (_name, change) => {
+    const members = new NetworkMembers();
+    members.set('c1', inside(['n1', member('c1', 'h1')]));
+    expect(members.set('c1', inside(['n1', member('c1', 'h1', change)]))).toHaveLength(1);
   });
 
   test('nothing once it is being removed', () => {

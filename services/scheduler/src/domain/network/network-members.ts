@@ -115,14 +115,24 @@ export function membersOf(
   if (!record || !spec || record.desired === containerV1.DesiredState.REMOVED) return new Map();
   const { id, nodeId } = record;
   const running = status?.nodeId === nodeId && RUNNING.has(status.state);
+  const serves = running && isServing(status);
   return new Map(
-    record.endpoints.map(({ networkId, ipv4Address, ipv6Address, macAddress, asked }) => {
+    record.endpoints.map((endpoint) => {
+      const { networkId, ipv4Address, ipv6Address, macAddress, asked } = endpoint;
+      const { serviceName, virtualIpv4, virtualIpv6 } = endpoint;
       const names = dnsNames(id, spec.name, spec.network?.hostname ?? '', asked?.aliases ?? []);
-      const addresses = { ipv4Address, ipv6Address, macAddress };
+      const addresses = { hostIp: host.ip, ipv4Address, ipv6Address, macAddress, virtualIpv4, virtualIpv6 };
       const wireguard = host.isEncrypted(networkId) ? host.wireguard : undefined;
-      return [networkId, { containerId: id, nodeId, hostIp: host.ip, ...addresses, names, running, wireguard }];
+      // Of a container without a service hosts need not hear how healthy it is.
+      const serving = serviceName !== '' && serves;
+      return [networkId, { containerId: id, nodeId, ...addresses, names, running, wireguard, serviceName, serving }];
     }),
   );
+}
+
+/** What is sent to its service may reach it: a check, if it has one, has found it healthy. */
+function isServing({ state, health }: containerV1.ContainerStatus): boolean {
+  return state === containerV1.ContainerState.RUNNING && (health === '' || health === 'healthy');
 }
 
 const RUNNING: ReadonlySet<containerV1.ContainerState> = new Set([
@@ -139,6 +149,10 @@ function isSame(a: networkV1.Member, b: networkV1.Member): boolean {
     a.macAddress === b.macAddress &&
     a.running === b.running &&
     isSameEndpoint(a.wireguard, b.wireguard) &&
+    a.serviceName === b.serviceName &&
+    a.virtualIpv4 === b.virtualIpv4 &&
+    a.virtualIpv6 === b.virtualIpv6 &&
+    a.serving === b.serving &&
     a.names.length === b.names.length &&
     a.names.every((name, at) => name === b.names[at])
   );

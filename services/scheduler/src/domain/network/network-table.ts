@@ -3,12 +3,14 @@ import type { networkV1 } from '@atoll/proto';
 import { AddressSpace } from './address-space.ts';
 import { formatIp, parseCidr, parseIp } from './ip-address.ts';
 import type { TakenBlock } from './subnet-plan.ts';
+import { ServiceAddresses, type VirtualAddresses } from './virtual-addresses.ts';
 
 interface Entry {
   readonly record: networkV1.NetworkRecord;
   readonly space: AddressSpace;
   /** MAC address -> how many hold it. */
   readonly macs: Map<string, number>;
+  readonly services: ServiceAddresses;
   /** Starts that are on their way: the network must not go meanwhile. */
   pins: number;
 }
@@ -142,6 +144,11 @@ export class NetworkTable {
     return this.#entries.get(id)?.macs.has(mac) ?? false;
   }
 
+  /** The addresses the service has in this network; undefined: none of its containers is there. */
+  virtual(id: string, service: string): VirtualAddresses | undefined {
+    return this.#entries.get(id)?.services.get(service);
+  }
+
   hold(endpoint: networkV1.Endpoint): void {
     this.#count(endpoint, 1);
   }
@@ -151,16 +158,20 @@ export class NetworkTable {
   }
 
   /** What was given in turn before this term: see AddressSpace. */
-  resumeAfter({ networkId, asked, ipv4Address, ipv6Address }: networkV1.Endpoint): void {
+  resumeAfter({ networkId, asked, ipv4Address, ipv6Address, virtualIpv4, virtualIpv6 }: networkV1.Endpoint): void {
     const space = this.space(networkId);
     if (!asked?.ipv4Address) space?.resumeAfter(ipv4Address);
     if (!asked?.ipv6Address) space?.resumeAfter(ipv6Address);
+    space?.resumeAfter(virtualIpv4);
+    space?.resumeAfter(virtualIpv6);
   }
 
-  #count({ networkId, ipv4Address, ipv6Address, macAddress }: networkV1.Endpoint, change: 1 | -1): void {
+  #count(endpoint: networkV1.Endpoint, change: 1 | -1): void {
+    const { networkId, ipv4Address, ipv6Address, virtualIpv4, virtualIpv6, macAddress } = endpoint;
     const entry = this.#entries.get(networkId);
     if (!entry) return;
-    for (const address of [ipv4Address, ipv6Address]) {
+    entry.services.count(endpoint, change);
+    for (const address of [ipv4Address, ipv6Address, virtualIpv4, virtualIpv6]) {
       if (address === '') continue;
       if (change > 0) entry.space.hold(address);
       else entry.space.release(address);
@@ -174,7 +185,8 @@ export class NetworkTable {
   #add(record: networkV1.NetworkRecord): void {
     this.claim(record);
     if (this.#entries.has(record.id)) return;
-    this.#entries.set(record.id, { record, space: new AddressSpace(record.subnets), macs: new Map(), pins: 0 });
+    const space = new AddressSpace(record.subnets);
+    this.#entries.set(record.id, { record, space, macs: new Map(), services: new ServiceAddresses(), pins: 0 });
   }
 
   #drop(id: string): void {

@@ -286,6 +286,8 @@ export interface NetworkSpec {
   networkDisabled: boolean;
   /** Networks of users it is to be connected to; the one `mode` names is among them. */
   endpoints: EndpointSpec[];
+  /** From the label `atoll.service`: the service it belongs to in every network of a user. A DNS label in lower case. */
+  serviceName: string;
 }
 
 export interface Mount {
@@ -2472,6 +2474,7 @@ function createBaseNetworkSpec(): NetworkSpec {
     macAddress: "",
     networkDisabled: false,
     endpoints: [],
+    serviceName: "",
   };
 }
 
@@ -2515,6 +2518,9 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
     }
     for (const v of message.endpoints) {
       EndpointSpec.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.serviceName !== "") {
+      writer.uint32(130).string(message.serviceName);
     }
     return writer;
   },
@@ -2636,6 +2642,14 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
             message.endpoints.push(EndpointSpec.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.serviceName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2666,6 +2680,7 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
     message.macAddress = object.macAddress ?? "";
     message.networkDisabled = object.networkDisabled ?? false;
     message.endpoints = object.endpoints?.map((e) => EndpointSpec.fromPartial(e)) || [];
+    message.serviceName = object.serviceName ?? "";
     return message;
   },
 };

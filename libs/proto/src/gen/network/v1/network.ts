@@ -137,6 +137,13 @@ export interface Endpoint {
   interfaceName: string;
   /** of the network; empty in older records, which stands for bridge and overlay */
   driver: string;
+  /**
+   * Filled when the container belongs to a service: its name, and the addresses the service has in this network, which all its containers
+   * share. Empty addresses: the network has no such family, or its driver no virtual addresses.
+   */
+  serviceName: string;
+  virtualIpv4: string;
+  virtualIpv6: string;
 }
 
 /** How a host takes the packets of encrypted networks. Its address inside follows from the key. */
@@ -161,7 +168,15 @@ export interface Member {
   /** Names are resolved while a container runs. */
   running: boolean;
   /** Of the member's host, in an encrypted network only. Absent: the host has told no key, and the member cannot be reached. */
-  wireguard: WireGuardEndpoint | undefined;
+  wireguard:
+    | WireGuardEndpoint
+    | undefined;
+  /** As in its endpoint. */
+  serviceName: string;
+  virtualIpv4: string;
+  virtualIpv6: string;
+  /** It takes its part of what is sent to the service: it runs, is not paused, and is healthy if it has a health check. */
+  serving: boolean;
 }
 
 /** Told to a host for each network it has members of, before the first order that needs it, and at each change. */
@@ -1282,6 +1297,9 @@ function createBaseEndpoint(): Endpoint {
     macAddress: "",
     interfaceName: "",
     driver: "",
+    serviceName: "",
+    virtualIpv4: "",
+    virtualIpv6: "",
   };
 }
 
@@ -1322,6 +1340,15 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.driver !== "") {
       writer.uint32(98).string(message.driver);
+    }
+    if (message.serviceName !== "") {
+      writer.uint32(106).string(message.serviceName);
+    }
+    if (message.virtualIpv4 !== "") {
+      writer.uint32(114).string(message.virtualIpv4);
+    }
+    if (message.virtualIpv6 !== "") {
+      writer.uint32(122).string(message.virtualIpv6);
     }
     return writer;
   },
@@ -1435,6 +1462,30 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.driver = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.serviceName = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.virtualIpv4 = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.virtualIpv6 = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1466,6 +1517,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.macAddress = object.macAddress ?? "";
     message.interfaceName = object.interfaceName ?? "";
     message.driver = object.driver ?? "";
+    message.serviceName = object.serviceName ?? "";
+    message.virtualIpv4 = object.virtualIpv4 ?? "";
+    message.virtualIpv6 = object.virtualIpv6 ?? "";
     return message;
   },
 };
@@ -1548,6 +1602,10 @@ function createBaseMember(): Member {
     names: [],
     running: false,
     wireguard: undefined,
+    serviceName: "",
+    virtualIpv4: "",
+    virtualIpv6: "",
+    serving: false,
   };
 }
 
@@ -1579,6 +1637,18 @@ export const Member: MessageFns<Member> = {
     }
     if (message.wireguard !== undefined) {
       WireGuardEndpoint.encode(message.wireguard, writer.uint32(74).fork()).join();
+    }
+    if (message.serviceName !== "") {
+      writer.uint32(82).string(message.serviceName);
+    }
+    if (message.virtualIpv4 !== "") {
+      writer.uint32(90).string(message.virtualIpv4);
+    }
+    if (message.virtualIpv6 !== "") {
+      writer.uint32(98).string(message.virtualIpv6);
+    }
+    if (message.serving !== false) {
+      writer.uint32(104).bool(message.serving);
     }
     return writer;
   },
@@ -1668,6 +1738,38 @@ export const Member: MessageFns<Member> = {
             message.wireguard = WireGuardEndpoint.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.serviceName = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.virtualIpv4 = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.virtualIpv6 = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.serving = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1696,6 +1798,10 @@ export const Member: MessageFns<Member> = {
     message.wireguard = (object.wireguard !== undefined && object.wireguard !== null)
       ? WireGuardEndpoint.fromPartial(object.wireguard)
       : undefined;
+    message.serviceName = object.serviceName ?? "";
+    message.virtualIpv4 = object.virtualIpv4 ?? "";
+    message.virtualIpv6 = object.virtualIpv6 ?? "";
+    message.serving = object.serving ?? false;
     return message;
   },
 };
