@@ -181,6 +181,11 @@ describe('what a request asks for', () => {
     const made = spec({ HostConfig: { PortBindings } }, { Cmd: ['sh'], Labels: { 'atoll.publish': 'host' } });
     expect(made.network?.ports[0]?.hostOnly).toBe(false);
   });
+  test('a service by its label; what an image says is not heard', () => {
+    const image = { Cmd: ['sh'], Labels: { 'atoll.service': 'web' } };
+    expect(spec({ Labels: { 'atoll.service': 'a-1' } }, image).network?.serviceName).toBe('a-1');
+    expect(spec({}, image).network?.serviceName).toBe('');
+  });
   test('constraints of the label and of Swarm classic', () => {
     const made = spec({
       Labels: { 'atoll.constraints': 'node.hostname==h2, node.labels.disk!=hdd' },
@@ -304,6 +309,18 @@ describe('refusals name the field', () => {
       'invalid-argument',
       'invalid value for label atoll.publish: "node", want ingress or host',
     ],
+    ...['', 'Web', 'a.b', '-a', 'a-', 'a_b', 'a'.repeat(64)].map((name): [string, object, string, string] => [
+      `a service named ${JSON.stringify(name)}`,
+      { Labels: { 'atoll.service': name } },
+      'invalid-argument',
+      `invalid value for label atoll.service: ${JSON.stringify(name)}, want 1 to 63`,
+    ]),
+    ...['host', 'none'].map((mode): [string, object, string, string] => [
+      `a service of a container with network mode ${mode}`,
+      { Labels: { 'atoll.service': 'web' }, HostConfig: { NetworkMode: mode } },
+      'invalid-argument',
+      `label atoll.service: with network mode ${mode}`,
+    ]),
     [
       'a port that is none',
       { HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '99999' }] } } },

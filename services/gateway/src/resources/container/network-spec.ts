@@ -6,6 +6,7 @@ import { type JoinedContainers, joinMode } from './namespaces.ts';
 import { askedNetworks, type NetworkNames } from './network-endpoints.ts';
 import { parseBindings } from './port-bindings.ts';
 import { publishModeOf } from './publish-mode.ts';
+import { serviceNameOf } from './service-name.ts';
 
 /**
  * The network part of a create request.
@@ -48,6 +49,7 @@ export function networkOf(
     macAddress: hardwareAddress(own?.macAddress ?? ''),
     endpoints: own?.endpoints ?? [],
     networkDisabled: request.NetworkDisabled ?? false,
+    serviceName: serviceNameOf(request.Labels, request.NetworkDisabled ? 'none' : mode),
   });
 }
 

@@ -108,8 +108,15 @@ function userEndpoint(view: ContainerView, endpoint: networkV1.Endpoint): Record
     IPv6Gateway: at?.ipv6Gateway ?? '',
     GlobalIPv6Address: at?.ipv6Address ?? '',
     GlobalIPv6PrefixLen: at?.ipv6PrefixLength ?? 0,
-    DNSNames: dnsNames(record.id, spec.name, spec.network?.hostname ?? '', asked?.aliases ?? []),
+    DNSNames: withService(
+      dnsNames(record.id, spec.name, spec.network?.hostname ?? '', asked?.aliases ?? []),
+      endpoint.serviceName,
+    ),
   };
+}
+
+function withService(names: readonly string[], service: string): readonly string[] {
+  return service === '' || names.includes(service) ? names : [...names, service];
 }
 
 function ipamConfig(asked: networkV1.EndpointSpec | undefined): Record<string, unknown> | null {
