@@ -7,20 +7,20 @@
 
 static struct nlmsghdr *current(struct nl_batch *batch)
 {
-	return (struct nlmsghdr *)(void *)(batch->bytes + batch->current);
+	return (struct nlmsghdr *)(void *)(nl_bytes(batch) + batch->current);
 }
 
 static void *reserve(struct nl_batch *batch, size_t size)
 {
-	size_t at = NLMSG_ALIGN(batch->length);
+	size_t at = NLMSG_ALIGN(batch->length), room = batch->larger ? batch->room : sizeof(batch->own);
 
-	if (batch->overflow || at + NLMSG_ALIGN(size) > sizeof(batch->bytes)) {
+	if (batch->overflow || at + NLMSG_ALIGN(size) > room) {
 		batch->overflow = 1;
 		return NULL;
 	}
-	memset(batch->bytes + at, 0, NLMSG_ALIGN(size));
+	memset(nl_bytes(batch) + at, 0, NLMSG_ALIGN(size));
 	batch->length = at + size;
-	return batch->bytes + at;
+	return nl_bytes(batch) + at;
 }
 
 /* The request's own length follows what was put into it. */
@@ -36,7 +36,7 @@ void nl_begin_quietly(struct nl_batch *batch, uint16_t type, uint16_t flags, con
 
 	if (!header)
 		return;
-	batch->current = (size_t)((unsigned char *)header - batch->bytes);
+	batch->current = (size_t)((unsigned char *)header - nl_bytes(batch));
 	header->nlmsg_type = type;
 	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	header->nlmsg_seq = batch->count;
@@ -83,14 +83,14 @@ size_t nl_nest(struct nl_batch *batch, uint16_t type, size_t extra)
 	attribute->rta_type = type;
 	attribute->rta_len = (uint16_t)RTA_LENGTH(extra);
 	measure(batch);
-	return (size_t)((unsigned char *)attribute - batch->bytes);
+	return (size_t)((unsigned char *)attribute - nl_bytes(batch));
 }
 
 void nl_end(struct nl_batch *batch, size_t nest)
 {
 	if (batch->overflow)
 		return;
-	struct rtattr *attribute = (struct rtattr *)(void *)(batch->bytes + nest);
+	struct rtattr *attribute = (struct rtattr *)(void *)(nl_bytes(batch) + nest);
 	/* The kernel passes over an attribute that ends behind the message: the padding has to be part of both. */
 	batch->length = NLMSG_ALIGN(batch->length);
 	attribute->rta_len = (uint16_t)(batch->length - nest);
@@ -129,7 +129,7 @@ int nl_ask(int socket, struct nl_batch *batch, uint32_t *failed)
 		errno = EMSGSIZE;
 		return -1;
 	}
-	if (send(socket, batch->bytes, batch->length, 0) < 0)
+	if (send(socket, nl_bytes(batch), batch->length, 0) < 0)
 		return -1;
 	for (uint32_t acknowledged = 0; acknowledged < batch->count;) {
 		ssize_t count = recv(socket, answer.bytes, sizeof(answer.bytes), 0);

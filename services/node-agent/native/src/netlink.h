@@ -12,13 +12,20 @@
 struct nl_batch {
 	union {
 		struct nlmsghdr first;
-		unsigned char bytes[4096];
+		unsigned char own[4096];
 	};
+	/* For what is larger: `room` bytes of the user's, aligned as a header. NULL: `own`. */
+	unsigned char *larger;
+	size_t room;
 	size_t length, current;
 	uint32_t count;
 	int overflow;
 };
 
+static inline unsigned char *nl_bytes(struct nl_batch *batch)
+{
+	return batch->larger ? batch->larger : batch->own;
+}
 /* Begins the next request; what is put from here on belongs to it. */
 void nl_begin(struct nl_batch *batch, uint16_t type, uint16_t flags, const void *family, size_t size);
 /* The same, but only a failure is answered. */

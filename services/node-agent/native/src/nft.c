@@ -21,7 +21,7 @@ void nft_open_batch(struct nl_batch *batch)
 void nft_close_batch(struct nl_batch *batch)
 {
 	if (!batch->overflow)
-		((struct nlmsghdr *)(void *)(batch->bytes + batch->current))->nlmsg_flags |= NLM_F_ACK;
+		((struct nlmsghdr *)(void *)(nl_bytes(batch) + batch->current))->nlmsg_flags |= NLM_F_ACK;
 	batch->count = 1;
 	put_border(batch, NFNL_MSG_BATCH_END);
 }
