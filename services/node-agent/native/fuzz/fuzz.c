@@ -77,7 +77,8 @@ uint8_t *exact(const uint8_t *bytes, size_t length)
 
 int main(int argc, char **argv)
 {
-	static struct target *const targets[] = { &fuzz_plan, &fuzz_limits, &fuzz_tar, &fuzz_pax, &fuzz_frames, &fuzz_user, &fuzz_json, &fuzz_spec };
+	static struct target *const targets[] = { &fuzz_plan, &fuzz_limits, &fuzz_tar, &fuzz_pax, &fuzz_frames, &fuzz_user, &fuzz_json, &fuzz_spec,
+		&fuzz_services };
 	enum { TARGETS = sizeof(targets) / sizeof(*targets) };
 	unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
 	unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 20260101;

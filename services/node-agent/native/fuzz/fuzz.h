@@ -12,7 +12,7 @@ struct target {
 	unsigned long whole;
 };
 
-extern struct target fuzz_plan, fuzz_limits, fuzz_tar, fuzz_pax, fuzz_frames, fuzz_user, fuzz_json, fuzz_spec;
+extern struct target fuzz_plan, fuzz_limits, fuzz_tar, fuzz_pax, fuzz_frames, fuzz_user, fuzz_json, fuzz_spec, fuzz_services;
 
 enum { INPUT_ROOM = 8192 };
 

@@ -12,7 +12,7 @@
 #include "io.h"
 
 enum { AT_AGENT, AT_DATAGRAMS, AT_LISTENER, AT_STREAMS };
-enum { NAME_BYTES = 4, LARGEST = 60 * 1024, ROUND = 64 };
+enum { NAME_BYTES = 4, LARGEST = 60 * 1024, ROUND = 64, RETRY_MS = 1000 };
 
 static const char STEP[] = "network";
 static uint8_t buffer[NAME_BYTES + LARGEST];
@@ -22,6 +22,7 @@ void dns_init(struct dns_relay *relay)
 	memset(relay, 0, sizeof(*relay));
 	relay->agent.fd = -1;
 	dns_sockets_init(&relay->sockets);
+	services_init(&relay->services);
 	for (int index = 0; index < DNS_STREAMS; index++)
 		relay->streams[index].fd = -1;
 }
@@ -61,6 +62,7 @@ static void lose_agent(struct dns_relay *relay)
 {
 	client_close(&relay->agent);
 	relay->agent.fd = -1;
+	relay->retry_ms = now_monotonic_ms() + RETRY_MS;
 	memset(relay->asked, 0, sizeof(relay->asked));
 	for (int index = 0; index < DNS_STREAMS; index++)
 		end_stream(relay, index);
@@ -69,6 +71,7 @@ static void lose_agent(struct dns_relay *relay)
 void dns_close(struct dns_relay *relay)
 {
 	lose_agent(relay);
+	services_close(&relay->services);
 	dns_sockets_close(&relay->sockets);
 }
 
@@ -168,6 +171,14 @@ static void answer_stream(struct dns_relay *relay, int index, enum dns_frame typ
 		tell_agent(relay, DNS_STREAM_END, relay->streams[index].name, 0);
 }
 
+static void take_services(struct dns_relay *relay, const uint8_t *bytes, size_t length)
+{
+	uint32_t reason = (uint32_t)services_take(&relay->services, relay->sockets.datagrams, bytes, length);
+
+	memcpy(buffer + NAME_BYTES, &reason, sizeof(reason));
+	tell_agent(relay, DNS_SERVICES, 0, sizeof(reason));
+}
+
 static void answer(struct dns_relay *relay, enum dns_frame type, const uint8_t *payload, size_t length)
 {
 	uint32_t name;
@@ -183,7 +194,9 @@ static void answer(struct dns_relay *relay, enum dns_frame type, const uint8_t *
 		relay->asked[name % DNS_ASKERS] = 0;
 		sendto(relay->sockets.datagrams, payload, length, MSG_NOSIGNAL, (const struct sockaddr *)asker, sizeof(*asker));
 	}
-	for (int index = 0; index < DNS_STREAMS && type != DNS_DATAGRAM; index++)
+	if (type == DNS_SERVICES)
+		take_services(relay, payload, length);
+	for (int index = 0; index < DNS_STREAMS && (type == DNS_STREAM || type == DNS_STREAM_END); index++)
 		if (relay->streams[index].fd >= 0 && relay->streams[index].name == name)
 			answer_stream(relay, index, type, payload, length);
 }
@@ -205,8 +218,15 @@ static void serve_agent(struct dns_relay *relay, short events)
 		lose_agent(relay);
 }
 
-void dns_poll(const struct dns_relay *relay, struct pollfd *polls)
+/* Its services change without a query. */
+static int wants_agent(const struct dns_relay *relay)
 {
+	return services_exist(&relay->services) && !client_is_open(&relay->agent);
+}
+
+int dns_poll(const struct dns_relay *relay, struct pollfd *polls)
+{
+	uint64_t now = now_monotonic_ms();
 	int full = client_is_open(&relay->agent) && client_pending(&relay->agent) > CLIENT_OUT_LIMIT;
 	int pending = client_is_open(&relay->agent) && client_pending(&relay->agent) > 0;
 
@@ -215,10 +235,17 @@ void dns_poll(const struct dns_relay *relay, struct pollfd *polls)
 	polls[AT_LISTENER] = (struct pollfd){ .fd = relay->sockets.listener, .events = POLLIN };
 	for (int index = 0; index < DNS_STREAMS; index++)
 		polls[AT_STREAMS + index] = (struct pollfd){ .fd = full ? -1 : relay->streams[index].fd, .events = POLLIN };
+	if (!wants_agent(relay))
+		return -1;
+	return relay->retry_ms > now ? (int)(relay->retry_ms - now) : 0;
 }
 
 void dns_serve(struct dns_relay *relay, const struct pollfd *polls)
 {
+	if (wants_agent(relay) && now_monotonic_ms() >= relay->retry_ms) {
+		relay->retry_ms = now_monotonic_ms() + RETRY_MS;
+		reach_agent(relay);
+	}
 	if (polls[AT_AGENT].revents && client_is_open(&relay->agent))
 		serve_agent(relay, polls[AT_AGENT].revents);
 	for (int index = 0; index < DNS_STREAMS; index++)

@@ -2,10 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "netlink.h"
@@ -82,6 +84,14 @@ static int look_at(struct nlmsghdr *header, const struct wish *wish)
 	if (!tuple || read_flow(tuple, find(first, left, CTA_TUPLE_REPLY), &flow) < 0 || !wish->is_wanted(&flow, wish->context))
 		return 0;
 	return forget(wish->changing, header, tuple, find(first, left, CTA_ID), find(first, left, CTA_ZONE));
+}
+
+int flows_exist(void)
+{
+	CLEANUP_CLOSE int count = open("/proc/sys/net/netfilter/nf_conntrack_count", O_RDONLY | O_CLOEXEC);
+	char text[2];
+
+	return count < 0 || read(count, text, sizeof(text)) != (ssize_t)sizeof(text) || memcmp(text, "0\n", sizeof(text)) != 0;
 }
 
 int flows_forget(int (*is_wanted)(const struct flow *flow, const void *context), const void *context, struct err *err)

@@ -22,4 +22,10 @@ struct flow {
  */
 int flows_forget(int (*is_wanted)(const struct flow *flow, const void *context), const void *context, struct err *err);
 
+/*
+ * Whether this process's network namespace has any; 1 also where the kernel does not say. To look at the flows of the whole host takes it
+ * up to 10 ms of a processor.
+ */
+int flows_exist(void);
+
 #endif

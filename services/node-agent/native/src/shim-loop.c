@@ -160,9 +160,10 @@ void shim_loop(struct shim *shim)
 			/* Without a wish it is not looked at: a hang-up would be told again and again. */
 			polls[FIXED + index] = (struct pollfd){ .fd = events ? client->fd : -1, .events = events };
 		}
-		dns_poll(&shim->dns, &polls[AT_DNS]);
-		int timeout;
+		int timeout, dns_timeout = dns_poll(&shim->dns, &polls[AT_DNS]);
 		nfds_t count = AT_API + api_poll(&shim->api, &polls[AT_API], &timeout);
+		if (timeout < 0 || (dns_timeout >= 0 && dns_timeout < timeout))
+			timeout = dns_timeout;
 		if (shim->finished || block_out || block_error)
 			timeout = timeout < 0 ? IDLE_STALL_MS : timeout;
 		if (poll(polls, count, timeout) < 0) {
