@@ -151,6 +151,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     container: (id) => containers.find(id)?.record,
     logger,
   });
+  networks.onChange((id) => names.networkChanged(id));
   const gateways = new Gateways(tls);
   const apiRelay = await ApiRelay.open(join(root, 'api'), {
     gateways,

@@ -68,6 +68,7 @@ export class NodeAgent {
     await forwarded.recover().catch((err: unknown) => logger.error({ err }, 'published ports are not in order'));
     await names.start();
     await containers.recover();
+    for (const { id } of containers.list()) names.containerChanged(id);
     await networks.bind().catch((err: unknown) => logger.error({ err }, 'networks are not in order'));
     await apiRelay.start();
     if (network.configured) {
@@ -77,6 +78,7 @@ export class NodeAgent {
     }
     await Promise.all(containers.list().map(({ id }) => execs.recover(id)));
     containers.listen((status) => session.report(status));
+    containers.listen(({ id }) => names.containerChanged(id));
     containers.listen(({ id, state }) => {
       if (state === containerV1.ContainerState.REMOVED) execs.forgetContainer(id);
     });

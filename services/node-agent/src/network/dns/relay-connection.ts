@@ -1,13 +1,19 @@
 import type { Socket } from 'node:net';
 import { encodeFrame, type Frame, FrameParser } from '../../runtime/frames.ts';
 import { framed } from './forwarder.ts';
+import { ServiceChannel, type ServiceSource } from './service-channel.ts';
 
 /** Frames between a shim's relay and the agent, see `native/src/dns-relay.h`; all but hello begin with a u32 that names the asker. */
-export const RELAY_FRAME = { hello: 1, datagram: 2, stream: 3, streamEnd: 4 } as const;
+export const RELAY_FRAME = { hello: 1, datagram: 2, stream: 3, streamEnd: 4, services: 5 } as const;
 
 /** What answers; undefined is no answer. Must not reject. */
 export interface Answerer {
-  answer(containerId: string, message: Buffer, stream: boolean): Promise<Buffer | undefined>;
+  answer(
+    containerId: string,
+    message: Buffer,
+    stream: boolean,
+    isTranslated: (address: string) => boolean,
+  ): Promise<Buffer | undefined>;
 }
 
 /** Of one container at the same time; what is more gets no answer, and is asked again. */
@@ -25,17 +31,20 @@ interface Stream {
   timer: NodeJS.Timeout;
 }
 
-/** The questions of one container. */
+/** The questions of one container, and what it is told of services. */
 export class RelayConnection {
   readonly #socket: Socket;
   readonly #answerer: Answerer;
+  readonly #source: ServiceSource;
   readonly #streams = new Map<number, Stream>();
   #id = '';
+  #services: ServiceChannel | undefined;
   #inFlight = 0;
 
-  constructor(socket: Socket, answerer: Answerer) {
+  constructor(socket: Socket, answerer: Answerer, source: ServiceSource) {
     this.#socket = socket;
     this.#answerer = answerer;
+    this.#source = source;
     const parser = new FrameParser();
     socket.on('error', () => undefined);
     socket.on('data', (chunk: Buffer) => {
@@ -47,7 +56,18 @@ export class RelayConnection {
     });
   }
 
+  /** Empty before the first frame. */
+  get containerId(): string {
+    return this.#id;
+  }
+
+  /** Services of the container may have changed. */
+  refreshServices(): void {
+    this.#services?.refresh();
+  }
+
   close(): void {
+    this.#services?.close();
     for (const { timer } of this.#streams.values()) clearTimeout(timer);
     this.#streams.clear();
   }
@@ -55,8 +75,12 @@ export class RelayConnection {
   #receive({ type, payload }: Frame): void {
     if (type === RELAY_FRAME.hello) {
       const id = payload.toString('latin1');
-      if (!ID.test(id)) throw new RangeError('a relay that is of no container');
+      if (!ID.test(id) || this.#id !== '') throw new RangeError('a relay that is of no container');
       this.#id = id;
+      this.#services = new ServiceChannel(id, this.#source, (list) =>
+        this.#send(RELAY_FRAME.services, 0, list, list.length),
+      );
+      this.#services.refresh();
       return;
     }
     const asker = payload.readUInt32LE(0);
@@ -64,6 +88,7 @@ export class RelayConnection {
     if (type === RELAY_FRAME.datagram) this.#ask(asker, RELAY_FRAME.datagram, Buffer.from(bytes));
     else if (type === RELAY_FRAME.stream) this.#takeStream(asker, bytes);
     else if (type === RELAY_FRAME.streamEnd) this.#forget(asker);
+    else if (type === RELAY_FRAME.services) this.#services?.answered(bytes.readUInt32LE(0));
   }
 
   #takeStream(asker: number, bytes: Buffer): void {
@@ -81,13 +106,17 @@ export class RelayConnection {
   }
 
   #ask(asker: number, type: number, message: Buffer): void {
-    if (this.#id === '' || this.#inFlight >= MAX_IN_FLIGHT) return;
+    const services = this.#services;
+    if (!services || this.#inFlight >= MAX_IN_FLIGHT) return;
     const stream = type === RELAY_FRAME.stream;
     this.#inFlight++;
-    void this.#answerer.answer(this.#id, message, stream).then((answer) => {
-      this.#inFlight--;
-      if (answer) this.#send(type, asker, stream ? framed(answer) : answer);
-    });
+    void services
+      .settled()
+      .then(() => this.#answerer.answer(this.#id, message, stream, (address) => services.translates(address)))
+      .then((answer) => {
+        this.#inFlight--;
+        if (answer) this.#send(type, asker, stream ? framed(answer) : answer);
+      });
   }
 
   #idle(asker: number): NodeJS.Timeout {
@@ -104,7 +133,7 @@ export class RelayConnection {
     this.#streams.delete(asker);
   }
 
-  #send(type: number, asker: number, bytes: Buffer): void {
+  #send(type: number, asker: number, bytes: Buffer, pieceBytes = PIECE_BYTES): void {
     if (this.#socket.destroyed) return;
     if (this.#socket.writableLength > MAX_BUFFERED_BYTES) {
       this.#socket.destroy();
@@ -112,8 +141,8 @@ export class RelayConnection {
     }
     const name = Buffer.alloc(4);
     name.writeUInt32LE(asker);
-    for (let at = 0; at === 0 || at < bytes.length; at += PIECE_BYTES) {
-      this.#socket.write(encodeFrame(type, Buffer.concat([name, bytes.subarray(at, at + PIECE_BYTES)])));
+    for (let at = 0; at === 0 || at < bytes.length; at += pieceBytes) {
+      this.#socket.write(encodeFrame(type, Buffer.concat([name, bytes.subarray(at, at + pieceBytes)])));
     }
   }
 }

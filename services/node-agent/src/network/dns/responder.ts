@@ -28,14 +28,19 @@ export class Responder {
     this.#forwarder = options.forwarder ?? new Forwarder();
   }
 
-  /** Undefined: no answer. Never rejects. */
-  async answer(containerId: string, message: Buffer, stream: boolean): Promise<Buffer | undefined> {
+  /** Undefined: no answer. Never rejects. `isTranslated` tells which addresses of services the container can use. */
+  async answer(
+    containerId: string,
+    message: Buffer,
+    stream: boolean,
+    isTranslated: (address: string) => boolean,
+  ): Promise<Buffer | undefined> {
     const query = decodeQuery(message);
     if (!query) return formatError(message);
     const record = this.#options.container(containerId);
     if (!record) return encodeAnswer(query, RCODE.refused, [], stream);
     try {
-      return this.#own(record, query, stream) ?? (await this.#forward(record, query, message, stream));
+      return this.#own(record, query, stream, isTranslated) ?? (await this.#forward(record, query, message, stream));
     } catch (err) {
       this.#options.logger.debug({ err, container: containerId, name: query.name }, 'a name was not resolved');
       return encodeAnswer(query, RCODE.serverFailure, [], stream);
@@ -43,7 +48,12 @@ export class Responder {
   }
 
   /** From what the scheduler has told; undefined when the name is not of the container's networks. */
-  #own(record: containerV1.ContainerRecord, query: Query, stream: boolean): Buffer | undefined {
+  #own(
+    record: containerV1.ContainerRecord,
+    query: Query,
+    stream: boolean,
+    isTranslated: (address: string) => boolean,
+  ): Buffer | undefined {
     const { type, name } = query.question;
     if (query.question.class !== undefined && query.question.class !== 'IN') return undefined;
     const scope = scopeOf(record, (id) => this.#options.networks.get(id));
@@ -56,7 +66,7 @@ export class Responder {
       const names = nameOfAddress(scope, query.name);
       if (names) return say(names);
     }
-    const found = addressesOfName(scope, query.name, type === 'AAAA' ? 6 : 4);
+    const found = addressesOfName(scope, query.name, type === 'AAAA' ? 6 : 4, isTranslated);
     if (found === 'none') return encodeAnswer(query, RCODE.nameError, [], stream);
     if (found) return say(type === 'A' || type === 'AAAA' ? found : []);
     // Nothing of a container without a way out leaves the host, its questions neither.

@@ -4,12 +4,15 @@ import { invalidArgument } from '@atoll/errors';
 import type { networkV1 } from '@atoll/proto';
 import { isWireGuardKey } from '../wireguard/host-key.ts';
 import { endpointOf, peerOf, type WireGuardPeer } from '../wireguard/wireguard-device.ts';
+import { ServiceIndex } from './service-index.ts';
 
 const ID = /^[0-9a-f]{64}$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
+const SERVICE = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$/;
 
 /** Who is in one network, as the scheduler has told; each change costs what has changed, whatever the number of members. */
 export class Membership {
+  readonly services = new ServiceIndex();
   readonly #members = new Map<string, networkV1.Member>();
   /** Lower-case name -> container ids. */
   readonly #byName = new Map<string, Set<string>>();
@@ -70,6 +73,7 @@ export class Membership {
       this.#byName.set(key, (this.#byName.get(key) ?? new Set()).add(containerId));
     }
     for (const address of addressesOf(member)) this.#byAddress.set(address, containerId);
+    this.services.add(member);
   }
 
   #count(member: networkV1.Member, change: number): void {
@@ -94,6 +98,7 @@ export class Membership {
     if (!member) return;
     this.#members.delete(id);
     this.#count(member, -1);
+    this.services.remove(member);
     for (const name of member.names) {
       const owners = this.#byName.get(name.toLowerCase());
       owners?.delete(id);
@@ -139,6 +144,11 @@ export function checkState(state: networkV1.NetworkState): networkV1.NetworkReco
     const { publicKey, port } = wireguard;
     check('WireGuard key', publicKey, isWireGuardKey(publicKey));
     check('WireGuard port', String(port), Number.isInteger(port) && port > 0 && port < 65_536);
+  }
+  for (const { serviceName, virtualIpv4, virtualIpv6 } of state.members) {
+    check('service name', serviceName, SERVICE.test(serviceName));
+    check('virtual IPv4 address', virtualIpv4, virtualIpv4 === '' || isIP(virtualIpv4) === 4);
+    check('virtual IPv6 address', virtualIpv6, virtualIpv6 === '' || isIP(virtualIpv6) === 6);
   }
   return network;
 }

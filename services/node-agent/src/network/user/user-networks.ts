@@ -38,6 +38,7 @@ export class UserNetworks {
   readonly #networks = new Map<string, HostedNetwork>();
   /** Told in the present session. */
   readonly #told = new Set<string>();
+  readonly #listeners = new Set<(id: string) => void>();
   /** Networks being taken down: one that is told of anew meanwhile waits for it. */
   readonly #leaving = new Map<string, Promise<void>>();
   readonly #tables: NetworkTables;
@@ -91,6 +92,11 @@ export class UserNetworks {
     await this.#options.journal.idle();
   }
 
+  /** Hears of each network of which something is told. The listener must not throw. */
+  onChange(listener: (id: string) => void): void {
+    this.#listeners.add(listener);
+  }
+
   /** A leader has admitted this node and tells every network that has members here. */
   sessionBegan(): void {
     this.#sessions++;
@@ -107,6 +113,7 @@ export class UserNetworks {
       if (state.unused) this.#told.delete(id);
       else this.#told.add(id);
       const network = this.#take(state);
+      for (const listener of this.#listeners) listener(id);
       const written = journal
         .add(id, state, () => wholeState(network))
         .catch((err: unknown) => {
