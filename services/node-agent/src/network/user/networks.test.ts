@@ -86,6 +86,13 @@ describe('who is in a network', () => {
     ],
     ['a MAC address with a line', { members: [member('1', '10.0.0.1', 2, { macAddress: 'x\nlink del eth0' })] }, 'MAC'],
     ['an IPv6 address as IPv4', { members: [member('1', '10.0.0.1', 2, { ipv4Address: 'fd00::1' })] }, 'IPv4'],
+    ['a service no label is', { members: [member('1', '10.0.0.1', 2, { serviceName: 'a.b' })] }, 'service name'],
+    [
+      'a virtual address of the wrong family',
+      { members: [member('1', '', 2, { virtualIpv6: '10.1.0.9' })] },
+      'virtual IPv6',
+    ],
+    ['a virtual address that is none', { members: [member('1', '', 2, { virtualIpv4: 'web' })] }, 'virtual IPv4'],
     ['a host name', { members: [member('1', 'host', 2)] }, 'host address'],
     [
       'a key with a line',
