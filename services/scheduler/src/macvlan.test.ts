@@ -62,6 +62,15 @@ describe('a macvlan network', () => {
     await removeNetworks();
   });
 
+  test('gives services no address: others on the segment would ask whose it is', async () => {
+    const network = await lan({ subnets });
+    const spec = { mode: network.name, endpoints: [{ network: network.id }], serviceName: 'web' };
+    const container = await createContainer(bench.cluster.leader, { network: spec });
+    expect(container.endpoints).toMatchObject([{ serviceName: 'web', virtualIpv4: '', virtualIpv6: '' }]);
+    await bench.remove(container);
+    await removeNetworks();
+  });
+
   test('can be made from a configuration', async () => {
     const config = { name: 'lan-config', configOnly: true, subnets, options: { parent: 'eth1', macvlan_mode: 'vepa' } };
     const { id } = await createNetwork(bench.cluster.leader, config);
