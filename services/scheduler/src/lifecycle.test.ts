@@ -273,6 +273,35 @@ describe('remove', () => {
     await api().removeContainer({ id: record.id, force: false, volumes: false });
   });
 
+  test.each([
+    ['one that has ended: gone at once, and its host asked again until it has followed', undefined],
+    ['one with a volume that may be the last to know of it: for its host to refuse', 'busy'],
+  ])('%s', async (_name, refused) => {
+    let busy = true;
+    const agent = await cluster.addAgent('busy', {
+      onOrder: (order) => {
+        if (order.action === nodeV1.Action.REMOVE && busy) throw failedPrecondition('busy');
+      },
+    });
+    const mounts = refused ? [{ type: 'volume', source: 'a'.repeat(64), target: '/data', anonymous: true }] : [];
+    const { id } = await create({ constraints: ['node.hostname==busy'], mounts });
+    await api().startContainer({ id });
+    agent.exit(id, 0);
+    await until(async () => (await api().stopContainer({ id, ...stopped })).record?.id === id);
+    const removal = api().removeContainer({ id, force: false, volumes: false });
+    const outcome = await removal.then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    expect(outcome).toBe(refused);
+    expect(agent.containers.get(id)).toBeDefined();
+    busy = false;
+    if (refused) await api().removeContainer({ id, force: false, volumes: true });
+    await until(() => agent.containers.get(id) === undefined);
+    await agent.close();
+    await cluster.leader.nodes.removeNode({ id: 'busy', force: true });
+  });
+
   test('auto-remove: the end of the container is its removal', async () => {
     const record = await create({ autoRemove: true });
     await api().startContainer({ id: record.id });

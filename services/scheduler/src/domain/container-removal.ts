@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict, hasReason } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import type { ClusterVolumes } from './cluster-volumes.ts';
@@ -8,7 +9,13 @@ import type { TermParts } from './term-parts.ts';
 
 const { ContainerState, DesiredState } = containerV1;
 
-/** Removes containers: the host first, then the record; one durable write. */
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 8_000;
+
+/**
+ * Removes containers with one durable write: the host first, then the record. Of one that has ended the record goes meanwhile: its host can
+ * have no reason to keep it, and is told again until it has followed.
+ */
 export class ContainerRemoval {
   readonly #parts: TermParts;
   readonly #volumes: ClusterVolumes;
@@ -55,11 +62,16 @@ export class ContainerRemoval {
     failpoint('remove.1-begun');
     try {
       if (isActive(observations.status(id))) events.container(record, 'kill', { signal: '9' });
+      const early = this.#hasLeftNothing(record) ? writes.deleteContainer(id) : undefined;
+      early?.catch(() => undefined);
       const refusal = await orders.attempt(nodeV1.Action.REMOVE, record, { force, volumes });
-      if (refusal && !hasReason(refusal, 'not-found')) throw refusal;
+      if (refusal && !hasReason(refusal, 'not-found')) {
+        if (!early) throw refusal;
+        void this.#insist(record, refusal);
+      }
       failpoint('remove.2-obeyed');
-      if (!volumes) await this.#volumes.leaveBehind(record);
-      const revision = await writes.deleteContainer(id);
+      if (!early && !volumes) await this.#volumes.leaveBehind(record);
+      const revision = await (early ?? writes.deleteContainer(id));
       failpoint('remove.3-deleted');
       observations.forget(id);
       events.container(record, 'destroy');
@@ -67,6 +79,25 @@ export class ContainerRemoval {
       return revision;
     } finally {
       this.#running.delete(id);
+    }
+  }
+
+  #hasLeftNothing(record: containerV1.ContainerRecord): boolean {
+    const status = this.#parts.observations.status(record.id);
+    const hasEnded = status?.state === ContainerState.EXITED && status.nodeId === record.nodeId;
+    return hasEnded && !record.spec?.mounts.some(({ anonymous }) => anonymous);
+  }
+
+  /** What is in vain until the host's next session is done then, for the record has left a tombstone. */
+  async #insist(record: containerV1.ContainerRecord, first: unknown): Promise<void> {
+    const { orders, signal, log } = this.#parts;
+    let refusal = first;
+    for (let pause = FIRST_RETRY_MS; pause <= LAST_RETRY_MS; pause *= 2) {
+      log.warn({ container: record.id, err: refusal }, 'a removed container is still on its host');
+      await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
+      if (signal.aborted) return;
+      refusal = await orders.attempt(nodeV1.Action.REMOVE, record, { force: true, volumes: false });
+      if (!refusal || hasReason(refusal, 'not-found')) return;
     }
   }
 
