@@ -77,7 +77,10 @@ describe('what an image name means', () => {
     await imageOf('moves');
     expect(cluster.store.resolved - before).toBe(3);
     cluster.store.images.delete('moves:latest');
+    const count = async (): Promise<number> => ((await get('/containers/json?all=1')).json as object[]).length;
+    const containers = await count();
     expect((await post('/containers/create', { Image: 'moves' })).status).toBe(404);
+    expect(await count()).toBe(containers);
   });
 });
 

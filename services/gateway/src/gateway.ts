@@ -91,7 +91,10 @@ export class Gateway {
       store,
       images,
       teller: new EventTeller(options.events),
-      builder: new BuilderBackend(channels.get(options.builder, 'image-builder').client(buildV1.BuildServiceService)),
+      builder: new BuilderBackend(
+        channels.get(options.builder, 'image-builder').client(buildV1.BuildServiceService),
+        () => store.forgetNames(),
+      ),
       system: new ClusterSystem(store, options.events, options.ca),
       socketMounts: options.socketMounts,
     });

@@ -8,17 +8,24 @@ const PRUNE_TIMEOUT_MS = 600_000;
 /** Builds by the image-builder. */
 export class BuilderBackend implements BuildBackend {
   readonly #client: Client<buildV1.BuildServiceService>;
+  readonly #onNamed: () => void;
 
-  constructor(client: Client<buildV1.BuildServiceService>) {
+  /** @param onNamed called when names of images may mean others than before */
+  constructor(client: Client<buildV1.BuildServiceService>, onNamed: () => void) {
     this.#client = client;
+    this.#onNamed = onNamed;
   }
 
-  build(
+  async *build(
     options: buildV1.BuildOptions,
     contextTar: AsyncIterable<Buffer>,
     signal: AbortSignal,
-  ): AsyncIterable<buildV1.BuildResponse> {
-    return this.#client.build(buildRequests(options, contextTar), { signal });
+  ): AsyncGenerator<buildV1.BuildResponse> {
+    try {
+      yield* this.#client.build(buildRequests(options, contextTar), { signal });
+    } finally {
+      this.#onNamed();
+    }
   }
 
   async pruneBuildCache(

@@ -15,11 +15,14 @@ export class CommitBackend implements ContainerCommits {
   readonly #state: ClusterState;
   readonly #agents: Agents;
   readonly #images: ImageClient;
+  readonly #onNamed: () => void;
 
-  constructor(state: ClusterState, agents: Agents, images: ImageClient) {
+  /** @param onNamed called when names of images may mean others than before */
+  constructor(state: ClusterState, agents: Agents, images: ImageClient, onNamed: () => void) {
     this.#state = state;
     this.#agents = agents;
     this.#images = images;
+    this.#onNamed = onNamed;
   }
 
   async captureLayer(view: ContainerView, pause: boolean, signal: AbortSignal): Promise<containerV1.Layer | undefined> {
@@ -38,6 +41,7 @@ export class CommitBackend implements ContainerCommits {
       tags: tag === '' ? [] : [tag],
     });
     const { image } = await this.#images.createImage(request, { signal, timeoutMs: STORE_TIMEOUT_MS });
+    this.#onNamed();
     if (image === undefined) throw internal('the image store answered without an image');
     return image.id;
   }

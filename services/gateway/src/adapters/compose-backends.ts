@@ -62,11 +62,11 @@ export function composeBackends(parts: BackendParts): Backends {
     ...bound(new PortBackend(state, parts.leader, parts.ports), ['publishPorts', 'withdrawPorts']),
     ...bound(new StreamBackend(state, agents), ['attach', 'logs', 'wait', 'stats', 'resize']),
     ...bound(new ArchiveBackend(agents), ['statPath', 'getArchive', 'exportRoot', 'putArchive']),
-    ...bound(store, ['resolveContent']),
+    ...bound(store, ['resolveContent', 'likelyContent']),
     ...bound(state, ['volumeHome']),
     socketMounts: parts.socketMounts,
     ...bound(parts.networks, ['findNetwork']),
-    ...bound(new CommitBackend(state, agents, parts.images), ['captureLayer', 'storeImage']),
+    ...bound(new CommitBackend(state, agents, parts.images, () => store.forgetNames()), ['captureLayer', 'storeImage']),
     ...bound(parts.teller, ['tell', 'tellPrune']),
   };
   const execs = bound(new AgentExecs(state, agents), [

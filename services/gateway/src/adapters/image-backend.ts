@@ -20,6 +20,8 @@ export class StoreBackend implements ImageBackend {
   readonly #client: ImageClient;
   readonly #state: ClusterState;
   readonly #kept = new Map<string, ResolvedImage>();
+  /** Name as given -> id of the image it meant when it was last asked for. */
+  readonly #meant = new Map<string, string>();
 
   constructor(client: ImageClient, state: ClusterState) {
     this.#client = client;
@@ -30,14 +32,26 @@ export class StoreBackend implements ImageBackend {
     const { image } = await this.#named(reference, this.#client.resolveImage({ reference }, { signal }));
     if (image === undefined) throw noSuchImage(reference);
     const resolved = { image, config: configOf(image) };
-    this.#keep(resolved);
+    put(this.#kept, image.id, image.config.byteLength > KEPT_CONFIG_BYTES ? undefined : resolved);
+    put(this.#meant, reference, image.id);
     return resolved;
   }
 
   async resolveContent(reference: string, signal: AbortSignal): Promise<ResolvedImage> {
     const { id, manifestDigest } = await this.#named(reference, this.#client.identifyImage({ reference }, { signal }));
     const known = this.#kept.get(id);
-    return known?.image.manifestDigest === manifestDigest ? known : await this.resolveImage(reference, signal);
+    if (known?.image.manifestDigest !== manifestDigest) return await this.resolveImage(reference, signal);
+    put(this.#meant, reference, id);
+    return known;
+  }
+
+  likelyContent(reference: string): ResolvedImage | undefined {
+    return this.#kept.get(this.#meant.get(reference) ?? '');
+  }
+
+  /** After names may have changed: what they meant is likely no more. */
+  forgetNames(): void {
+    this.#meant.clear();
   }
 
   async listImages(query: { readonly all: boolean; readonly filters: Filters }, signal: AbortSignal) {
@@ -51,6 +65,7 @@ export class StoreBackend implements ImageBackend {
 
   async tagImage(source: string, target: string, signal: AbortSignal): Promise<void> {
     await this.#named(source, this.#client.tagImage({ source, target }, { signal }));
+    this.forgetNames();
   }
 
   async removeImage(
@@ -68,7 +83,9 @@ export class StoreBackend implements ImageBackend {
       }
     }
     const request = { reference, ...options, inUse, running };
-    return (await this.#named(reference, this.#client.removeImage(request, { signal }))).removed;
+    const answer = await this.#named(reference, this.#client.removeImage(request, { signal }));
+    this.forgetNames();
+    return answer.removed;
   }
 
   async pruneImages(filters: Filters, signal: AbortSignal) {
@@ -77,6 +94,7 @@ export class StoreBackend implements ImageBackend {
     );
     const request = { filters: wireFilters(filters), inUse };
     const { removed, reclaimed } = await this.#client.pruneImages(request, { signal, timeoutMs: 600_000 });
+    this.forgetNames();
     return { removed, reclaimed: Number(reclaimed) };
   }
 
@@ -90,7 +108,9 @@ export class StoreBackend implements ImageBackend {
   }
 
   async *pullImage(request: Parameters<ImageBackend['pullImage']>[0], signal: AbortSignal) {
-    yield* progressOf(this.#client.pullImage(imageV1.PullImageRequest.fromPartial(request), { signal }));
+    yield* this.#renaming(
+      progressOf(this.#client.pullImage(imageV1.PullImageRequest.fromPartial(request), { signal })),
+    );
   }
 
   async *pushImage(request: Parameters<ImageBackend['pushImage']>[0], signal: AbortSignal) {
@@ -98,11 +118,11 @@ export class StoreBackend implements ImageBackend {
   }
 
   async *importImage(start: imageV1.ImportImageStart, tar: AsyncIterable<Buffer>, signal: AbortSignal) {
-    yield* progressOf(this.#client.importImage(importRequests(start, tar), { signal }));
+    yield* this.#renaming(progressOf(this.#client.importImage(importRequests(start, tar), { signal })));
   }
 
   async *loadImages(tar: AsyncIterable<Buffer>, signal: AbortSignal) {
-    yield* progressOf(this.#client.loadImages(loadRequests(tar), { signal }));
+    yield* this.#renaming(progressOf(this.#client.loadImages(loadRequests(tar), { signal })));
   }
 
   async *saveImages(references: readonly string[], signal: AbortSignal): AsyncGenerator<Buffer> {
@@ -122,14 +142,22 @@ export class StoreBackend implements ImageBackend {
     }
   }
 
-  #keep(resolved: ResolvedImage): void {
-    const { id, config } = resolved.image;
-    this.#kept.delete(id);
-    if (config.byteLength > KEPT_CONFIG_BYTES) return;
-    this.#kept.set(id, resolved);
-    const [oldest] = this.#kept.size > KEPT ? this.#kept.keys() : [];
-    if (oldest !== undefined) this.#kept.delete(oldest);
+  async *#renaming<T>(answers: AsyncIterable<T>): AsyncGenerator<T> {
+    try {
+      yield* answers;
+    } finally {
+      this.forgetNames();
+    }
   }
+}
+
+/** As the newest; the oldest goes. Without a value the key is free. */
+function put<V>(kept: Map<string, V>, key: string, value: V | undefined): void {
+  kept.delete(key);
+  if (value === undefined) return;
+  kept.set(key, value);
+  const [oldest] = kept.size > KEPT ? kept.keys() : [];
+  if (oldest !== undefined) kept.delete(oldest);
 }
 
 /** Errors: data-loss. */

@@ -184,6 +184,8 @@ export interface ContainerImages {
    * @throws not-found `No such image: x:latest`
    */
   resolveContent(reference: string, signal: AbortSignal): Promise<ResolvedImage>;
+  /** What the name meant when it was last asked for; undefined when that is not known, or likely not so any more. */
+  likelyContent(reference: string): ResolvedImage | undefined;
 }
 
 /** An image that is wholly described; its layers are in the store. */

@@ -6,7 +6,9 @@ import { parseQuery, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
+import type { ResolvedImage } from '../image/resolved-image.ts';
 import type { NetworkLookup } from '../network/backend.ts';
+import { ahead } from './ahead.ts';
 import type { ContainerImages, ContainerLifecycle, ContainerLookup, SocketMounts, VolumeHomes } from './backend.ts';
 import { placeBeside, referencesOf } from './create-references.ts';
 import { CREATE_REQUEST } from './create-request.ts';
@@ -18,6 +20,16 @@ import { markSocketMounts } from './socket-mounts.ts';
 
 const QUERY = z.object({ name: queryText(), platform: queryText() });
 const ATTEMPTS = 8;
+const UNDO_MS = 30_000;
+
+interface Wish {
+  /** As it was named. */
+  readonly image: string;
+  /** Empty: none was asked for. */
+  readonly name: string;
+  readonly platform: string;
+  readonly request: z.output<typeof CREATE_REQUEST>;
+}
 
 type Backend = ContainerLookup &
   ContainerLifecycle &
@@ -37,27 +49,49 @@ export function createContainer(backend: Backend): Handler {
     if (request.Image === undefined || request.Image === '') {
       throw invalidArgument('invalid value for Image: a container needs an image');
     }
-    const resolved = await backend.resolveContent(request.Image, context.signal);
-    checkPlatform(query.platform, request.Image, resolved.config);
-    const notes = memoryWarnings(request.HostConfig ?? {});
-    const references = await referencesOf(request.HostConfig ?? {}, backend, context.signal);
-    const besides = placeBeside(references.beside);
-    const name = query.name.replace(/^\//, '');
-    for (let attempt = 0; ; attempt++) {
-      const id = randomBytes(32).toString('hex');
-      const spec = createSpec(id, name || randomName(attempt), request, resolved, references);
-      markSocketMounts(spec.mounts, backend.socketMounts);
-      spec.constraints.push(...besides);
-      spec.constraints.push(...placeMounts(spec, backend));
-      try {
-        const warnings = await backend.create(id, spec, context.signal);
-        sendJson(context.response, 201, { Id: id, Warnings: [...notes, ...warnings] });
-        return;
-      } catch (error) {
-        if (attempt + 1 >= ATTEMPTS || !mayTryAgain(error, name === '')) throw error;
-      }
-    }
+    const wish = { image: request.Image, name: query.name.replace(/^\//, ''), platform: query.platform, request };
+    const create = (image: ResolvedImage): Promise<Created> => createFrom(backend, image, wish, context.signal);
+    const certain = backend.resolveContent(wish.image, context.signal);
+    const likely = backend.likelyContent(wish.image);
+    const created = likely
+      ? await ahead({ likely, certain, create, undo: ({ id }) => removeAgain(backend, id) })
+      : await create(await certain);
+    sendJson(context.response, 201, { Id: created.id, Warnings: created.warnings });
   };
+}
+
+interface Created {
+  readonly id: string;
+  readonly warnings: readonly string[];
+}
+
+async function createFrom(
+  backend: Backend,
+  resolved: ResolvedImage,
+  { image, name, platform, request }: Wish,
+  signal: AbortSignal,
+): Promise<Created> {
+  checkPlatform(platform, image, resolved.config);
+  const notes = memoryWarnings(request.HostConfig ?? {});
+  const references = await referencesOf(request.HostConfig ?? {}, backend, signal);
+  const besides = placeBeside(references.beside);
+  for (let attempt = 0; ; attempt++) {
+    const id = randomBytes(32).toString('hex');
+    const spec = createSpec(id, name || randomName(attempt), request, resolved, references);
+    markSocketMounts(spec.mounts, backend.socketMounts);
+    spec.constraints.push(...besides);
+    spec.constraints.push(...placeMounts(spec, backend));
+    try {
+      const warnings = await backend.create(id, spec, signal);
+      return { id, warnings: [...notes, ...warnings] };
+    } catch (error) {
+      if (attempt + 1 >= ATTEMPTS || !mayTryAgain(error, name === '')) throw error;
+    }
+  }
+}
+
+async function removeAgain(backend: Backend, id: string): Promise<void> {
+  await backend.remove(backend.find(id), { force: true, volumes: true }, AbortSignal.timeout(UNDO_MS));
 }
 
 function randomName(attempt: number): string {

@@ -40,6 +40,7 @@ const backend: ContainerLookup & ContainerImages & Pick<NetworkLookup, 'findNetw
   },
   list: () => containers,
   nodeCount: () => 2,
+  likelyContent: () => undefined,
   resolveContent: async (reference) => {
     if (reference !== 'tools' && reference !== 'empty') throw notFound(`No such image: ${reference}`);
     return {

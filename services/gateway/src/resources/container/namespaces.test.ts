@@ -38,6 +38,7 @@ const backend: ContainerLookup & ContainerImages & Pick<NetworkLookup, 'findNetw
   },
   list: () => containers,
   nodeCount: () => 2,
+  likelyContent: () => undefined,
   resolveContent: async () => resolved,
 };
 
