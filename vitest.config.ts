@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: ['libs/**/src/**/*.test.ts', 'services/**/src/**/*.test.ts', 'deploy/**/src/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    globalSetup: ['libs/testing/src/compile-cache.ts'],
     testTimeout: 30_000,
     // As long as a busy machine may need: how fast things are is measured in bench/.
     expect: { poll: { timeout: 20_000 } },

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
 import { Channel, type TlsIdentity } from '@atoll/rpc';
-import { type TestPki, testPki } from '@atoll/testing';
+import { compileCache, type TestPki, testPki } from '@atoll/testing';
 import type { Failpoint } from '../processes/failpoint.ts';
 import { findRunc } from '../runtime/testing/find-runc.ts';
 import { buildOci, buildShim, requireRoot } from '../runtime/testing/shim-binary.ts';
@@ -206,6 +206,7 @@ export class TestHost {
       ATOLL_SHIM: this.shim,
       ATOLL_HOST_IP: this.overlayIp,
       ATOLL_LOG_LEVEL: 'debug',
+      ...compileCache(),
       ...(this.#runtime !== 'native' && { ATOLL_RUNTIMES: `${this.#runtime}=${runtimeOf(this.#runtime)}` }),
       ATOLL_USERNS_REMAP: this.userNamespaces === 'with' ? `${TEST_IDS.uid}:${TEST_IDS.size}` : '',
       ...this.environment,

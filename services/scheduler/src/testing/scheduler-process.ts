@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, volumeV1 } from '@atoll/proto';
 import { Channel, type Client, type TlsIdentity } from '@atoll/rpc';
-import type { TestNats, TestPki } from '@atoll/testing';
+import { compileCache, type TestNats, type TestPki } from '@atoll/testing';
 import type { Failpoint } from '../domain/failpoint.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'main.ts');
@@ -49,6 +49,7 @@ export class SchedulerProcess {
         ATOLL_TLS_DIR: this.#folder,
         ATOLL_NATS_URL: this.#nats.url,
         ATOLL_NATS_DURABLE: 'sync',
+        ...compileCache(),
         ...(failpoint && { ATOLL_FAILPOINT: failpoint }),
       },
     });
