@@ -48,16 +48,19 @@ describe('a macvlan network', () => {
     await removeNetworks();
   });
 
-  test('has no gateway nobody has given: it is a machine outside', async () => {
-    expect(await lan({ subnets: [{ cidr: '10.80.0.0/24' }] })).toMatchObject({ subnets: [{ gateway: '' }] });
+  test('has the first address for its gateway when none is given, an internal one has none', async () => {
+    expect(await lan({ subnets: [{ cidr: '10.80.0.0/24' }] })).toMatchObject({ subnets: [{ gateway: '10.80.0.1' }] });
+    await removeNetworks();
+    const inside = await lan({ internal: true, subnets: [{ cidr: '10.80.0.0/24' }] });
+    expect(inside).toMatchObject({ subnets: [{ gateway: '' }] });
     await removeNetworks();
   });
 
   test('without a subnet gets one that no host is on', async () => {
     const network = await lan({ ipv6: true });
     expect(network.subnets).toMatchObject([
-      { cidr: expect.stringMatching(/^10\.2\d\d\.\d+\.0\/22$/), gateway: '' },
-      { cidr: expect.stringMatching(/^fd.*\/64$/), gateway: '' },
+      { cidr: expect.stringMatching(/^10\.2\d\d\.\d+\.0\/22$/), gateway: expect.stringMatching(/\.1$/) },
+      { cidr: expect.stringMatching(/^fd.*\/64$/), gateway: expect.stringMatching(/::1$/) },
     ]);
     await removeNetworks();
   });

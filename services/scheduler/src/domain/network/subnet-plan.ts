@@ -30,8 +30,8 @@ const UNUSABLE = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'ff00::/8
 
 /**
  * The subnets of a new network: those asked for, checked and in canonical form, and blocks of the default pools for families that
- * are switched on and have none. Each has a gateway but those of internal networks, and of macvlan networks, whose gateway is a machine outside:
- * they have one only when asked.
+ * are switched on and have none. Each has a gateway but those of internal networks, which have one only when asked. That of a macvlan network
+ * is a machine outside; the first address is taken for it, as in docker to API 1.51, so that no container is given what most likely is a router's.
  * @param avoid in the way of what is chosen, not of what is asked for
  * @throws invalid-argument naming the field of the Docker API, resource-exhausted when a default pool is used up
  */
@@ -62,7 +62,7 @@ export function planSubnets(
   const has = (version: 4 | 6): boolean => planned.some(({ cidr }) => parseCidr(cidr)?.block.version === version);
   if (network.ipv4 && !has(4)) planned.push(networkV1.Subnet.fromPartial({ cidr: pools.block4(others()) }));
   if (network.ipv6 && !has(6)) planned.push(networkV1.Subnet.fromPartial({ cidr: pools.block6(others()) }));
-  return network.internal || network.driver === 'macvlan' ? planned : planned.map(withGateway);
+  return network.internal ? planned : planned.map(withGateway);
 }
 
 function blockOf(field: string, text: string): IpBlock {
