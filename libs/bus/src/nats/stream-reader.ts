@@ -55,7 +55,8 @@ export async function* readStream(
       // Control messages are empty; of the others the headers need not be read.
       if (message.data.length === 0 && message.headers?.code) {
         const idle = answerControl(bus, message, delivered);
-        if (idle && !live) {
+        // A server that waits for answers in a full window says the same as one that has no more.
+        if (idle && !live && (window === undefined || (await hasTaken(bus, stream, consumer.name, delivered)))) {
           live = true;
           yield { kind: 'live' };
         }
@@ -140,6 +141,12 @@ function answerControl(bus: Bus, message: Msg, delivered: number): boolean {
   const stalled = message.headers.get(STALLED);
   if (stalled !== '') bus.connection.publish(stalled);
   return stalled === '';
+}
+
+/** Whether nothing of the stream is left for a consumer after so many messages. */
+async function hasTaken(bus: Bus, stream: string, consumer: string, delivered: number): Promise<boolean> {
+  const now = await untilLost(bus, bus.manager.consumers.info(stream, consumer));
+  return now.num_pending === 0 && now.delivered.consumer_seq === delivered;
 }
 
 /** Ends the subscription when the server was silent for too long while nobody was busy with its last message. */
