@@ -12,8 +12,6 @@
 #include "io.h"
 #include "userns.h"
 
-enum { NO_LOWERDIR_PLUS = 1 };
-
 int fs_fail(int context, struct err *err, const char *step, const char *what, const char *value)
 {
 	char log[200];
@@ -58,8 +56,20 @@ int fs_mount(const char *type, const char *source, const char *const (*options)[
 }
 
 /*
- * Kernels before 6.7 lack "lowerdir+": there the layers are named by short /proc/self/fd paths, as the
- * joined text must stay below a page (256 bytes in an fsconfig string, so mount(2) is used).
+ * "lowerdir+" is of Linux 6.7. Before 6.5 overlayfs reads its options when it is mounted, and until then takes any name: also this
+ * one without a value, which a kernel that knows it refuses.
+ */
+int overlay_has_lowerdir_plus(void)
+{
+	CLEANUP_CLOSE int context = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	return context >= 0 && fsconfig(context, FSCONFIG_SET_FLAG, "lowerdir+", NULL, 0) < 0 &&
+	       fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) == 0;
+}
+
+/*
+ * Without "lowerdir+" the layers are named by short /proc/self/fd paths, as the joined text must stay below a page (256 bytes in an
+ * fsconfig string, so mount(2) is used).
  */
 static int overlay_mount_joined(const struct text_list *lowers, const char *upper, const char *work, struct err *err)
 {
@@ -118,13 +128,9 @@ static int view_single(const char *lower, int userns, struct err *err)
 
 static int set_layers(int context, const struct text_list *lowers, const char *upper, const char *work, struct err *err)
 {
-	for (size_t index = 0; index < lowers->count; index++) {
-		if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", lowers->items[index], 0) == 0)
-			continue;
-		if (index == 0 && errno == EINVAL && access(lowers->items[0], F_OK) == 0)
-			return NO_LOWERDIR_PLUS;
-		return fs_fail(context, err, "mount overlay", "layer", lowers->items[index]);
-	}
+	for (size_t index = 0; index < lowers->count; index++)
+		if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", lowers->items[index], 0) < 0)
+			return fs_fail(context, err, "mount overlay", "layer", lowers->items[index]);
 	if (upper && fsconfig(context, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0)
 		return fs_fail(context, err, "mount overlay", "upper", upper);
 	if (upper && fsconfig(context, FSCONFIG_SET_STRING, "workdir", work, 0) < 0)
@@ -162,8 +168,9 @@ int overlay_mount(const struct text_list *lowers, const char *upper, const char 
 		clones_close(&clones);
 		return mount;
 	}
-	int result = set_layers(context, lowers, upper, work, err);
-	return result == NO_LOWERDIR_PLUS ? overlay_mount_joined(lowers, upper, work, err) : result < 0 ? -1 : overlay_create(context, err);
+	if (!overlay_has_lowerdir_plus())
+		return overlay_mount_joined(lowers, upper, work, err);
+	return set_layers(context, lowers, upper, work, err) < 0 ? -1 : overlay_create(context, err);
 }
 
 int rootfs_mount(const struct plan *plan, int userns, struct err *err)

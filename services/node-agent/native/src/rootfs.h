@@ -10,6 +10,9 @@
  */
 int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err);
 
+/* Whether layers can be given one by one; else as one text below a page. */
+int overlay_has_lowerdir_plus(void);
+
 /* New file system by fsopen with the options; a detached mount with the attributes. */
 int fs_mount(const char *type, const char *source, const char *const (*options)[2], unsigned option_count,
 	     uint64_t attributes, struct err *err);

@@ -96,13 +96,6 @@ int command_resolve_user(int argc, char **argv)
 	return 0;
 }
 
-static int has_lowerdir_plus(void)
-{
-	CLEANUP_CLOSE int context = fsopen("overlay", FSOPEN_CLOEXEC);
-
-	return context >= 0 && fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) == 0;
-}
-
 static int has_openat2(void)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
@@ -141,7 +134,7 @@ int command_features(int argc, char **argv)
 	printf("{\"kernel\":\"%s\",\"openat2\":%s,\"clone3\":%s,\"mountSetattr\":%s,\"pidfd\":%s,\"overlay\":%s,"
 	       "\"lowerdirPlus\":%s,\"seccomp\":%s,\"cgroupMode\":\"%s\",\"controllers\":[",
 	       kernel.release, flag(has_openat2()), flag(has_call(SYS_clone3)), flag(has_call(SYS_mount_setattr)),
-	       flag(has_call(SYS_pidfd_open)), flag(fsopen("overlay", FSOPEN_CLOEXEC) >= 0), flag(has_lowerdir_plus()),
+	       flag(has_call(SYS_pidfd_open)), flag(fsopen("overlay", FSOPEN_CLOEXEC) >= 0), flag(overlay_has_lowerdir_plus()),
 	       flag(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0), cgroup_mode(&cgroup));
 	char *save = NULL;
 	const char *comma = "";
