@@ -8,13 +8,15 @@ import { terminalStyle } from '../progress/terminal-style.ts';
 import { foreignMarks } from '../testing/foreign-clusters.ts';
 import { kernelObjects } from '../testing/kernel-objects.ts';
 import { runVisibly, runVitest } from '../testing/run-part.ts';
-import { addCounts, type TestCounts } from '../testing/test-counts.ts';
+import { addCounts, failure, NO_COUNTS, type TestCounts, withSecondRun } from '../testing/test-counts.ts';
 
 interface TestFlags {
   readonly only?: string;
 }
 
 const PARTS = ['lint', 'types', 'unit', 'e2e'] as const;
+/** So many failures may be put down to a busy machine. */
+const UNSTEADY = 3;
 /** Kernel objects go some time after the last process that held them. */
 const SETTLE_MS = 5000;
 
@@ -34,7 +36,9 @@ export function addTest(program: Command): void {
       const counts: TestCounts[] = [];
       for (const part of PARTS) if (wanted.includes(part)) counts.push(await runPart(part, filters));
       counts.push(await checkLeaks(before));
-      const { passed, failed } = addCounts(counts);
+      const { passed, failed, failures, unsteady } = addCounts(counts);
+      for (const one of unsteady) process.stdout.write(`unsteady, passed by itself: ${one}\n`);
+      for (const one of failures) process.stdout.write(`failed: ${one}\n`);
       process.stdout.write(`${passed} passed, ${failed} failed\n`);
       process.exitCode = failed === 0 ? 0 : 1;
     });
@@ -51,16 +55,28 @@ async function runPart(part: (typeof PARTS)[number], filters: readonly string[])
     case 'types':
       return check('types', await runVisibly('npm', ['run', '--silent', 'typecheck']));
     case 'unit':
-      return runVitest(report, [...some, ...filters]);
+      return runTests(report, some, filters);
     case 'e2e':
-      return runVitest(report, ['--config', 'e2e/vitest.config.ts', ...some, ...filters]);
+      return runTests(report, ['--config', 'e2e/vitest.config.ts', ...some], filters);
   }
+}
+
+/**
+ * One that failed beside the others runs again by itself: what fails again is broken, what passes is told as unsteady. Of more than a
+ * few, none is put down to chance.
+ */
+async function runTests(report: string, options: readonly string[], filters: readonly string[]): Promise<TestCounts> {
+  const first = await runVitest(report, [...options, ...filters]);
+  const { files, failures } = first;
+  if (files.length === 0 || failures.length > UNSTEADY) return first;
+  process.stdout.write(`\nagain, by themselves: ${files.join(' ')}\n`);
+  return withSecondRun(first, await runVitest(report, [...options, ...files]));
 }
 
 /** A check is no test: it is counted only when it fails. */
 function check(name: string, code: number): TestCounts {
   process.stdout.write(`${name}: ${code === 0 ? 'clean' : `failed with code ${code}`}\n`);
-  return { passed: 0, failed: code === 0 ? 0 : 1 };
+  return code === 0 ? NO_COUNTS : failure(name);
 }
 
 async function checkLeaks(before: ReadonlySet<string>): Promise<TestCounts> {
