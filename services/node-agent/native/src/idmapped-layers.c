@@ -127,24 +127,58 @@ static int check_paths(const struct text_list *lowers, const char *upper, const 
 	return 0;
 }
 
+/* The folder above all. The clone of it is among the clones. */
+static int clone_common(const struct text_list *lowers, const char *upper, const char *work, int userns, struct common *common,
+			struct clones *clones, struct err *err)
+{
+	if (check_paths(lowers, upper, work, err) < 0)
+		return -1;
+	common->length = (size_t)snprintf(common->path, sizeof(common->path), "%s", lowers->items[0]);
+	for (size_t index = 1; index < lowers->count; index++)
+		keep_common(common, lowers->items[index]);
+	if (upper)
+		keep_common(common, upper);
+	common->path[common->length] = '\0';
+	common->mount = clone_idmapped(common->length ? common->path : "/", userns, clones, err);
+	return common->mount < 0 ? -1 : 0;
+}
+
 int idmapped_layers(int context, const struct text_list *lowers, const char *upper, const char *work, int userns,
 		    struct clones *clones, struct err *err)
 {
 	struct common common = { .mount = -1 };
 
-	if (check_paths(lowers, upper, work, err) < 0)
-		return -1;
-	common.length = (size_t)snprintf(common.path, sizeof(common.path), "%s", lowers->items[0]);
-	for (size_t index = 1; index < lowers->count; index++)
-		keep_common(&common, lowers->items[index]);
-	if (upper)
-		keep_common(&common, upper);
-	common.path[common.length] = '\0';
-	common.mount = clone_idmapped(common.length ? common.path : "/", userns, clones, err);
-	if (common.mount < 0)
+	if (clone_common(lowers, upper, work, userns, &common, clones, err) < 0)
 		return -1;
 	for (size_t index = 0; index < lowers->count; index++)
 		if (give_lower(context, &common, lowers->items[index], userns, clones, err) < 0)
 			return -1;
 	return upper ? give_upper(context, &common, upper, work, userns, clones, err) : 0;
+}
+
+int idmapped_in_place(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err)
+{
+	struct common common = { .mount = -1 };
+	struct clones clones = { .count = 0 };
+	const char *ends[] = { upper, work };
+
+	if (clone_common(lowers, upper, work, userns, &common, &clones, err) < 0)
+		return clones_close(&clones), -1;
+	for (size_t index = 0; index < lowers->count + 2; index++) {
+		const char *path = index < lowers->count ? lowers->items[index] : ends[index - lowers->count];
+		int below = path ? open_below(&common, path) : -1;
+
+		if (path && below < 0) {
+			clones_close(&clones);
+			return err_set(err, EXDEV, STEP, "%s is not on the file system of %s, which this kernel needs for user namespaces", path,
+				       common.path);
+		}
+		if (below >= 0)
+			close(below);
+	}
+	int result = move_mount(common.mount, "", AT_FDCWD, common.length ? common.path : "/", MOVE_MOUNT_F_EMPTY_PATH);
+	if (result < 0)
+		err_sys(err, STEP, "show the ids of %s in a user namespace", common.path);
+	clones_close(&clones);
+	return result;
 }

@@ -16,6 +16,12 @@ struct clones {
  */
 int idmapped_layers(int context, const struct text_list *lowers, const char *upper, const char *work, int userns,
 		    struct clones *clones, struct err *err);
+
+/*
+ * For kernels before these: covers the folder that all of them are in by a clone with the ids of the namespace, for whoever is in this
+ * mount namespace, which has to be the caller's own.
+ */
+int idmapped_in_place(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err);
 void clones_close(const struct clones *clones);
 
 #endif

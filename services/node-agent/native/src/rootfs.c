@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -107,6 +108,30 @@ out:
 	return result;
 }
 
+/*
+ * Layers by descriptor and of detached mounts are of Linux 6.13 and 6.15. Before, an overlay takes what is at paths, and in a mount
+ * namespace of its own those can be covered.
+ */
+static int overlay_mount_covered(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err)
+{
+	CLEANUP_CLOSE int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int result = -1;
+
+	if (home < 0 || here < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, "mount overlay", "make a mount namespace");
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		err_sys(err, "mount overlay", "make the host's mounts slaves");
+	else if (idmapped_in_place(lowers, upper, work, userns, err) == 0)
+		result = overlay_mount_joined(lowers, upper, work, err);
+	if (setns(home, CLONE_NEWNS) == 0 && fchdir(here) == 0)
+		return result;
+	err_sys(err, "mount overlay", "go back to the mount namespace");
+	if (result >= 0)
+		close(result);
+	return -1;
+}
+
 /* Without an upper folder: a read-only view. Overlay itself wants two layers for that. */
 static int view_single(const char *lower, int userns, struct err *err)
 {
@@ -166,7 +191,10 @@ int overlay_mount(const struct text_list *lowers, const char *upper, const char 
 		int mount = idmapped_layers(context, lowers, upper, work, userns, &clones, err) < 0 ? -1 : overlay_create(context, err);
 
 		clones_close(&clones);
-		return mount;
+		if (mount >= 0 || (err->code != EINVAL && err->code != EOPNOTSUPP))
+			return mount;
+		err->code = 0;
+		return overlay_mount_covered(lowers, upper, work, userns, err);
 	}
 	if (!overlay_has_lowerdir_plus())
 		return overlay_mount_joined(lowers, upper, work, err);

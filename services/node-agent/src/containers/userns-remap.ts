@@ -33,7 +33,7 @@ export async function usableRemap(option: string, tools: ShimTools, folder: stri
     if (!(error instanceof AtollError)) throw error;
     throw failedPrecondition(
       `ATOLL_USERNS_REMAP "${option}": this host cannot run containers in user namespaces (${error.message}); they need ` +
-        "Linux 6.15, idmapped mounts of the data root's file system and a /proc and /sys that nothing hides. Leave the option empty",
+        "Linux 5.19, idmapped mounts of the data root's file system and a /proc and /sys that nothing hides. Leave the option empty",
       { cause: error },
     );
   } finally {
