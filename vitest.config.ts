@@ -13,6 +13,7 @@ export default defineConfig({
     expect: { poll: { timeout: 20_000 } },
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // Most of them wait for processes most of the time.
+    maxWorkers: 3,
   },
 });

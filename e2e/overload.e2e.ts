@@ -8,6 +8,9 @@ import { until } from './lib/until.ts';
 const [h1 = '', h2 = '', h3 = ''] = inject('hosts');
 const SERVICES = () => ['gateway', 'scheduler', 'registry', 'image-builder', h1, h2, h3];
 
+/** Who cannot be accepted waits, and that is no answer either. */
+const PATIENCE_MS = 8_000;
+
 describe('F20: no descriptors left', { timeout: 120_000 }, () => {
   test.each([
     ['an agent', () => h2],
@@ -22,8 +25,12 @@ describe('F20: no descriptors left', { timeout: 120_000 }, () => {
     const restore = limitDescriptors(pid, 3);
     const image = unique('descriptors');
     try {
-      const asked = Array.from({ length: 20 }, () => docker(['exec', container.name, 'true'], { timeoutMs: 20_000 }));
-      const commits = Array.from({ length: 3 }, () => docker(['commit', container.name, image], { timeoutMs: 20_000 }));
+      const asked = Array.from({ length: 20 }, () =>
+        docker(['exec', container.name, 'true'], { timeoutMs: PATIENCE_MS }),
+      );
+      const commits = Array.from({ length: 3 }, () =>
+        docker(['commit', container.name, image], { timeoutMs: PATIENCE_MS }),
+      );
       const codes = (await Promise.all([...asked, ...commits])).map(({ code }) => code);
       expect(
         codes.some((code) => code !== 0),
