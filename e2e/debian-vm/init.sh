@@ -34,7 +34,6 @@ $b umount /proc
 $b cat >run/start <<'START'
 ip link set lo up
 hostname debian-vm
-for module in loop veth bridge vxlan wireguard ipvlan macvlan; do modprobe "$module"; done
 # A pipe, for a serial line passes for a person's terminal.
 bash /run/command </dev/null 2>&1 | cat >/dev/ttyS1
 printf '\nvm: ended with %s\n' "${PIPESTATUS[0]}" >/dev/ttyS1

@@ -49,6 +49,7 @@ async function cgroups(): Promise<Check> {
 async function overlay(): Promise<Check> {
   const known = await readFile('/proc/filesystems', 'utf8');
   if (/\boverlay$/m.test(known)) return ok('overlayfs', 'there');
+  if (await runs('modprobe', '--dry-run', '--quiet', 'overlay')) return ok('overlayfs', 'loaded when it is first used');
   return missing('overlayfs', 'not known to the kernel', 'modprobe overlay');
 }
 
@@ -82,8 +83,6 @@ async function netfilter(): Promise<Check> {
 async function encryption(): Promise<Check> {
   const what = 'wireguard';
   if (process.getuid?.() !== 0) return advice(what, 'not tried', 'run it as root: sudo ./atoll doctor');
-  const runs = (program: string, ...args: string[]): Promise<boolean> =>
-    runCommand(program, args).then(() => true, () => false); // biome-ignore format: short
   const kernel = await runs('unshare', '--net', 'ip', 'link', 'add', 'name', 'atolltest0', 'type', 'wireguard');
   const missing = (await runs('wg', '--version')) ? [] : ['wireguard-tools'];
   if (!kernel && !(await runs('wireguard-go', '--version'))) missing.push('wireguard-go');
@@ -98,6 +97,10 @@ async function attempt(what: string, run: () => Promise<unknown>, fix: string): 
   } catch (error) {
     return missing(what, (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '', fix);
   }
+}
+
+function runs(program: string, ...args: string[]): Promise<boolean> {
+  return runCommand(program, args).then(() => true, () => false); // biome-ignore format: short
 }
 
 function exists(path: string): Promise<boolean> {
