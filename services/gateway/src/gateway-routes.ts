@@ -14,7 +14,8 @@ import type { SystemBackend } from './resources/system/backend.ts';
 import { SYSTEM_ROUTES } from './resources/system/routes.ts';
 import type { VolumeBackend } from './resources/volume/backend.ts';
 import type { VolumeCopies } from './resources/volume/copy-backend.ts';
-import { backupVolume, cloneVolume, moveVolume, restoreVolume } from './resources/volume/copy-handlers.ts';
+import { backupVolume, cloneVolume, moveVolume } from './resources/volume/copy-handlers.ts';
+import { discardRestore, restoreVolume, suspendRestore } from './resources/volume/restore-handlers.ts';
 import { VOLUME_ROUTES } from './resources/volume/routes.ts';
 import { bindRoutes, type RouteFactories } from './routing/route-factories.ts';
 import { type ExtraRoute, RouteTable } from './routing/route-table.ts';
@@ -74,6 +75,18 @@ export const OWN_ROUTES = [
     path: '/atoll/volumes/{volume}/restore',
     notes: 'a volume from an archive',
     make: ({ volumes }: Backends) => restoreVolume(volumes),
+  },
+  {
+    method: 'GET',
+    path: '/atoll/volumes/{volume}/restore',
+    notes: 'how far one has come that was cut',
+    make: ({ volumes }: Backends) => suspendRestore(volumes),
+  },
+  {
+    method: 'DELETE',
+    path: '/atoll/volumes/{volume}/restore',
+    notes: 'gives it up',
+    make: ({ volumes }: Backends) => discardRestore(volumes),
   },
   {
     method: 'POST',

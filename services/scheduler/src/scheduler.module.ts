@@ -26,6 +26,8 @@ const TAKEOVER_GRACE_MS = 26_000;
 
 /** A container that is made anew leaves its network and comes back within moments. */
 const NETWORK_LINGER_MS = 10_000;
+/** As long as a host keeps what has come of it. */
+const RESTORE_WAIT_MS = 120_000;
 
 /** The composition root of the scheduler. */
 export class SchedulerModule {}
@@ -79,6 +81,7 @@ async function compose(config: SchedulerConfig, log: Logger, bus: Bus): Promise<
     subnets: new NodeSubnets(config.ATOLL_CONTAINER_CIDR),
     networkPool: { cidr: config.ATOLL_NETWORK_POOL, prefix: config.ATOLL_NETWORK_POOL_SIZE },
     networkLingerMs: NETWORK_LINGER_MS,
+    restoreWaitMs: RESTORE_WAIT_MS,
     pipeline: new Pipeline({ scorer: config.ATOLL_STRATEGY === 'binpack' ? BINPACK : SPREAD }),
     nodeTimeoutMs: config.ATOLL_NODE_TIMEOUT_MS,
     aloneTimeoutMs: Math.max(ALONE_TIMEOUT_MS, config.ATOLL_NODE_TIMEOUT_MS),

@@ -50,6 +50,7 @@ export interface SchedulerOptions {
   /** Where networks without a subnet of their own get one: an IPv4 network, and the bits of one block. */
   readonly networkPool: { readonly cidr: string; readonly prefix: number };
   readonly networkLingerMs: number;
+  readonly restoreWaitMs: number;
   readonly pipeline: Pipeline;
   readonly nodeTimeoutMs: number;
   readonly aloneTimeoutMs: number;

@@ -1,5 +1,5 @@
 import { type Bus, CONTAINERS, connectBus, Feed, LEFTOVERS, type Mirror, NatsDesiredStore, VOLUMES } from '@atoll/bus';
-import { containerV1, type volumeV1 } from '@atoll/proto';
+import { containerV1, volumeV1 } from '@atoll/proto';
 import { startNats, type TestNats, type TestPki, testPki } from '@atoll/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAILPOINTS, type Failpoint } from './domain/failpoint.ts';
@@ -146,7 +146,8 @@ describe('a scheduler killed while a volume is moved', { timeout: 60_000 }, () =
       commit = resolve;
     });
     const requests = async function* (): AsyncGenerator<volumeV1.RestoreVolumeRequest> {
-      yield { message: { $case: 'start', value: { name: volume, node: 'h2', force: false } } };
+      const value = volumeV1.RestoreVolumeStart.fromPartial({ name: volume, node: 'h2' });
+      yield { message: { $case: 'start', value } };
       await written;
       yield { message: { $case: 'commit', value: { labels: { a: 'b' } } } };
     };
@@ -166,6 +167,27 @@ describe('a scheduler killed while a volume is moved', { timeout: 60_000 }, () =
       await clear(volume, []);
     }
     await until(() => copies(volume).length === 0 && leftovers.size === 0);
+  });
+
+  test.each(at('resume'))('%s: nothing of the restore is left, and it begins anew', async (failpoint) => {
+    const volume = failpoint.replaceAll('.', '-');
+    const restoreId = newContainerId().slice(0, 32);
+    const once = async (resume: boolean): Promise<void> => {
+      const requests = async function* (): AsyncGenerator<volumeV1.RestoreVolumeRequest> {
+        const value = volumeV1.RestoreVolumeStart.fromPartial({ name: volume, node: 'h2', restoreId, resume });
+        yield { message: { $case: 'start', value } };
+      };
+      // Ends without a last word.
+      for await (const _ of scheduler.volumes.restoreVolume(requests())) host('h2').containers.volumes.ensure(volume);
+    };
+    await crashAt(failpoint, async () => {
+      await once(false).catch(() => undefined);
+      await once(true);
+    });
+    await until(() => volumes.get(volume) === undefined && copies(volume).length === 0 && leftovers.size === 0);
+    await expect(once(true)).rejects.toMatchObject({ reason: 'not-found' });
+    await scheduler.volumes.createVolume({ volume: { ...volumeV1.VolumeRecord.fromPartial({ name: volume }) } });
+    await clear(volume, []);
   });
 });
 

@@ -118,7 +118,14 @@ export function composeBackends(parts: BackendParts): Backends {
   };
 }
 
-const VOLUME_COPY_METHODS = ['backupVolume', 'restoreVolume', 'cloneVolume', 'moveVolume'] as const;
+const VOLUME_COPY_METHODS = [
+  'backupVolume',
+  'restoreVolume',
+  'suspendRestore',
+  'discardRestore',
+  'cloneVolume',
+  'moveVolume',
+] as const;
 const NETWORK_METHODS = ['createNetwork', 'removeNetwork', 'connect', 'disconnect'] as const;
 const IMAGE_METHODS = [
   'resolveImage',

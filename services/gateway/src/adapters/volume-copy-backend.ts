@@ -1,25 +1,30 @@
-import { failedPrecondition, internal, notFound, unavailable } from '@atoll/errors';
+import { failedPrecondition, notFound, unavailable } from '@atoll/errors';
 import { volumeV1 } from '@atoll/proto';
-import type { KnownArchive, RestoredVolume, VolumeAccess, VolumeCopies } from '../resources/volume/copy-backend.ts';
+import type {
+  KnownArchive,
+  RestoredVolume,
+  RestoreSession,
+  VolumeAccess,
+  VolumeCopies,
+} from '../resources/volume/copy-backend.ts';
 import { knownVolumes } from '../resources/volume/volume-view.ts';
 import type { Agents, VolumeDataClient } from './agents.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { LeaderCaller } from './leader-caller.ts';
-import { pieces } from './pieces.ts';
-
-/** How long the leader may take to take a half restored volume away. */
-const DISCARD_MS = 10_000;
+import { VolumeRestores } from './volume-restores.ts';
 
 /** Copies of volumes: the leader says when and where, the bytes go from and to the agents. */
 export class VolumeCopyAdapter implements VolumeCopies {
   readonly #state: ClusterState;
   readonly #agents: Agents;
   readonly #leader: LeaderCaller;
+  readonly #restores: VolumeRestores;
 
   constructor(state: ClusterState, agents: Agents, leader: LeaderCaller) {
     this.#state = state;
     this.#agents = agents;
     this.#leader = leader;
+    this.#restores = new VolumeRestores(state, leader, (nodeId, name) => this.#clientOf(nodeId, name));
   }
 
   async *backupVolume(
@@ -64,48 +69,21 @@ export class VolumeCopyAdapter implements VolumeCopies {
     }
   }
 
-  async restoreVolume(
+  restoreVolume(
     name: string,
-    { host, force }: { readonly host: string; readonly force: boolean },
+    options: { readonly host: string; readonly force: boolean; readonly session: RestoreSession | undefined },
     archive: AsyncIterable<Buffer>,
     signal: AbortSignal,
   ): Promise<RestoredVolume> {
-    const end = new AbortController();
-    const life = AbortSignal.any([signal, end.signal]);
-    // The labels of what was written; undefined when it was not.
-    const written = outcome<Record<string, string> | undefined>();
-    const requests = async function* (): AsyncGenerator<volumeV1.RestoreVolumeRequest> {
-      yield { message: { $case: 'start', value: { name, node: host, force } } };
-      const labels = await written.promise;
-      if (labels !== undefined) yield { message: { $case: 'commit', value: { labels } } };
-    };
-    const answers = this.#leader.streamVolumes((client, how) => client.restoreVolume(requests(), how), life);
-    try {
-      const { value: begun } = await answers.next();
-      const operation = begun?.volume?.operation;
-      if (!begun?.volume || !operation) throw internal('the scheduler answered without the volume');
-      const replace = operation.kind === volumeV1.VolumeOperationKind.REPLACE;
-      const start = { name, operation: operation.id, replace };
-      const client = this.#clientOf(begun.volume.nodeId, name);
-      const { sha256, archiveBytes, labels } = await client.writeVolume(writeRequests(start, archive), {
-        signal: life,
-      });
-      written.resolve(labels);
-      const { value: done } = await answers.next();
-      if (!done?.volume) throw internal('the scheduler answered without the volume');
-      this.#state.applyVolume(done.volume);
-      return { volume: done.volume, sha256, archiveBytes: Number(archiveBytes) };
-    } catch (error) {
-      // Its end without a commit has the leader take away what there is: then the name is free again.
-      written.resolve(undefined);
-      const late = setTimeout(() => end.abort(error), DISCARD_MS);
-      await answers.next().catch(() => undefined);
-      clearTimeout(late);
-      throw error;
-    } finally {
-      end.abort(new DOMException('the restore is over', 'AbortError'));
-      await answers.return(undefined).catch(() => undefined);
-    }
+    return this.#restores.restore(name, options, archive, signal);
+  }
+
+  suspendRestore(name: string, id: string, signal: AbortSignal): Promise<number | undefined> {
+    return this.#restores.suspend(name, id, signal);
+  }
+
+  discardRestore(name: string, id: string, signal: AbortSignal): Promise<void> {
+    return this.#restores.discard(name, id, signal);
   }
 
   cloneVolume(
@@ -153,22 +131,5 @@ export class VolumeCopyAdapter implements VolumeCopies {
   }
 }
 
-/** A promise that is settled from outside. */
-function outcome<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
-}
-
 const inSeconds = (seconds: number | undefined): bigint | undefined =>
   seconds === undefined ? undefined : BigInt(seconds);
-
-async function* writeRequests(
-  start: volumeV1.WriteVolumeStart,
-  archive: AsyncIterable<Buffer>,
-): AsyncGenerator<volumeV1.WriteVolumeRequest> {
-  yield { message: { $case: 'start', value: start } };
-  for await (const value of pieces(archive)) yield { message: { $case: 'data', value } };
-}

@@ -30,6 +30,8 @@ export const FAILPOINTS = [
   'copy.2-handed',
   'receive.1-unpacked',
   'receive.2-placed',
+  'resume.1-waiting',
+  'resume.2-joined',
 ] as const;
 
 export type Failpoint = (typeof FAILPOINTS)[number];

@@ -55,13 +55,14 @@ beforeAll(async () => {
   };
   server = new GrpcHost({ listen: `${host.outerIp}:0`, tls }).add(
     volumeV1.VolumeDataServiceService,
-    { readVolume: [], pullVolume: ['node'], writeVolume: [] },
+    { readVolume: [], pullVolume: ['node'], writeVolume: [], suspendWrite: [] },
     {
       // biome-ignore lint/correctness/useYield: it refuses
       readVolume: async function* () {
         await refuse();
       },
       writeVolume: refuse,
+      suspendWrite: refuse,
       pullVolume: async function* (requests, { peer, signal }) {
         const at = sent.push(0) - 1;
         for await (const data of source.sending.send(requests, peer, signal)) {

@@ -44,7 +44,8 @@ async function archiveOf(name: string): Promise<Buffer> {
 
 function write(name: string, archive: Buffer, replace = false): Promise<volumeV1.WriteVolumeResponse> {
   const requests = async function* (): AsyncGenerator<volumeV1.WriteVolumeRequest> {
-    yield { message: { $case: 'start', value: { name, operation: operation(), replace } } };
+    const start = volumeV1.WriteVolumeStart.fromPartial({ name, operation: operation(), replace });
+    yield { message: { $case: 'start', value: start } };
     for (let at = 0; at < archive.length; at += 200_000)
       yield { message: { $case: 'data', value: archive.subarray(at, at + 200_000) } };
   };
@@ -215,7 +216,8 @@ describe('another node', { timeout: 60_000 }, () => {
   test.each(['node', 'scheduler', 'registry'] as const)('role %s may not write', async (role) => {
     const channel: Channel = host.channelOf(await host.pki.identity(role, 'x'));
     const requests = async function* (): AsyncGenerator<volumeV1.WriteVolumeRequest> {
-      yield { message: { $case: 'start', value: { name: 'foreign', operation: operation(), replace: false } } };
+      const start = volumeV1.WriteVolumeStart.fromPartial({ name: 'foreign', operation: operation() });
+      yield { message: { $case: 'start', value: start } };
     };
     await expect(channel.client(volumeV1.VolumeDataServiceService).writeVolume(requests())).rejects.toMatchObject({
       reason: 'permission-denied',

@@ -3,6 +3,7 @@ import { deadlineExceeded, invalidArgument, notFound } from '@atoll/errors';
 import { volumeV1 } from '@atoll/proto';
 import type { ChannelPool } from '@atoll/rpc';
 import { unlessMissing } from '../files/missing.ts';
+import { decompressed } from '../images/decompress.ts';
 import { failpoint } from '../processes/failpoint.ts';
 import { KeyedQueue } from '../processes/keyed-queue.ts';
 import type { UnpackLimits } from '../runtime/shim-tools.ts';
@@ -12,6 +13,7 @@ import { skipKnown } from './skip-known.ts';
 import { volumeArchive } from './volume-archive.ts';
 import type { VolumeCopies } from './volume-copies.ts';
 import type { VolumeKept } from './volume-kept.ts';
+import { VolumeReceiving } from './volume-receiving.ts';
 import { VolumeSending } from './volume-sending.ts';
 import type { VolumeStore } from './volume-store.ts';
 import type { VolumeUsers } from './volume-users.ts';
@@ -46,6 +48,7 @@ export interface Pull {
 /** Moves the files of volumes: out as archives, in from archives, from host to host, and beside themselves. */
 export class VolumeTransfer {
   readonly sending: VolumeSending;
+  readonly receiving: VolumeReceiving;
   readonly #options: VolumeTransferOptions;
   readonly #running = new Map<string, AbortController>();
   readonly #turns = new KeyedQueue();
@@ -63,6 +66,7 @@ export class VolumeTransfer {
         return { folder, release: () => this.#read(volume, -1) };
       },
     });
+    this.receiving = new VolumeReceiving({ receive: (start, archive, life) => this.#write(start, archive, life) });
   }
 
   /** One after the other for each volume: what removes it has ended before something is put in its place. */
@@ -78,14 +82,18 @@ export class VolumeTransfer {
   /** Forgets an operation: grants, what runs of it, and what is not in place. */
   async end(operation: string): Promise<void> {
     this.sending.end(operation);
+    const given = this.receiving.end(operation);
     this.#running.get(operation)?.abort(new DOMException('the operation was ended', 'AbortError'));
+    await given;
     await this.#options.copies.end(operation);
   }
 
   /** Forgets all operations. */
   async endAll(): Promise<void> {
     this.sending.endAll();
+    const given = this.receiving.endAll();
     for (const life of this.#running.values()) life.abort(new DOMException('another scheduler leads', 'AbortError'));
+    await given;
     await this.#options.copies.clear();
   }
 
@@ -132,8 +140,8 @@ export class VolumeTransfer {
     }
   }
 
-  /** Puts an uncompressed archive's files in place as a volume. */
-  async write(
+  /** Puts an archive's files in place as a volume. */
+  async #write(
     start: volumeV1.WriteVolumeStart,
     archive: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
@@ -141,7 +149,7 @@ export class VolumeTransfer {
     this.#options.volumes.path(start.name);
     return this.#under(start.operation, signal, async (life) => {
       try {
-        const unpacked = await this.#unpack(start.operation, archive, {}, life);
+        const unpacked = await this.#unpack(start.operation, decompressed(archive), {}, life);
         await this.#place(start.operation, start.name, start.replace, life);
         return unpacked;
       } finally {

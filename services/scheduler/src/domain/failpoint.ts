@@ -35,6 +35,8 @@ export const FAILPOINTS = [
   'move.10-freed',
   'restore.1-noted',
   'restore.2-committed',
+  'resume.1-waiting',
+  'resume.2-joined',
   'status.1-heard',
   'status.2-stored',
   'status.3-told',

@@ -31,8 +31,10 @@ import { SessionService } from './session-service.ts';
 import type { Log, TermParts } from './term-parts.ts';
 import { VolumeCopying } from './volume/volume-copying.ts';
 import { VolumeLeftovers } from './volume/volume-leftovers.ts';
+import { VolumeMaking } from './volume/volume-making.ts';
 import { VolumeMove } from './volume/volume-move.ts';
 import { VolumeOperations } from './volume/volume-operations.ts';
+import { VolumeRestoring } from './volume/volume-restoring.ts';
 
 export interface Mirrors {
   readonly containers: Mirror<containerV1.ContainerRecord>;
@@ -60,6 +62,8 @@ export interface TermSettings {
   readonly pools: AddressPools;
   /** For how long hosts keep a network after their last member left. */
   readonly networkLingerMs: number;
+  /** For how long a restore that was cut waits for the call that goes on with it. */
+  readonly restoreWaitMs: number;
   readonly pipeline: Pipeline;
   readonly log: Log;
 }
@@ -89,6 +93,7 @@ export class Term {
   readonly creation: ContainerCreation;
   readonly volumes: ClusterVolumes;
   readonly volumeCopying: VolumeCopying;
+  readonly volumeRestoring: VolumeRestoring;
   readonly volumeMove: VolumeMove;
   readonly running: ContainerRunning;
   readonly removal: ContainerRemoval;
@@ -158,7 +163,9 @@ export class Term {
       { clusterId: settings.clusterId, heartbeatMs: settings.heartbeatMs, gateways: settings.gateways },
     );
     const operations = new VolumeOperations(this.parts, this.running, leftovers);
-    this.volumeCopying = new VolumeCopying(this.parts, operations);
+    const making = new VolumeMaking(this.parts, operations);
+    this.volumeCopying = new VolumeCopying(this.parts, operations, making);
+    this.volumeRestoring = new VolumeRestoring(this.parts, operations, making, settings.restoreWaitMs);
     this.volumeMove = new VolumeMove(this.parts, operations);
     operations.recover();
     health.start([...state.nodes.values()].map((node) => node.id));

@@ -5,7 +5,7 @@ const K = volumeV1.VolumeOperationKind;
 const DOING: Readonly<Partial<Record<volumeV1.VolumeOperationKind, string>>> = {
   [K.BACKUP]: 'being backed up while its users are stopped',
   [K.MOVE]: 'being moved to another host',
-  [K.CREATE]: 'being made',
+  [K.CREATE]: 'being made from a backup or another volume',
   [K.REPLACE]: 'being restored',
 };
 

@@ -15,6 +15,7 @@ export interface TestClusterOptions {
   readonly cidr?: string;
   readonly networkPool?: string;
   readonly networkLingerMs?: number;
+  readonly restoreWaitMs?: number;
   /** One call for each log line, for a failing test. */
   readonly log?: (line: string) => void;
   readonly stateDir?: string;
@@ -66,6 +67,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       subnets: new NodeSubnets(options.cidr ?? '10.213.0.0/16'),
       networkPool: { cidr: options.networkPool ?? '10.216.0.0/13', prefix: 22 },
       networkLingerMs: options.networkLingerMs ?? 50,
+      restoreWaitMs: options.restoreWaitMs ?? 120_000,
       pipeline: new Pipeline(),
       nodeTimeoutMs: options.nodeTimeoutMs ?? 4_000,
       aloneTimeoutMs: options.nodeTimeoutMs ?? 4_000,

@@ -15,9 +15,16 @@ export interface KnownArchive {
 
 export interface RestoredVolume {
   readonly volume: volumeV1.VolumeRecord;
-  /** Of the archive, hex. */
-  readonly sha256: string;
-  readonly archiveBytes: number;
+  /** What was unpacked; undefined for a restore that was done before. */
+  readonly archive: { /** Hex. */ readonly sha256: string; readonly bytes: number } | undefined;
+}
+
+/** A restore that can be gone on with by another request when this one is cut. */
+export interface RestoreSession {
+  /** Chosen by the client: 32 hex digits. */
+  readonly id: string;
+  /** Bytes of the archive that the host has, and that are not sent; undefined for the request that begins it. */
+  readonly offset: number | undefined;
 }
 
 /** Copies of whole volumes, which Docker's API has not. What is cancelled leaves volumes and their users as they were. */
@@ -36,13 +43,23 @@ export interface VolumeCopies {
     },
     signal: AbortSignal,
   ): AsyncIterable<Buffer>;
-  /** @throws already-exists, conflict, invalid-argument (archive), failed-precondition (no host), resource-exhausted */
+  /**
+   * @throws already-exists, conflict, invalid-argument (archive), failed-precondition (no host), resource-exhausted; of one that is
+   * gone on with not-found, and out-of-range when its host has other bytes
+   */
   restoreVolume(
     name: string,
-    options: { readonly host: string; readonly force: boolean },
+    options: { readonly host: string; readonly force: boolean; readonly session: RestoreSession | undefined },
     archive: AsyncIterable<Buffer>,
     signal: AbortSignal,
   ): Promise<RestoredVolume>;
+  /**
+   * Bytes that the host of a restore has, which then takes no more from an earlier request; undefined when the restore is done.
+   * @throws not-found
+   */
+  suspendRestore(name: string, id: string, signal: AbortSignal): Promise<number | undefined>;
+  /** Gives a restore up; the name is free afterwards. @throws not-found; conflict when it is done */
+  discardRestore(name: string, id: string, signal: AbortSignal): Promise<void>;
   cloneVolume(
     name: string,
     options: { readonly newName: string; readonly live: boolean; readonly labels: Record<string, string> },

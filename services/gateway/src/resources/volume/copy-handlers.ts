@@ -4,7 +4,7 @@ import type { JsonMessage } from '@atoll/docker-api';
 import { hasReason, invalidArgument } from '@atoll/errors';
 import type { volumeV1 } from '@atoll/proto';
 import { z } from 'zod';
-import { parseQuery, queryFlag, queryInteger, queryText } from '../../routing/query.ts';
+import { parseQuery, queryInteger, queryText } from '../../routing/query.ts';
 import { sendJson } from '../../routing/reply.ts';
 import { readJson } from '../../routing/request-body.ts';
 import type { Handler } from '../../routing/request-context.ts';
@@ -62,19 +62,6 @@ function knownOf({ skip, sha256, created, compress }: z.output<typeof BACKUP>): 
   if (Number.isNaN(Date.parse(created)))
     throw invalidArgument('created: want the time of the archive, as its manifest has it');
   return { created, bytes: skip, sha256 };
-}
-
-const RESTORE = z.object({ host: queryText(), force: queryFlag() });
-
-/** POST /atoll/volumes/{volume}/restore: the body is such an archive, plain or compressed by gzip or zstd. */
-export function restoreVolume(backend: VolumeBackend & VolumeCopies): Handler {
-  return async ({ params, query, request, response, signal }) => {
-    const options = parseQuery(query, RESTORE);
-    const archive = request as AsyncIterable<Buffer>;
-    const restored = await backend.restoreVolume(params['volume'] ?? '', options, archive, signal);
-    const volume = volumeObject(backend, { record: restored.volume, users: [] });
-    sendJson(response, 201, { Volume: volume, Sha256: restored.sha256, ArchiveBytes: restored.archiveBytes });
-  };
 }
 
 const newName = z.string().regex(NAME, 'want at least two of "[a-zA-Z0-9_.-]", beginning with a letter or digit');

@@ -1,7 +1,6 @@
-import { invalidArgument } from '@atoll/errors';
+import { invalidArgument, unavailable } from '@atoll/errors';
 import type { volumeV1 } from '@atoll/proto';
 import type { AllowTable, Handlers } from '@atoll/rpc';
-import { decompressed } from '../../images/decompress.ts';
 import { labelsOf } from '../../volumes/volume-archive.ts';
 import type { VolumeTransfer } from '../../volumes/volume-transfer.ts';
 
@@ -12,6 +11,7 @@ export const VOLUME_DATA_SERVICE_ROLES: AllowTable<Service> = {
   readVolume: ['gateway'],
   pullVolume: ['node'],
   writeVolume: ['gateway'],
+  suspendWrite: ['gateway'],
 };
 
 /** The files of this host's volumes. */
@@ -28,20 +28,26 @@ export function volumeDataService(transfer: VolumeTransfer): Handlers<Service> {
       const first = await input.next();
       const message = first.done ? undefined : first.value.message;
       if (message?.$case !== 'start') throw invalidArgument('the first message of a volume must be its start');
-      const unpacked = await transfer.write(message.value, decompressed(dataOf(input)), signal);
+      const unpacked = await transfer.receiving.write(message.value, dataOf(input, message.value.resumable), signal);
       return {
         sha256: unpacked.sha256,
         archiveBytes: BigInt(unpacked.archiveBytes),
         labels: labelsOf(unpacked.manifest),
       };
     },
+    suspendWrite: async ({ operation }) => ({ offset: BigInt(await transfer.receiving.suspend(operation)) }),
   };
 }
 
-async function* dataOf(input: AsyncIterator<volumeV1.WriteVolumeRequest>): AsyncGenerator<Uint8Array> {
+/** Errors: unavailable when it ends without having said so, if that is to be told from a call that was cut. */
+async function* dataOf(
+  input: AsyncIterator<volumeV1.WriteVolumeRequest>,
+  saysItsEnd: boolean,
+): AsyncGenerator<Uint8Array> {
   for (;;) {
     const next = await input.next();
-    if (next.done) return;
+    if (next.done && saysItsEnd) throw unavailable('the call was cut before all of the archive had come');
+    if (next.done || next.value.message?.$case === 'end') return;
     if (next.value.message?.$case === 'data') yield next.value.message.value;
   }
 }

@@ -31,7 +31,7 @@ export function volumeService(leadership: Leadership): Handlers<Definition> {
       yield* leadership.require().volumeMove.move(request, signal);
     },
     restoreVolume: async function* (requests, { signal }) {
-      yield* leadership.require().volumeCopying.restore(requests, signal);
+      yield* leadership.require().volumeRestoring.restore(requests, signal);
     },
   };
 }

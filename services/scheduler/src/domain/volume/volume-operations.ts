@@ -44,7 +44,7 @@ export class VolumeOperations {
     kind: volumeV1.VolumeOperationKind,
     more: Partial<volumeV1.VolumeOperation> = {},
   ): volumeV1.VolumeOperation {
-    return volumeV1.VolumeOperation.fromPartial({ ...more, kind, id: randomBytes(16).toString('hex') });
+    return volumeV1.VolumeOperation.fromPartial({ id: randomBytes(16).toString('hex'), ...more, kind });
   }
 
   /**

@@ -90,6 +90,8 @@ export interface VolumeRecord {
     | undefined;
   /** A node that keeps part of it from a move that failed, for the next try; empty most of the time. */
   keptNodeId: string;
+  /** The restore that made its files, when whoever asked for that gave it an id: they may not have heard of its end. */
+  restoredBy: string;
 }
 
 export interface VolumeRecord_LabelsEntry {
@@ -223,6 +225,13 @@ export interface RestoreVolumeStart {
   node: string;
   /** An unused volume of the name gets the backup's files in place of its own. */
   force: boolean;
+  /**
+   * The operation's id, chosen by whoever asks: 32 hex digits. When all calls for it have ended without commit or discard, it waits for
+   * another one for a while. Empty: it ends with its call.
+   */
+  restoreId: string;
+  /** Joins the restore of that id and begins none. */
+  resume: boolean;
 }
 
 export interface RestoreVolumeCommit {
@@ -235,14 +244,25 @@ export interface RestoreVolumeCommit_LabelsEntry {
   value: string;
 }
 
+/** It is given up at once. */
+export interface RestoreVolumeDiscard {
+}
+
 export interface RestoreVolumeRequest {
-  message: { $case: "start"; value: RestoreVolumeStart } | //
-  /** The files are whole and in place. A call that ends without leaves no new volume. */
-  { $case: "commit"; value: RestoreVolumeCommit } | undefined;
+  message:
+    | { $case: "start"; value: RestoreVolumeStart }
+    | //
+    /** The files are whole and in place. A call that ends without leaves no new volume. */
+    { $case: "commit"; value: RestoreVolumeCommit }
+    | { $case: "discard"; value: RestoreVolumeDiscard }
+    | undefined;
 }
 
 export interface RestoreVolumeResponse {
-  /** The first answer says where the files go and under which operation, the second is the volume. */
+  /**
+   * The first answer says where the files go and under which operation, the second is the volume. Of a restore that is joined and
+   * was done before, the first one is the volume, which has no operation.
+   */
   volume: VolumeRecord | undefined;
 }
 
@@ -290,12 +310,25 @@ export interface WriteVolumeStart {
   operation: string;
   /** Files that are there give way; else they are a conflict. */
   replace: boolean;
+  /** When the call is cut, what came waits for another one, for a while. */
+  resumable: boolean;
+  /** Goes on with what waits; `offset`: the bytes of the archive that are there. What follows are the bytes behind them. */
+  resume: boolean;
+  offset: bigint;
+}
+
+/** All of the archive has come. Of a resumable one that was cut there is none: a call that is cut may look as if it had ended. */
+export interface WriteVolumeEnd {
 }
 
 export interface WriteVolumeRequest {
-  message: { $case: "start"; value: WriteVolumeStart } | //
-  /** such an archive, plain or compressed by gzip or zstd */
-  { $case: "data"; value: Buffer } | undefined;
+  message:
+    | { $case: "start"; value: WriteVolumeStart }
+    | //
+    /** such an archive, plain or compressed by gzip or zstd */
+    { $case: "data"; value: Buffer }
+    | { $case: "end"; value: WriteVolumeEnd }
+    | undefined;
 }
 
 export interface WriteVolumeResponse {
@@ -310,6 +343,15 @@ export interface WriteVolumeResponse_LabelsEntry {
   value: string;
 }
 
+export interface SuspendWriteRequest {
+  operation: string;
+}
+
+export interface SuspendWriteResponse {
+  /** bytes of the archive that are there */
+  offset: bigint;
+}
+
 function createBaseVolumeRecord(): VolumeRecord {
   return {
     name: "",
@@ -322,6 +364,7 @@ function createBaseVolumeRecord(): VolumeRecord {
     revision: 0n,
     operation: undefined,
     keptNodeId: "",
+    restoredBy: "",
   };
 }
 
@@ -362,6 +405,9 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
     }
     if (message.keptNodeId !== "") {
       writer.uint32(82).string(message.keptNodeId);
+    }
+    if (message.restoredBy !== "") {
+      writer.uint32(90).string(message.restoredBy);
     }
     return writer;
   },
@@ -465,6 +511,14 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
             message.keptNodeId = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.restoredBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -512,6 +566,7 @@ export const VolumeRecord: MessageFns<VolumeRecord> = {
       ? VolumeOperation.fromPartial(object.operation)
       : undefined;
     message.keptNodeId = object.keptNodeId ?? "";
+    message.restoredBy = object.restoredBy ?? "";
     return message;
   },
 };
@@ -1712,7 +1767,7 @@ export const MoveVolumeResponse: MessageFns<MoveVolumeResponse> = {
 };
 
 function createBaseRestoreVolumeStart(): RestoreVolumeStart {
-  return { name: "", node: "", force: false };
+  return { name: "", node: "", force: false, restoreId: "", resume: false };
 }
 
 export const RestoreVolumeStart: MessageFns<RestoreVolumeStart> = {
@@ -1725,6 +1780,12 @@ export const RestoreVolumeStart: MessageFns<RestoreVolumeStart> = {
     }
     if (message.force !== false) {
       writer.uint32(24).bool(message.force);
+    }
+    if (message.restoreId !== "") {
+      writer.uint32(34).string(message.restoreId);
+    }
+    if (message.resume !== false) {
+      writer.uint32(40).bool(message.resume);
     }
     return writer;
   },
@@ -1766,6 +1827,22 @@ export const RestoreVolumeStart: MessageFns<RestoreVolumeStart> = {
             message.force = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.restoreId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.resume = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1786,6 +1863,8 @@ export const RestoreVolumeStart: MessageFns<RestoreVolumeStart> = {
     message.name = object.name ?? "";
     message.node = object.node ?? "";
     message.force = object.force ?? false;
+    message.restoreId = object.restoreId ?? "";
+    message.resume = object.resume ?? false;
     return message;
   },
 };
@@ -1923,6 +2002,49 @@ export const RestoreVolumeCommit_LabelsEntry: MessageFns<RestoreVolumeCommit_Lab
   },
 };
 
+function createBaseRestoreVolumeDiscard(): RestoreVolumeDiscard {
+  return {};
+}
+
+export const RestoreVolumeDiscard: MessageFns<RestoreVolumeDiscard> = {
+  encode(_: RestoreVolumeDiscard, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVolumeDiscard {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVolumeDiscard();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RestoreVolumeDiscard>): RestoreVolumeDiscard {
+    return RestoreVolumeDiscard.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RestoreVolumeDiscard>): RestoreVolumeDiscard {
+    const message = createBaseRestoreVolumeDiscard();
+    return message;
+  },
+};
+
 function createBaseRestoreVolumeRequest(): RestoreVolumeRequest {
   return { message: undefined };
 }
@@ -1935,6 +2057,9 @@ export const RestoreVolumeRequest: MessageFns<RestoreVolumeRequest> = {
         break;
       case "commit":
         RestoreVolumeCommit.encode(message.message.value, writer.uint32(18).fork()).join();
+        break;
+      case "discard":
+        RestoreVolumeDiscard.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
     }
     return writer;
@@ -1969,6 +2094,14 @@ export const RestoreVolumeRequest: MessageFns<RestoreVolumeRequest> = {
             message.message = { $case: "commit", value: RestoreVolumeCommit.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "discard", value: RestoreVolumeDiscard.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1996,6 +2129,12 @@ export const RestoreVolumeRequest: MessageFns<RestoreVolumeRequest> = {
       case "commit": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "commit", value: RestoreVolumeCommit.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "discard": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "discard", value: RestoreVolumeDiscard.fromPartial(object.message.value) };
         }
         break;
       }
@@ -2516,7 +2655,7 @@ export const PullVolumeResponse: MessageFns<PullVolumeResponse> = {
 };
 
 function createBaseWriteVolumeStart(): WriteVolumeStart {
-  return { name: "", operation: "", replace: false };
+  return { name: "", operation: "", replace: false, resumable: false, resume: false, offset: 0n };
 }
 
 export const WriteVolumeStart: MessageFns<WriteVolumeStart> = {
@@ -2529,6 +2668,18 @@ export const WriteVolumeStart: MessageFns<WriteVolumeStart> = {
     }
     if (message.replace !== false) {
       writer.uint32(24).bool(message.replace);
+    }
+    if (message.resumable !== false) {
+      writer.uint32(32).bool(message.resumable);
+    }
+    if (message.resume !== false) {
+      writer.uint32(40).bool(message.resume);
+    }
+    if (message.offset !== 0n) {
+      if (BigInt.asIntN(64, message.offset) !== message.offset) {
+        throw new globalThis.Error("value provided for field message.offset of type int64 too large");
+      }
+      writer.uint32(48).int64(message.offset);
     }
     return writer;
   },
@@ -2570,6 +2721,30 @@ export const WriteVolumeStart: MessageFns<WriteVolumeStart> = {
             message.replace = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.resumable = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.resume = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.offset = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2590,6 +2765,52 @@ export const WriteVolumeStart: MessageFns<WriteVolumeStart> = {
     message.name = object.name ?? "";
     message.operation = object.operation ?? "";
     message.replace = object.replace ?? false;
+    message.resumable = object.resumable ?? false;
+    message.resume = object.resume ?? false;
+    message.offset = (object.offset !== undefined && object.offset !== null) ? BigInt(object.offset) : 0n;
+    return message;
+  },
+};
+
+function createBaseWriteVolumeEnd(): WriteVolumeEnd {
+  return {};
+}
+
+export const WriteVolumeEnd: MessageFns<WriteVolumeEnd> = {
+  encode(_: WriteVolumeEnd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteVolumeEnd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteVolumeEnd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WriteVolumeEnd>): WriteVolumeEnd {
+    return WriteVolumeEnd.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<WriteVolumeEnd>): WriteVolumeEnd {
+    const message = createBaseWriteVolumeEnd();
     return message;
   },
 };
@@ -2606,6 +2827,9 @@ export const WriteVolumeRequest: MessageFns<WriteVolumeRequest> = {
         break;
       case "data":
         writer.uint32(18).bytes(message.message.value);
+        break;
+      case "end":
+        WriteVolumeEnd.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
     }
     return writer;
@@ -2640,6 +2864,14 @@ export const WriteVolumeRequest: MessageFns<WriteVolumeRequest> = {
             message.message = { $case: "data", value: Buffer.from(reader.bytes()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "end", value: WriteVolumeEnd.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2667,6 +2899,12 @@ export const WriteVolumeRequest: MessageFns<WriteVolumeRequest> = {
       case "data": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "data", value: object.message.value };
+        }
+        break;
+      }
+      case "end": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "end", value: WriteVolumeEnd.fromPartial(object.message.value) };
         }
         break;
       }
@@ -2837,6 +3075,119 @@ export const WriteVolumeResponse_LabelsEntry: MessageFns<WriteVolumeResponse_Lab
   },
 };
 
+function createBaseSuspendWriteRequest(): SuspendWriteRequest {
+  return { operation: "" };
+}
+
+export const SuspendWriteRequest: MessageFns<SuspendWriteRequest> = {
+  encode(message: SuspendWriteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== "") {
+      writer.uint32(10).string(message.operation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SuspendWriteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSuspendWriteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SuspendWriteRequest>): SuspendWriteRequest {
+    return SuspendWriteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SuspendWriteRequest>): SuspendWriteRequest {
+    const message = createBaseSuspendWriteRequest();
+    message.operation = object.operation ?? "";
+    return message;
+  },
+};
+
+function createBaseSuspendWriteResponse(): SuspendWriteResponse {
+  return { offset: 0n };
+}
+
+export const SuspendWriteResponse: MessageFns<SuspendWriteResponse> = {
+  encode(message: SuspendWriteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.offset !== 0n) {
+      if (BigInt.asIntN(64, message.offset) !== message.offset) {
+        throw new globalThis.Error("value provided for field message.offset of type int64 too large");
+      }
+      writer.uint32(8).int64(message.offset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SuspendWriteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSuspendWriteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.offset = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SuspendWriteResponse>): SuspendWriteResponse {
+    return SuspendWriteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SuspendWriteResponse>): SuspendWriteResponse {
+    const message = createBaseSuspendWriteResponse();
+    message.offset = (object.offset !== undefined && object.offset !== null) ? BigInt(object.offset) : 0n;
+    return message;
+  },
+};
+
 /** The files of a node's volumes, served by its agent. */
 export type VolumeDataServiceService = typeof VolumeDataServiceService;
 export const VolumeDataServiceService = {
@@ -2863,7 +3214,10 @@ export const VolumeDataServiceService = {
     responseSerialize: (value: PullVolumeResponse): Buffer => Buffer.from(PullVolumeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PullVolumeResponse => PullVolumeResponse.decode(value),
   },
-  /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
+  /**
+   * In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted;
+   * when it is to go on: not-found, out-of-range (other bytes are there, or another call brings some), and nothing has changed.
+   */
   writeVolume: {
     path: "/volume.v1.VolumeDataService/WriteVolume" as const,
     requestStream: true as const,
@@ -2872,6 +3226,17 @@ export const VolumeDataServiceService = {
     requestDeserialize: (value: Buffer): WriteVolumeRequest => WriteVolumeRequest.decode(value),
     responseSerialize: (value: WriteVolumeResponse): Buffer => Buffer.from(WriteVolumeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WriteVolumeResponse => WriteVolumeResponse.decode(value),
+  },
+  /** Cuts the call that brings an archive which can be gone on with. Errors: not-found. */
+  suspendWrite: {
+    path: "/volume.v1.VolumeDataService/SuspendWrite" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SuspendWriteRequest): Buffer => Buffer.from(SuspendWriteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SuspendWriteRequest => SuspendWriteRequest.decode(value),
+    responseSerialize: (value: SuspendWriteResponse): Buffer =>
+      Buffer.from(SuspendWriteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SuspendWriteResponse => SuspendWriteResponse.decode(value),
   },
 } as const;
 
@@ -2883,8 +3248,13 @@ export interface VolumeDataServiceServer extends UntypedServiceImplementation {
   readVolume: handleServerStreamingCall<ReadVolumeRequest, ReadVolumeResponse>;
   /** For another node; users go on. Errors: not-found; permission-denied for a node that was granted nothing; resource-exhausted (notes). */
   pullVolume: handleBidiStreamingCall<PullVolumeRequest, PullVolumeResponse>;
-  /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
+  /**
+   * In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted;
+   * when it is to go on: not-found, out-of-range (other bytes are there, or another call brings some), and nothing has changed.
+   */
   writeVolume: handleClientStreamingCall<WriteVolumeRequest, WriteVolumeResponse>;
+  /** Cuts the call that brings an archive which can be gone on with. Errors: not-found. */
+  suspendWrite: handleUnaryCall<SuspendWriteRequest, SuspendWriteResponse>;
 }
 
 export interface VolumeDataServiceClient extends Client {
@@ -2905,7 +3275,10 @@ export interface VolumeDataServiceClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<PullVolumeRequest, PullVolumeResponse>;
-  /** In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted. */
+  /**
+   * In place once it answers, and nothing before. Errors: invalid-argument (archive), conflict (files are there), resource-exhausted;
+   * when it is to go on: not-found, out-of-range (other bytes are there, or another call brings some), and nothing has changed.
+   */
   writeVolume(
     callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
   ): ClientWritableStream<WriteVolumeRequest>;
@@ -2922,6 +3295,22 @@ export interface VolumeDataServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WriteVolumeResponse) => void,
   ): ClientWritableStream<WriteVolumeRequest>;
+  /** Cuts the call that brings an archive which can be gone on with. Errors: not-found. */
+  suspendWrite(
+    request: SuspendWriteRequest,
+    callback: (error: ServiceError | null, response: SuspendWriteResponse) => void,
+  ): ClientUnaryCall;
+  suspendWrite(
+    request: SuspendWriteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SuspendWriteResponse) => void,
+  ): ClientUnaryCall;
+  suspendWrite(
+    request: SuspendWriteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SuspendWriteResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const VolumeDataServiceClient = makeGenericClientConstructor(
@@ -2988,7 +3377,7 @@ export const VolumeServiceService = {
     responseSerialize: (value: MoveVolumeResponse): Buffer => Buffer.from(MoveVolumeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): MoveVolumeResponse => MoveVolumeResponse.decode(value),
   },
-  /** Errors: already-exists, conflict, failed-precondition that says why no host fits. */
+  /** Errors: already-exists, conflict, failed-precondition that says why no host fits; not-found for one that is to be joined. */
   restoreVolume: {
     path: "/volume.v1.VolumeService/RestoreVolume" as const,
     requestStream: true as const,
@@ -3012,7 +3401,7 @@ export interface VolumeServiceServer extends UntypedServiceImplementation {
   cloneVolume: handleServerStreamingCall<CloneVolumeRequest, CloneVolumeResponse>;
   /** Errors: as CloneVolume; failed-precondition that says why a container cannot go along. */
   moveVolume: handleServerStreamingCall<MoveVolumeRequest, MoveVolumeResponse>;
-  /** Errors: already-exists, conflict, failed-precondition that says why no host fits. */
+  /** Errors: already-exists, conflict, failed-precondition that says why no host fits; not-found for one that is to be joined. */
   restoreVolume: handleBidiStreamingCall<RestoreVolumeRequest, RestoreVolumeResponse>;
 }
 
@@ -3070,7 +3459,7 @@ export interface VolumeServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<MoveVolumeResponse>;
-  /** Errors: already-exists, conflict, failed-precondition that says why no host fits. */
+  /** Errors: already-exists, conflict, failed-precondition that says why no host fits; not-found for one that is to be joined. */
   restoreVolume(): ClientDuplexStream<RestoreVolumeRequest, RestoreVolumeResponse>;
   restoreVolume(options: Partial<CallOptions>): ClientDuplexStream<RestoreVolumeRequest, RestoreVolumeResponse>;
   restoreVolume(
