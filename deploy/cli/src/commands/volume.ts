@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { Counter, openBackup, saveBackup } from '../volumes/backup-file.ts';
 import { backupStream, type KnownBegin } from '../volumes/backup-stream.ts';
 import { CopyView } from '../volumes/copy-view.ts';
+import { restoreBackup } from '../volumes/restore-backup.ts';
 import { type CopyProgress, VolumeApi } from '../volumes/volume-api.ts';
 import {
   type ClusterFlags,
@@ -88,10 +89,8 @@ function addRestore(volume: Command): void {
       flags: ClusterFlags & { readonly input: string; readonly host?: string; readonly force?: boolean },
     ) =>
       work(flags, async ({ api, signal, show }) => {
-        const counter = new Counter((bytes) => show({ status: 'copying', progressDetail: { current: bytes } }));
-        const body = (await openBackup(flags.input)).pipe(counter);
         const query = { host: flags.host ?? '', force: flags.force ? '1' : '0' };
-        await api.json({ method: 'POST', path: pathOf(name, 'restore'), query, body, signal });
+        await restoreBackup(await openBackup(flags.input), { api, path: pathOf(name, 'restore'), query, show, signal });
         process.stdout.write(`${name}\n`);
       }),
   );

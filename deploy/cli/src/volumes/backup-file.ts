@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { link, open, rm } from 'node:fs/promises';
+import { type FileHandle, link, open, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -75,11 +75,30 @@ export async function saveBackup(
   }
 }
 
-/** A backup as a stream, from standard input for `-`. Errors: not-found. */
-export async function openBackup(path: string): Promise<Readable> {
-  if (path === '-') return process.stdin;
-  const file = await open(path, 'r').catch((cause: unknown) => {
-    throw notFound(`backup ${path} cannot be read: ${(cause as Error).message}`, { cause });
-  });
-  return createReadStream('', { fd: file, highWaterMark: 256 * 1024 });
+/** A backup that is there. */
+export interface OpenedBackup {
+  /** It can be read from any of its bytes, and again. */
+  readonly isFile: boolean;
+  /** Its bytes from there on. */
+  readonly from: (offset: number) => Promise<Readable>;
+}
+
+/** A backup, from standard input for `-`. Errors: not-found. */
+export async function openBackup(path: string): Promise<OpenedBackup> {
+  if (path === '-') return { isFile: false, from: async () => process.stdin };
+  const opened = async (): Promise<FileHandle> =>
+    await open(path, 'r').catch((cause: unknown) => {
+      throw notFound(`backup ${path} cannot be read: ${(cause as Error).message}`, { cause });
+    });
+  const first = await opened();
+  const isFile = (await first.stat()).isFile();
+  let unused: FileHandle | undefined = first;
+  return {
+    isFile,
+    from: async (offset) => {
+      const file = unused ?? (await opened());
+      unused = undefined;
+      return createReadStream('', { fd: file, highWaterMark: 256 * 1024, ...(isFile && { start: offset }) });
+    },
+  };
 }

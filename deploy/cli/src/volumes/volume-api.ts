@@ -2,10 +2,18 @@ import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type AtollError, failedPrecondition, internal, notFound, outOfRange, unavailable } from '@atoll/errors';
+import {
+  type AtollError,
+  conflict,
+  failedPrecondition,
+  internal,
+  notFound,
+  outOfRange,
+  unavailable,
+} from '@atoll/errors';
 
 export interface VolumeCall {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
@@ -32,7 +40,10 @@ export class VolumeApi {
     this.#socket = socket;
   }
 
-  /** The answer's body. Errors: not-found and failed-precondition with the cluster's message, unavailable when nobody answers. */
+  /**
+   * The answer's body. Errors: not-found, conflict, out-of-range and failed-precondition with the cluster's message, unavailable when
+   * nobody answers.
+   */
   async call({ method, path, query = {}, json, body, signal }: VolumeCall): Promise<IncomingMessage> {
     const text = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
     const headers = {
@@ -55,8 +66,13 @@ export class VolumeApi {
     throw refusalOf(response.statusCode ?? 500, await readAll(response));
   }
 
+  /** Errors: as `call`; unavailable when the answer is cut. */
   async json<T>(call: VolumeCall): Promise<T> {
-    return JSON.parse(await readAll(await this.call(call))) as T;
+    const response = await this.call(call);
+    const text = await readAll(response).catch((cause: unknown) => {
+      throw unavailable(`the cluster's answer was cut: ${(cause as Error).message}`, { cause });
+    });
+    return JSON.parse(text) as T;
   }
 
   /** Follows a clone or a move to its end. Errors: as `call`, and what ended it. */
@@ -92,6 +108,7 @@ function refusalOf(status: number, text: string): AtollError {
     // Not JSON: shown as it is.
   }
   if (status === 404) return notFound(message);
+  if (status === 409) return conflict(message);
   if (status === 416) return outOfRange(message);
   if (status === 503) return unavailable(message);
   return status < 500 ? failedPrecondition(message) : internal(message);
