@@ -18,3 +18,9 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 2_000,
   'grpc.enable_retries': 0,
 };
+
+/**
+ * Of a channel for bulk: what a server may send before it is told that some of it was read, for each call and for the connection. With
+ * HTTP/2's own 64 KiB a sender that makes 64 KiB at a time stands still after each. It bounds what a reader that is slow holds.
+ */
+export const BULK_OPTIONS: ChannelOptions = { 'grpc-node.flow_control_window': 1024 * 1024 };

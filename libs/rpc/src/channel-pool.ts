@@ -11,10 +11,20 @@ export class ChannelPool {
   }
 
   get(address: string, serverRole: Role, serverId?: string): Channel {
-    const key = `${serverRole} ${serverId ?? ''} ${address}`;
+    return this.#channel(address, serverRole, serverId, false);
+  }
+
+  /** One for answers of many megabytes: nothing else waits behind them. */
+  bulk(address: string, serverRole: Role, serverId: string): Channel {
+    return this.#channel(address, serverRole, serverId, true);
+  }
+
+  #channel(address: string, serverRole: Role, serverId: string | undefined, bulk: boolean): Channel {
+    const key = `${bulk ? 'bulk ' : ''}${serverRole} ${serverId ?? ''} ${address}`;
     let channel = this.#channels.get(key);
     if (!channel) {
-      channel = new Channel({ address, tls: this.#tls, serverRole, ...(serverId === undefined ? {} : { serverId }) });
+      const server = { address, serverRole, ...(serverId === undefined ? {} : { serverId }) };
+      channel = new Channel({ ...server, tls: this.#tls, bulk });
       this.#channels.set(key, channel);
     }
     return channel;

@@ -7,7 +7,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { CarriedCalls } from './carried-calls.ts';
-import { CHANNEL_OPTIONS } from './channel-options.ts';
+import { BULK_OPTIONS, CHANNEL_OPTIONS } from './channel-options.ts';
 import type { AnyMethod, CallOptions, Client, ClientOptions, ServiceDefinition } from './definition.ts';
 import { serverMismatch } from './peer-socket.ts';
 import { pump, type Sink } from './pump.ts';
@@ -27,6 +27,8 @@ export interface ChannelOptions {
   /** The server must hold a certificate of this role (and id); its host name is not looked at. */
   readonly serverRole: Role;
   readonly serverId?: string;
+  /** For answers of many megabytes: more of them are on their way at a time. */
+  readonly bulk?: boolean;
 }
 
 /** One HTTP/2 connection to one server, made when first used and made again when lost. */
@@ -39,7 +41,7 @@ export class Channel {
   });
 
   constructor(options: ChannelOptions) {
-    const { address, tls, serverRole, serverId } = options;
+    const { address, tls, serverRole, serverId, bulk = false } = options;
     this.address = address;
     const checkServerIdentity = (_host: string, certificate: { subject: unknown }): Error | undefined =>
       serverMismatch(address, certificate, serverRole, serverId);
@@ -47,6 +49,7 @@ export class Channel {
     const secure = credentials.createSsl(tls.ca, own?.key ?? null, own?.cert ?? null, { checkServerIdentity });
     this.#client = new GrpcClient(address, secure, {
       ...CHANNEL_OPTIONS,
+      ...(bulk && BULK_OPTIONS),
       // The process-wide pool would share connections between identities.
       'grpc.use_local_subchannel_pool': 1,
       // Addresses are IPs, which TLS has no server names for; the role is what is checked anyway.

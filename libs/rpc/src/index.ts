@@ -1,4 +1,5 @@
 export { AsyncQueue } from './async-queue.ts';
+export { withBytesAnswers } from './bytes-answers.ts';
 export type { CallContext } from './call-context.ts';
 export { Channel, type ChannelOptions } from './channel.ts';
 export { ChannelPool } from './channel-pool.ts';
