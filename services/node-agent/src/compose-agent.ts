@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@atoll/logging';
-import { buildV1, networkV1, runtimeV1, volumeV1 } from '@atoll/proto';
+import { buildV1, networkV1, runtimeV1 } from '@atoll/proto';
 import { ChannelPool, GrpcHost, type TlsIdentity } from '@atoll/rpc';
 import { AgentDelegate } from './agent/agent-delegate.ts';
 import { detectCgroupMode } from './agent/cgroup-mode.ts';
@@ -65,6 +65,7 @@ import { LayerCommitter } from './steps/layer-committer.ts';
 import { StepWorkspaces } from './steps/step-workspaces.ts';
 import { MountResolver } from './volumes/mount-resolver.ts';
 import { VolumeCopies } from './volumes/volume-copies.ts';
+import { VOLUME_DATA_SERVICE } from './volumes/volume-data-definition.ts';
 import { VolumeKept } from './volumes/volume-kept.ts';
 import { VolumeMounts } from './volumes/volume-mounts.ts';
 import { VolumeStore } from './volumes/volume-store.ts';
@@ -268,7 +269,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
         committer,
       }),
     )
-    .add(volumeV1.VolumeDataServiceService, VOLUME_DATA_SERVICE_ROLES, volumeDataService(transfer))
+    .add(VOLUME_DATA_SERVICE, VOLUME_DATA_SERVICE_ROLES, volumeDataService(transfer))
     .add(buildV1.BuildStepServiceService, BUILD_STEP_SERVICE_ROLES, buildStepService(steps));
   return new NodeAgent({
     containers,

@@ -35,8 +35,10 @@ export class PeerArchive implements AsyncIterable<Uint8Array> {
   #within<T>(answer: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      const error = deadlineExceeded(`the host at ${this.#address} sent nothing for ${this.#stallMs / 1000} s`);
-      timer = setTimeout(() => reject(error), this.#stallMs);
+      timer = setTimeout(
+        () => reject(deadlineExceeded(`the host at ${this.#address} sent nothing for ${this.#stallMs / 1000} s`)),
+        this.#stallMs,
+      );
     });
     return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }

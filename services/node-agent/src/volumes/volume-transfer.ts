@@ -12,6 +12,7 @@ import { PeerArchive } from './peer-archive.ts';
 import { skipKnown } from './skip-known.ts';
 import { volumeArchive } from './volume-archive.ts';
 import type { VolumeCopies } from './volume-copies.ts';
+import { VOLUME_DATA_SERVICE } from './volume-data-definition.ts';
 import type { VolumeKept } from './volume-kept.ts';
 import { VolumeReceiving } from './volume-receiving.ts';
 import { VolumeSending } from './volume-sending.ts';
@@ -30,7 +31,7 @@ export interface VolumeTransferOptions {
   readonly kept: VolumeKept;
   readonly tools: VolumeTools;
   readonly users: VolumeUsers;
-  readonly channels: Pick<ChannelPool, 'get'>;
+  readonly channels: Pick<ChannelPool, 'bulk'>;
   /** What an archive may fill at the moment. */
   readonly room: () => Promise<UnpackLimits>;
 }
@@ -189,7 +190,7 @@ export class VolumeTransfer {
     life: AbortSignal,
   ): Promise<void> {
     const { channels, kept } = this.#options;
-    const client = channels.get(peerAddress, 'node', peerNodeId).client(volumeV1.VolumeDataServiceService);
+    const client = channels.bulk(peerAddress, 'node', peerNodeId).client(VOLUME_DATA_SERVICE);
     const requests = async function* (): AsyncGenerator<volumeV1.PullVolumeRequest> {
       yield { message: { $case: 'start', value: { name: volume, operation } } };
       for await (const value of kept.notes(keep)) yield { message: { $case: 'notes', value } };

@@ -18,10 +18,10 @@ export const VOLUME_DATA_SERVICE_ROLES: AllowTable<Service> = {
 export function volumeDataService(transfer: VolumeTransfer): Handlers<Service> {
   return {
     readVolume: async function* (request, { signal }) {
-      for await (const data of transfer.read(request, signal)) yield { data: Buffer.from(data) };
+      for await (const data of transfer.read(request, signal)) yield { data: bufferOf(data) };
     },
     pullVolume: async function* (requests, { peer, signal }) {
-      for await (const data of transfer.sending.send(requests, peer, signal)) yield { data: Buffer.from(data) };
+      for await (const data of transfer.sending.send(requests, peer, signal)) yield { data: bufferOf(data) };
     },
     writeVolume: async (requests, { signal }) => {
       const input = requests[Symbol.asyncIterator]();
@@ -38,6 +38,10 @@ export function volumeDataService(transfer: VolumeTransfer): Handlers<Service> {
     suspendWrite: async ({ operation }) => ({ offset: BigInt(await transfer.receiving.suspend(operation)) }),
   };
 }
+
+/** The same bytes. */
+const bufferOf = (data: Uint8Array): Buffer =>
+  Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 
 /** Errors: unavailable when it ends without having said so, if that is to be told from a call that was cut. */
 async function* dataOf(
