@@ -45,7 +45,11 @@ export class AsyncQueue<T> implements AsyncIterable<T>, AsyncIterator<T> {
       if (this.#ended) return false;
       signal?.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
-        const abort = (): void => reject(signal?.reason);
+        // Who has given up is not to be woken in the place of one who waits.
+        const abort = (): void => {
+          this.#room.splice(this.#room.indexOf(go), 1);
+          reject(signal?.reason);
+        };
         const go = (): void => {
           signal?.removeEventListener('abort', abort);
           resolve();

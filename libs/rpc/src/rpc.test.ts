@@ -219,7 +219,7 @@ describe.each(WAYS)('cancelling: %s', (_way, options) => {
   test('a deadline ends the call at both ends', async () => {
     const client = (await channelOf('gateway')).client(definition, options);
     const before = aborted;
-    await expect(client.getStatus({ containerId: 'slow' }, { timeoutMs: 50 })).rejects.toSatisfy((error) =>
+    await expect(client.getStatus({ containerId: 'slow' }, { timeoutMs: 1_000 })).rejects.toSatisfy((error) =>
       hasReason(error, 'deadline-exceeded'),
     );
     await expect.poll(() => aborted).toBeGreaterThan(before);
