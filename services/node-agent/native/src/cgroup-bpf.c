@@ -21,6 +21,12 @@ static struct bpf_insn make(uint8_t code, uint8_t dst, uint8_t src, int16_t offs
 	return insn;
 }
 
+/* The kernel refuses a program with instructions that are never reached. */
+static int matches_all(const struct device_rule *rule)
+{
+	return rule->type == 'a' && rule->access == 7;
+}
+
 static size_t emit_rule(struct bpf_insn *out, const struct device_rule *rule)
 {
 	size_t n = 0, jumps[4], jump_count = 0;
@@ -67,10 +73,16 @@ int cgroup_bpf_devices(int group, const struct device_rule *rules, size_t count,
 	program[n++] = make(BPF_ALU | BPF_RSH | BPF_K, BPF_REG_3, 0, 0, 16);
 	program[n++] = make(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_4, BPF_REG_1, 4, 0);
 	program[n++] = make(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_5, BPF_REG_1, 8, 0);
-	for (size_t index = count; index-- > 0;)
-		n += emit_rule(program + n, &rules[index]);
-	program[n++] = make(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0);
-	program[n++] = make(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	size_t index = count;
+	while (index > 0) {
+		n += emit_rule(program + n, &rules[--index]);
+		if (matches_all(&rules[index]))
+			break;
+	}
+	if (count == 0 || !matches_all(&rules[index])) {
+		program[n++] = make(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0);
+		program[n++] = make(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	}
 
 	memset(&attr, 0, sizeof(attr));
 	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;

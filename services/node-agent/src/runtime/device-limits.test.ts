@@ -108,4 +108,16 @@ describe('devices of the user', () => {
     const result = await host.run(['probe', 'open', fuse.path, how], withDevice(access));
     expect(result.stdout.trim()).toBe(wanted);
   });
+
+  const all = (allow: boolean): DeviceRule => ({ allow, type: 'a', major: -1, minor: -1, access: 'rwm' });
+  it.each([
+    ['all are allowed', [all(true)], 'ok'],
+    ['all are allowed after a rule', [rule('r'), all(true)], 'ok'],
+    ['all are refused before others are allowed', [all(true), all(false), ...DEFAULT_DEVICE_RULES], 'EPERM'],
+    ['all are refused, and one is allowed', [all(false), ...DEFAULT_DEVICE_RULES, rule('rw')], 'ok'],
+  ])('%s', async (_name, deviceRules, wanted) => {
+    const { plan } = withDevice('r');
+    const changes = { plan: { ...plan, cgroup: { ...plan.cgroup, deviceRules } } };
+    expect((await host.run(['probe', 'open', fuse.path, 'w'], changes)).stdout.trim()).toBe(wanted);
+  });
 });
