@@ -26,7 +26,7 @@ static size_t make_plan(uint8_t *out)
 	size_t at = put(out, put(out, put(out, 0, PLAN_MAGIC, 4), PLAN_VERSION, 4), 0, 4);
 
 	for (unsigned tag = TAG_ID; tag < TAG_END; tag++) {
-		if (tag > TAG_MOUNT_IDMAPPED && tag < TAG_ENDPOINT)
+		if (tag > TAG_APPARMOR && tag < TAG_ENDPOINT)
 			continue;
 		if (tag == TAG_MOUNT_LOWER)
 			at = put_mount(out, at, MOUNT_IMAGE);

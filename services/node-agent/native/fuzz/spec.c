@@ -39,7 +39,7 @@ static void spec_round(void)
 	struct spec spec = { 0 };
 	struct err err;
 	size_t length = (size_t)snprintf((char *)input, INPUT_ROOM,
-					 "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/\"},\"process\":{\"args\":[\"a\"],\"env\":[\"B=c\"],\"cwd\":\"/\","
+					 "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/\"},\"process\":{\"args\":[\"a\"],\"env\":[\"B=c\"],\"cwd\":\"/\",\"apparmorProfile\":\"unconfined\","
 					 "\"user\":{\"uid\":1,\"gid\":2,\"additionalGids\":[3]},\"capabilities\":{\"bounding\":[\"CAP_KILL\"]},"
 					 "\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":2}]},"
 					 "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"network\"},{\"type\":\"uts\",\"path\":\"/n\"}]");

@@ -43,6 +43,8 @@ static int from_arguments(const struct options *options, struct process_plan *pr
 		process->cwd = options->cwd;
 	if (options->no_new_privs)
 		process->no_new_privs = 1;
+	if (spec_apparmor(options->apparmor, process) < 0)
+		return err_set(err, ENOTSUP, STEP, "--apparmor %s: this kernel has no AppArmor, or it is off", options->apparmor);
 	if (options->gids.count || options->caps.count)
 		return err_set(err, EINVAL, STEP, "--additional-gids and --cap are not supported by this runtime: give --process");
 	return options->user ? parse_user(options->user, process, err) : 0;
@@ -53,6 +55,7 @@ static int from_file(const char *path, struct process_plan *process, struct json
 	size_t length;
 	CLEANUP_FREE char *bytes = read_file_at(AT_FDCWD, path, JSON_MAX_BYTES, &length);
 	const uint8_t *seccomp = process->seccomp;
+	const char *apparmor = process->apparmor;
 	uint32_t seccomp_length = process->seccomp_length;
 
 	if (!bytes)
@@ -65,6 +68,8 @@ static int from_file(const char *path, struct process_plan *process, struct json
 		return -1;
 	process->seccomp = seccomp;
 	process->seccomp_length = seccomp_length;
+	if (!process->apparmor)
+		process->apparmor = apparmor;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apparmor.h"
 #include "oci.h"
 #include "plan-records.h"
 
@@ -118,15 +119,25 @@ static int user(const struct json *user_object, struct process_plan *plan, struc
 	return 0;
 }
 
-/* No AppArmor and no SELinux here: asking for none is fine. */
-static int labels(const struct json *process, const char *where, struct err *err)
+int spec_apparmor(const char *profile, struct process_plan *plan)
+{
+	if (!profile || !*profile)
+		return 0;
+	if (!apparmor_enabled())
+		return strcmp(profile, "unconfined") == 0 ? 0 : -1;
+	plan->apparmor = profile;
+	return 0;
+}
+
+/* A profile is for kernels that know it, none for every kernel. There is no SELinux. */
+static int labels(const struct json *process, const char *where, struct process_plan *plan, struct err *err)
 {
 	const char *apparmor = NULL, *selinux = NULL;
 
 	if (spec_text(process, where, "apparmorProfile", &apparmor, err) < 0 || spec_text(process, where, "selinuxLabel", &selinux, err) < 0)
 		return -1;
-	if (apparmor && strcmp(apparmor, "unconfined") != 0)
-		return spec_bad(err, where, "apparmorProfile", "is not supported by this runtime but for \"unconfined\"");
+	if (spec_apparmor(apparmor, plan) < 0)
+		return spec_bad(err, where, "apparmorProfile", "cannot be had: this kernel has no AppArmor, or it is off");
 	return selinux ? spec_bad(err, where, "selinuxLabel", "is not supported by this runtime") : 0;
 }
 
@@ -137,7 +148,7 @@ int spec_process(const struct json *process, const char *where, struct process_p
 	static const char *const refused[] = { "commandLine", "scheduler", "ioPriority", "execCPUAffinity", NULL };
 	int64_t number = 0;
 
-	if (spec_members(process, where, known, refused, err) < 0 || labels(process, where, err) < 0 ||
+	if (spec_members(process, where, known, refused, err) < 0 || labels(process, where, plan, err) < 0 ||
 	    texts(json_get(process, "args"), where, "args", &plan->argv, err) < 0 || texts(json_get(process, "env"), where, "env", &plan->env, err) < 0 ||
 	    spec_text(process, where, "cwd", &plan->cwd, err) < 0 || user(json_get(process, "user"), plan, err) < 0 ||
 	    spec_bool(process, where, "terminal", &plan->tty, err) < 0 || spec_bool(process, where, "noNewPrivileges", &plan->no_new_privs, err) < 0 ||

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "apparmor.h"
 #include "creds.h"
 #include "failpoint.h"
 #include "io.h"
@@ -111,20 +112,33 @@ static int check_mapped(const struct user *user, uint32_t size, struct err *err)
 					    "user or group %u is not one of the %u ids of the container's user namespace", largest, size);
 }
 
-/* All but the streams, what the program is to get, the pair and the listener. */
-static void close_others(const struct process_plan *process, int sync)
+int child_open_apparmor(struct shim *shim, struct err *err)
 {
-	unsigned first = 3 + process->preserve_fds, low = (unsigned)sync, high = (unsigned)sync;
+	if (!shim->plan.process.apparmor)
+		return 0;
+	shim->apparmor = apparmor_open(err);
+	return shim->apparmor < 0 ? -1 : 0;
+}
 
-	if (process->start_listener) {
-		low = process->start_listener < sync ? (unsigned)process->start_listener : (unsigned)sync;
-		high = process->start_listener < sync ? (unsigned)sync : (unsigned)process->start_listener;
+/* All but the streams, what the program is to get, the pair, the listener and the attribute of the profile. */
+static void close_others(const struct shim *shim, int sync)
+{
+	const struct process_plan *process = &shim->plan.process;
+	const int kept[] = { sync, process->start_listener, shim->apparmor };
+	unsigned from = 3 + process->preserve_fds;
+
+	for (;;) {
+		unsigned next = ~0u;
+
+		for (size_t index = 0; index < sizeof(kept) / sizeof(*kept); index++)
+			if (kept[index] > 0 && (unsigned)kept[index] >= from && (unsigned)kept[index] < next)
+				next = (unsigned)kept[index];
+		if (next > from)
+			close_range(from, next - 1, 0);
+		if (next == ~0u)
+			return;
+		from = next + 1;
 	}
-	if (low > first)
-		close_range(first, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0u, 0);
 }
 
 void child_finish(struct shim *shim, int master, int sync, struct err *err)
@@ -166,12 +180,14 @@ void child_finish(struct shim *shim, int master, int sync, struct err *err)
 		return;
 	}
 	/* Nothing but the streams and the pair may be open while user code is near. */
-	close_others(process, sync);
+	close_others(shim, sync);
 	if (process->start_listener)
 		accept_starter(process->start_listener, sync);
 	wait_for_start(sync);
 	failpoint("init.4-released");
 	if (process->before_exec && process->before_exec(shim->plan.host_pid, err) < 0)
+		return;
+	if (process->apparmor && apparmor_set(shim->apparmor, process->apparmor, err) < 0)
 		return;
 	program_exec(process, &user, err);
 }

@@ -123,6 +123,8 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || (!mapped && set_oom_score(&plan->process, err) < 0) ||
 	    join_namespaces(shim, err) < 0)
 		return -1;
+	if (child_open_apparmor(shim, err) < 0)
+		return -1;
 	failpoint("init.1-begun");
 	int *sources = mapped ? shim->made.sources : mounts_open_sources(plan, shim->joined[NS_IPC], &(struct ids_shown){ -1, -1 }, err);
 	if (!sources)

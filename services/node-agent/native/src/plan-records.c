@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "apparmor.h"
 #include "plan-endpoints.h"
 
 static int once(const char **slot, struct cursor *record, struct err *err)
@@ -83,6 +84,8 @@ static int process_record(struct process_plan *process, unsigned tag, struct cur
 		process->seccomp_length = (uint32_t)size;
 		return 0;
 	}
+	case TAG_APPARMOR:
+		return once(&process->apparmor, record, err) < 0 ? -1 : apparmor_is_name(process->apparmor) ? 0 : plan_bad(err, "a malformed name of an AppArmor profile");
 	case TAG_OOM_SCORE_ADJ:
 		process->has_oom_score_adj = 1;
 		process->oom_score_adj = (int32_t)cursor_number(record, 4);

@@ -159,6 +159,7 @@ function writeProcess(writer: PlanWriter, process: ProcessPlan): void {
   writer.record(PLAN_TAG.noNewPrivileges, (w) => w.u8(process.noNewPrivileges ? 1 : 0));
   const seccomp = process.seccomp;
   if (seccomp !== undefined) writer.record(PLAN_TAG.seccomp, (w) => w.bytes(seccomp));
+  if (process.apparmor !== undefined) text(writer, PLAN_TAG.apparmor, process.apparmor);
   const score = process.oomScoreAdj;
   if (score !== undefined) writer.record(PLAN_TAG.oomScoreAdj, (w) => w.i32(score));
   writer.record(PLAN_TAG.umask, (w) => w.u32(process.umask ?? 0o022));

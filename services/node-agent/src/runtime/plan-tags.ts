@@ -45,6 +45,7 @@ export const PLAN_TAG = {
   runtimeResources: 43,
   idMap: 44,
   mountIdmapped: 45,
+  apparmor: 46,
   endpoint: 50,
   gateway: 51,
   endpointSysctl: 52,

@@ -85,6 +85,8 @@ export interface ProcessPlan {
   readonly noNewPrivileges: boolean;
   /** Classic BPF, 8 bytes an instruction; absent means unconfined. */
   readonly seccomp?: Uint8Array | undefined;
+  /** Name of a loaded AppArmor profile, or `unconfined`; absent: the shim's own confinement stays. */
+  readonly apparmor?: string | undefined;
   readonly oomScoreAdj?: number | undefined;
   /** Octal bits; 0o022 when absent. */
   readonly umask?: number | undefined;

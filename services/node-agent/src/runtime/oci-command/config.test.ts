@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { syscallsInC } from '../../../native/oci/make-syscalls.ts';
+import { NOT_APPLICABLE } from '../../apparmor/testing/apparmor-here.ts';
 import { ociDefaultSeccomp } from '../oci/oci-seccomp.ts';
 import { type OciConfig, OciHost } from '../testing/oci-host.ts';
 
@@ -62,7 +63,13 @@ describe('what is not supported is refused by its name', { timeout: 60_000 }, ()
       linux({ seccomp: { defaultAction: 'SCMP_ACT_NOTIFY' } }),
       'default action that is unknown or not supported',
     ],
-    ['an AppArmor profile', ofProcess({ apparmorProfile: 'x' }), 'process.apparmorProfile is not supported'],
+    [
+      'an AppArmor profile that is not there',
+      ofProcess({ apparmorProfile: 'atoll-test-none' }),
+      NOT_APPLICABLE
+        ? 'process.apparmorProfile cannot be had: this kernel has no AppArmor'
+        : 'the AppArmor profile "atoll-test-none" is not loaded',
+    ],
     ['an SELinux label', ofProcess({ selinuxLabel: 'x' }), 'process.selinuxLabel is not supported'],
     ['a scheduler', ofProcess({ scheduler: { policy: 'SCHED_FIFO' } }), 'process.scheduler is not supported'],
     ['no arguments', ofProcess({ args: [] }), 'process.args must not be empty'],
@@ -91,7 +98,6 @@ describe('what is not supported is refused by its name', { timeout: 60_000 }, ()
   test.each([
     ['--systemd-cgroup', ['--systemd-cgroup', 'state', 'x']],
     ['--no-pivot', ['create', '--no-pivot', 'x']],
-    ['--apparmor', ['exec', '--apparmor', 'x', 'y']],
   ])('the option %s', (name, args) => {
     const { code, stderr } = host.run(args);
     expect(stderr).toContain(`${name} is not supported by this runtime`);

@@ -60,6 +60,7 @@ describe('a plan as an OCI config', () => {
       { process: { ...process, tty: { rows: 3, cols: 4 } } },
       { process: { terminal: true, consoleSize: { height: 3, width: 4 } } },
     ],
+    ['an AppArmor profile', { process: { ...process, apparmor: 'web' } }, { process: { apparmorProfile: 'web' } }],
     ['no terminal', {}, { process: { terminal: false, oomScoreAdj: 0 } }],
     ['what is asked of the OOM killer', { process: { ...process, oomScoreAdj: -5 } }, { process: { oomScoreAdj: -5 } }],
     [

@@ -34,6 +34,7 @@ export function ociProcess(plan: ProcessPlan, user: NumericUser): Record<string,
       hard: bytes(hard),
     })),
     noNewPrivileges: plan.noNewPrivileges,
+    ...(plan.apparmor === undefined ? {} : { apparmorProfile: plan.apparmor }),
     // Always said: what is started by the supervisor would have its score.
     oomScoreAdj: plan.oomScoreAdj ?? 0,
   };
