@@ -17,6 +17,7 @@ import { RUNTIME_SERVICE_ROLES, runtimeService } from './api/grpc/runtime-servic
 import { VOLUME_DATA_SERVICE_ROLES, volumeDataService } from './api/grpc/volume-data-service.ts';
 import { ApiRelay } from './api-relay/api-relay.ts';
 import { Gateways } from './api-relay/gateways.ts';
+import { AppArmor } from './apparmor/apparmor.ts';
 import { ContainerArchive } from './archive/container-archive.ts';
 import { ShimFilesystem } from './archive/shim-filesystem.ts';
 import type { AgentConfig } from './config.ts';
@@ -96,7 +97,8 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     port: config.ATOLL_WIREGUARD_PORT,
     logger,
   });
-  const facts = await detectNodeFacts(config, runtimes, remap, wireguard);
+  const apparmor = await AppArmor.open({ hostname: config.ATOLL_HOSTNAME, dataRoot: root, logger });
+  const facts = await detectNodeFacts(config, runtimes, remap, wireguard, apparmor);
   const filesystem = new ShimFilesystem(tools, () => diskRoom(root));
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
@@ -116,6 +118,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     hostname: config.ATOLL_HOSTNAME,
     remap,
     init: join(dirname(shim), 'atoll-init'),
+    apparmor,
     runtimes,
     find: (id) => containers.find(id),
     devices: await hostDevices(),
@@ -286,6 +289,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     health,
     spawner,
     execs: registry,
+    apparmor,
     logger,
   });
 }

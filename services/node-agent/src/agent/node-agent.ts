@@ -2,7 +2,9 @@ import type { Logger } from '@atoll/logging';
 import { containerV1 } from '@atoll/proto';
 import type { GrpcHost } from '@atoll/rpc';
 import type { ApiRelay } from '../api-relay/api-relay.ts';
+import type { AppArmor } from '../apparmor/apparmor.ts';
 import type { ContainerManager } from '../containers/container-manager.ts';
+import { isActive } from '../containers/container-states.ts';
 import type { ExecRegistry } from '../execs/exec-registry.ts';
 import type { HealthMonitor } from '../health/health-monitor.ts';
 import type { LayerStore } from '../images/layer-store.ts';
@@ -30,6 +32,7 @@ export interface NodeAgentOptions {
   readonly health: HealthMonitor;
   readonly spawner: ShimSpawner;
   readonly execs: ExecRegistry;
+  readonly apparmor: AppArmor;
   readonly logger: Logger;
 }
 
@@ -95,7 +98,7 @@ export class NodeAgent {
 
   /** Ends the agent; its containers go on. */
   async stop(): Promise<void> {
-    const { containers, network, networks, forwarded, names, apiRelay, host, links, health, spawner, execs } =
+    const { containers, network, networks, forwarded, names, apiRelay, host, links, health, spawner, execs, apparmor } =
       this.#options;
     this.#stopping.abort(new DOMException('the agent is stopping', 'AbortError'));
     clearInterval(this.#collector);
@@ -111,5 +114,6 @@ export class NodeAgent {
     await execs.close();
     await containers.detach();
     await spawner.close();
+    await apparmor.close(containers.list().some(({ status }) => isActive(status.state)));
   }
 }

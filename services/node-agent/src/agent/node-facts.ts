@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { arch, cpus, networkInterfaces, release, totalmem } from 'node:os';
 import { nodeV1 } from '@atoll/proto';
+import type { AppArmor } from '../apparmor/apparmor.ts';
 import type { AgentConfig } from '../config.ts';
 import { NATIVE_RUNTIME, type Runtimes } from '../containers/runtimes.ts';
 import { unlessMissing } from '../files/missing.ts';
@@ -20,6 +21,7 @@ export async function detectNodeFacts(
   runtimes: Runtimes,
   remap: IdMap | undefined,
   encryption: Pick<WireGuard, 'endpoint' | 'unable'>,
+  apparmor: AppArmor,
 ): Promise<nodeV1.NodeFacts> {
   const processors = cpus().length;
   return nodeV1.NodeFacts.fromPartial({
@@ -46,6 +48,7 @@ export async function detectNodeFacts(
     parentLinkKinds: [...(await parentLinkKinds())],
     wireguard: encryption.endpoint,
     noEncryption: encryption.unable ?? '',
+    apparmor: apparmor.facts,
   });
 }
 

@@ -39,6 +39,12 @@ export async function loadedProfiles(): Promise<ReadonlySet<string>> {
   return new Set(lines.map((line) => line.replace(/ \([a-z]+\)$/, '')));
 }
 
+/** The profile this process is under itself, which may not let it choose others for its containers; empty for none. */
+export async function ownProfile(): Promise<string> {
+  const label = (await readFile('/proc/self/attr/apparmor/current', 'utf8').catch(() => '')).trim();
+  return /(^|\()unconfined\)?$/.test(label) ? '' : label;
+}
+
 /** False too for a process that cannot be looked at. */
 export async function isUnconfined(pid: number): Promise<boolean> {
   return (await readFile(`/proc/${pid}/attr/apparmor/current`, 'utf8').catch(() => '')).trim() === 'unconfined';

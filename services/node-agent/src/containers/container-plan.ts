@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
+import type { AppArmor } from '../apparmor/apparmor.ts';
 import type { CapabilityName } from '../runtime/capabilities.ts';
 import {
   DEFAULT_DEV_LINKS,
@@ -43,6 +44,7 @@ export interface PlanHost {
   readonly remap: IdMap | undefined;
   /** The program that `--init` makes pid 1, see `native/init`. */
   readonly init: string;
+  readonly apparmor: AppArmor;
   /** Other OCI runtimes. */
   readonly runtimes: Runtimes;
   /** Other containers of this host. */

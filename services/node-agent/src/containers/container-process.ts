@@ -192,6 +192,7 @@ export class ContainerProcess {
     const record = this.#options.record();
     let asked = false;
     try {
+      await this.#launcher.requireProfile(record);
       await this.#ensureLaunched();
       const run = this.#run;
       await this.#launcher.publish(record, run.endpoint);
@@ -251,6 +252,7 @@ export class ContainerProcess {
       ...(this.#book.state === S.CREATING ? { state: S.CREATED, error: '' } : {}),
       ...endpointStatus(launched.endpoint),
       volumePaths: { ...launched.volumePaths },
+      apparmorProfile: launched.apparmorProfile,
     });
     failpoint('create.5-noted');
     await this.#hooks.fire(this.#bundle);

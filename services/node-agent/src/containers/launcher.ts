@@ -58,6 +58,8 @@ export interface Launched {
   readonly lease: LayerLease;
   readonly endpoint: Endpoint | undefined;
   readonly volumePaths: Readonly<Record<string, string>>;
+  /** Empty where the kernel has no AppArmor. */
+  readonly apparmorProfile: string;
   readonly warnings: string;
 }
 
@@ -145,6 +147,12 @@ export class Launcher {
     // Nobody else gets it before ports have ceased to lead there.
     if (before && before.address !== endpoint?.address) network.release(record.id, before.address);
     return endpoint;
+  }
+
+  /** Right before its start: what it is to be confined by is there. Throws failed-precondition. */
+  async requireProfile({ spec }: containerV1.ContainerRecord): Promise<void> {
+    const { apparmor } = this.options.host;
+    await apparmor.ready(apparmor.profileOf(spec?.security ?? containerV1.Security.fromPartial({})));
   }
 
   /** Publishes the ports of a container that runs or is about to. Throws conflict when one is taken. */
@@ -245,7 +253,8 @@ export class Launcher {
     failpoint('create.3-planned');
     const { client, warnings } = await launchShim(spawner, launch, onState, signal);
     failpoint('create.4-prepared');
-    return { client, lease, endpoint, volumePaths: resolved.volumePaths, warnings };
+    const apparmorProfile = plan.process.apparmor ?? '';
+    return { client, lease, endpoint, volumePaths: resolved.volumePaths, apparmorProfile, warnings };
   }
 
   /** None of a container without a way out. */

@@ -27,6 +27,7 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
     capabilities: within(capabilitySets(capabilities), host.capabilities),
     noNewPrivileges: security.noNewPrivileges,
     seccomp: seccompOf(security, capabilities, host),
+    apparmor: host.apparmor.profileOf(security),
     oomScoreAdj: security.oomScoreAdj === 0 ? undefined : security.oomScoreAdj,
   };
 }

@@ -14,6 +14,8 @@ export interface ExecPlanInput {
   readonly hostname: string;
   readonly cgroupPath: string;
   readonly console: TerminalSize;
+  /** Of the container's own process; `docker exec --privileged` changes nothing about it. */
+  readonly apparmor: string | undefined;
 }
 
 /** An exec as the shim runs it: the container's own process with what the exec says otherwise. */
@@ -31,6 +33,7 @@ export function execPlan(input: ExecPlanInput, host: PlanHost): ExecPlan {
     id: input.id,
     process: {
       ...own,
+      apparmor: input.apparmor,
       argv: spec.argv,
       env: processEnvironment(
         [...linkEnvironment(container, host.find), ...(container.process?.env ?? []), ...spec.env],

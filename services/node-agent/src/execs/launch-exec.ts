@@ -1,4 +1,4 @@
-import type { runtimeV1 } from '@atoll/proto';
+import { containerV1, type runtimeV1 } from '@atoll/proto';
 import type { Container } from '../containers/container.ts';
 import { cgroupPathOf, hostnames, type PlanHost } from '../containers/container-plan.ts';
 import { numericUser } from '../containers/oci-bundle.ts';
@@ -27,9 +27,13 @@ export async function launchExec(
   signal: AbortSignal,
 ): Promise<StartedExec> {
   const target = await firstProcess(container.bundle);
+  const security = container.record.spec?.security ?? containerV1.Security.fromPartial({});
+  const apparmor = await host.apparmor.profileBeside(target.pid, security);
+  await host.apparmor.ready(apparmor);
   const plan = execPlan(
     {
       ...exec,
+      apparmor,
       record: container.record,
       target,
       hostname: hostnames(container.record, host).hostname,

@@ -58,7 +58,9 @@ async function* execute(
       files: paths,
       logDirectory: workspace.logs,
     };
-    const launch = { bundle: workspace.directory, files, plan: containerPlan(record, parts, host) };
+    const plan = containerPlan(record, parts, host);
+    await host.apparmor.ready(plan.process.apparmor);
+    const launch = { bundle: workspace.directory, files, plan };
     const launched = await launchShim(spawner, launch, () => undefined, signal);
     using client = launched.client;
     const kill = (): void => void client.kill(SIGKILL, 'all', AbortSignal.timeout(30_000)).catch(() => undefined);

@@ -204,6 +204,8 @@ export interface Security {
     | undefined;
   /** cgroup v2 only: the container may write below its own group. */
   writableCgroups: boolean;
+  /** Name of an AppArmor profile of the host, or "unconfined"; empty: the host's default, for privileged containers none. */
+  apparmorProfile: string;
 }
 
 /** A profile in Docker's format, its names checked; what depends on capabilities and kernel is decided on the node. */
@@ -498,6 +500,8 @@ export interface ContainerStatus {
   health: string;
   /** Volume name -> path on the node, for inspect. */
   volumePaths: { [key: string]: string };
+  /** AppArmor profile of the last run, or "unconfined"; empty: it has not been prepared yet, or the host's kernel has no AppArmor. */
+  apparmorProfile: string;
 }
 
 export interface ContainerStatus_VolumePathsEntry {
@@ -1734,6 +1738,7 @@ function createBaseSecurity(): Security {
     securityOpt: [],
     seccompProfile: undefined,
     writableCgroups: false,
+    apparmorProfile: "",
   };
 }
 
@@ -1780,6 +1785,9 @@ export const Security: MessageFns<Security> = {
     }
     if (message.writableCgroups !== false) {
       writer.uint32(112).bool(message.writableCgroups);
+    }
+    if (message.apparmorProfile !== "") {
+      writer.uint32(122).string(message.apparmorProfile);
     }
     return writer;
   },
@@ -1909,6 +1917,14 @@ export const Security: MessageFns<Security> = {
             message.writableCgroups = reader.bool();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.apparmorProfile = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1942,6 +1958,7 @@ export const Security: MessageFns<Security> = {
       ? SeccompProfile.fromPartial(object.seccompProfile)
       : undefined;
     message.writableCgroups = object.writableCgroups ?? false;
+    message.apparmorProfile = object.apparmorProfile ?? "";
     return message;
   },
 };
@@ -4619,6 +4636,7 @@ function createBaseContainerStatus(): ContainerStatus {
     generation: 0n,
     health: "",
     volumePaths: {},
+    apparmorProfile: "",
   };
 }
 
@@ -4690,6 +4708,9 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
     globalThis.Object.entries(message.volumePaths).forEach(([key, value]: [string, string]) => {
       ContainerStatus_VolumePathsEntry.encode({ key: key as any, value }, writer.uint32(146).fork()).join();
     });
+    if (message.apparmorProfile !== "") {
+      writer.uint32(154).string(message.apparmorProfile);
+    }
     return writer;
   },
 
@@ -4853,6 +4874,14 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
             }
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.apparmorProfile = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4902,6 +4931,7 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
       },
       {},
     );
+    message.apparmorProfile = object.apparmorProfile ?? "";
     return message;
   },
 };

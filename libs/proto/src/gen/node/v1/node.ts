@@ -140,11 +140,23 @@ export interface NodeFacts {
     | undefined;
   /** Why it cannot, to complete "host h1 cannot encrypt: …". */
   noEncryption: string;
+  /** Absent from agents that know nothing of it. */
+  apparmor: AppArmor | undefined;
 }
 
 export interface NodeFacts_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** What confines containers of a host beside namespaces and capabilities. */
+export interface AppArmor {
+  /** The kernel has it: containers can name profiles that are loaded on the host. */
+  enabled: boolean;
+  /** Of containers that name none; empty: they run unconfined. */
+  defaultProfile: string;
+  /** What is missing for the above, to complete "host h1: …". */
+  missing: string;
 }
 
 /** A container runtime of a node: the native one, or an OCI runtime its operator named. */
@@ -348,6 +360,7 @@ function createBaseNodeFacts(): NodeFacts {
     parentInterfaces: [],
     wireguard: undefined,
     noEncryption: "",
+    apparmor: undefined,
   };
 }
 
@@ -424,6 +437,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     if (message.noEncryption !== "") {
       writer.uint32(186).string(message.noEncryption);
+    }
+    if (message.apparmor !== undefined) {
+      AppArmor.encode(message.apparmor, writer.uint32(194).fork()).join();
     }
     return writer;
   },
@@ -620,6 +636,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.noEncryption = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.apparmor = AppArmor.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -671,6 +695,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
       ? WireGuardEndpoint.fromPartial(object.wireguard)
       : undefined;
     message.noEncryption = object.noEncryption ?? "";
+    message.apparmor = (object.apparmor !== undefined && object.apparmor !== null)
+      ? AppArmor.fromPartial(object.apparmor)
+      : undefined;
     return message;
   },
 };
@@ -738,6 +765,85 @@ export const NodeFacts_LabelsEntry: MessageFns<NodeFacts_LabelsEntry> = {
     const message = createBaseNodeFacts_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseAppArmor(): AppArmor {
+  return { enabled: false, defaultProfile: "", missing: "" };
+}
+
+export const AppArmor: MessageFns<AppArmor> = {
+  encode(message: AppArmor, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enabled !== false) {
+      writer.uint32(8).bool(message.enabled);
+    }
+    if (message.defaultProfile !== "") {
+      writer.uint32(18).string(message.defaultProfile);
+    }
+    if (message.missing !== "") {
+      writer.uint32(26).string(message.missing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppArmor {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppArmor();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enabled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.defaultProfile = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.missing = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AppArmor>): AppArmor {
+    return AppArmor.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AppArmor>): AppArmor {
+    const message = createBaseAppArmor();
+    message.enabled = object.enabled ?? false;
+    message.defaultProfile = object.defaultProfile ?? "";
+    message.missing = object.missing ?? "";
     return message;
   },
 };
