@@ -1,6 +1,7 @@
 export { type Constraint, parseConstraint } from './constraint.ts';
 export { explain } from './explain.ts';
 export type { Filter, Refusal } from './filter.ts';
+export { APPARMOR } from './filters/apparmor.ts';
 export { CONSTRAINTS } from './filters/constraints.ts';
 export { ENCRYPTION } from './filters/encryption.ts';
 export { HOST_PORTS } from './filters/host-ports.ts';

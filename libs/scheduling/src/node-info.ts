@@ -19,6 +19,8 @@ export interface NodeFacts {
   readonly usernsRemap?: boolean;
   /** Why it can have no container of an encrypted network; absent when it can. */
   readonly noEncryption?: string | undefined;
+  /** Why its containers can name no AppArmor profile; absent when they can. */
+  readonly noAppArmor?: string | undefined;
 }
 
 /** A published port on its host. An empty address stands for all of them. */

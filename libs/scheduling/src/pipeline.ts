@@ -1,5 +1,6 @@
 import { explain } from './explain.ts';
 import type { Filter, Refusal } from './filter.ts';
+import { APPARMOR } from './filters/apparmor.ts';
 import { CONSTRAINTS } from './filters/constraints.ts';
 import { ENCRYPTION } from './filters/encryption.ts';
 import { HOST_PORTS } from './filters/host-ports.ts';
@@ -27,6 +28,7 @@ export const FILTERS: readonly Filter[] = [
   CONSTRAINTS,
   USER_NAMESPACES,
   ENCRYPTION,
+  APPARMOR,
   RESOURCES,
   HOST_PORTS,
 ];

@@ -11,6 +11,8 @@ export interface PlacementRequest {
   readonly hostUsers?: string | undefined;
   /** Name of an encrypted network it is to be in. */
   readonly encrypted?: string | undefined;
+  /** Name of an AppArmor profile it is to run under. */
+  readonly apparmor?: string | undefined;
   /** Nodes to use only when no other fits. */
   readonly avoid?: ReadonlySet<string>;
 }

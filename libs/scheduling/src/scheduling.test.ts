@@ -24,6 +24,7 @@ interface Shape {
   readonly runtimes?: readonly string[];
   readonly usernsRemap?: boolean;
   readonly noEncryption?: string;
+  readonly noAppArmor?: string;
 }
 
 function node(id: string, shape: Shape = {}): NodeInfo {
@@ -39,6 +40,7 @@ function node(id: string, shape: Shape = {}): NodeInfo {
       nanoCpus: (shape.cpus ?? 2) * 1e9,
       usernsRemap: shape.usernsRemap ?? false,
       noEncryption: shape.noEncryption,
+      noAppArmor: shape.noAppArmor,
     },
     { ready: shape.ready ?? true, availability: shape.availability ?? 'active' },
   );
@@ -98,6 +100,12 @@ describe('filters', () => {
       { ...wants(), encrypted: 'secret' },
       'no suitable node: 1 host: 1 cannot encrypt (network secret is encrypted; h1: the program wg is not installed)',
     ],
+    [
+      'a host without AppArmor for what names a profile',
+      node('h1', { noAppArmor: 'its kernel has none' }),
+      { ...wants(), apparmor: 'web' },
+      'no suitable node: 1 host: 1 has no AppArmor (for profile web; h1: its kernel has none)',
+    ],
   ])('%s is refused and the refusal says why', (_name, one, request, reason) => {
     expect(new Pipeline().place([one], request)).toEqual({ node: undefined, reason });
   });
@@ -111,6 +119,12 @@ describe('filters', () => {
   test('what is in an encrypted network goes where it can be encrypted', () => {
     const hosts = [node('h1', { noEncryption: 'no WireGuard' }), node('h2')];
     expect(chosen(hosts, { ...wants(), encrypted: 'secret' })).toBe('h2');
+    expect(chosen(hosts, wants())).toBe('h1');
+  });
+
+  test('what names an AppArmor profile goes where there are some', () => {
+    const hosts = [node('h1', { noAppArmor: 'its kernel has none' }), node('h2')];
+    expect(chosen(hosts, { ...wants(), apparmor: 'web' })).toBe('h2');
     expect(chosen(hosts, wants())).toBe('h1');
   });
 

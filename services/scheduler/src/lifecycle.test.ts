@@ -154,6 +154,35 @@ describe('create', () => {
     await cluster.leader.nodes.removeNode({ id: 'remapping', force: true });
   });
 
+  test('what names an AppArmor profile is placed where there are some, and refused when no host has them', async () => {
+    const missing = 'its kernel has no AppArmor, or it is off';
+    const security = { apparmorProfile: 'web' };
+    const without = await cluster.addAgent('bare', {
+      facts: { apparmor: { enabled: false, defaultProfile: '', missing } },
+    });
+    await expect(create({ security })).rejects.toMatchObject({
+      reason: 'unimplemented',
+      message: expect.stringMatching(
+        /"apparmor=web": no host has AppArmor \(.*bare: its kernel has no AppArmor, or it is off/,
+      ),
+    });
+    const agent = await cluster.addAgent('confining', {
+      facts: { apparmor: { enabled: true, defaultProfile: 'atoll-default', missing: '' } },
+    });
+    const record = await create({ security });
+    expect(record.nodeId).toBe('confining');
+    await expect(create({ security, constraints: ['node.hostname==bare'] })).rejects.toMatchObject({
+      reason: 'failed-precondition',
+      message: expect.stringContaining(`1 has no AppArmor (for profile web; bare: ${missing})`),
+    });
+    const unconfined = { security: { apparmorProfile: 'unconfined' }, constraints: ['node.hostname==bare'] };
+    const free = await create(unconfined);
+    expect(free.nodeId).toBe('bare');
+    for (const { id } of [record, free]) await api().removeContainer({ id, force: true, volumes: false });
+    for (const one of [without, agent]) await one.close();
+    for (const id of ['bare', 'confining']) await cluster.leader.nodes.removeNode({ id, force: true });
+  });
+
   test('a record its host can never run is refused and leaves nothing', async () => {
     const agent = await cluster.addAgent('picky', {
       onOrder: (order) => {

@@ -1,6 +1,7 @@
 import type { Mirror, MirrorChange } from '@atoll/bus';
 import { containerV1, type networkV1, nodeV1, type volumeV1 } from '@atoll/proto';
 import { type Availability, type Claim, NodeInfo } from '@atoll/scheduling';
+import { noAppArmor } from './apparmor.ts';
 import { claimOf } from './claim.ts';
 import { keyOf } from './container-ports.ts';
 import { noEncryption } from './network/encryption.ts';
@@ -140,6 +141,7 @@ export class ClusterState {
       nanoCpus: Number(facts.nanoCpus),
       usernsRemap: facts.usernsRemap,
       noEncryption: noEncryption(facts),
+      noAppArmor: noAppArmor(facts),
     };
     if (known) {
       known.facts = described;

@@ -10,6 +10,7 @@ import {
 } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { type Constraint, needsHostUsers, parseConstraint } from '@atoll/scheduling';
+import { namedProfile, requireAppArmor } from './apparmor.ts';
 import { claimOf } from './claim.ts';
 import type { ClusterVolumes } from './cluster-volumes.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
@@ -141,9 +142,11 @@ export class ContainerCreation {
     constraints: readonly Constraint[],
   ): string {
     this.#requireRuntime(spec.runtime);
+    requireAppArmor(this.#parts.state.infos, namedProfile(spec));
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
+      apparmor: namedProfile(spec),
       constraints: [
         ...constraints,
         ...this.#nearVolumes(spec),

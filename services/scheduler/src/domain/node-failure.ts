@@ -1,6 +1,7 @@
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { planNodeLoss } from '@atoll/reconcile';
 import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
+import { namedProfile } from './apparmor.ts';
 import { claimOf } from './claim.ts';
 import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
@@ -76,6 +77,7 @@ export class NodeFailure {
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
       hostUsers: needsHostUsers(record.spec),
+      apparmor: namedProfile(record.spec),
       constraints: [
         ...record.spec.constraints.map(parseConstraint),
         ...addressConstraints(state, record.ports),

@@ -1,6 +1,7 @@
 import { failedPrecondition, invalidArgument, notFound } from '@atoll/errors';
 import type { containerV1, nodeV1 } from '@atoll/proto';
 import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
+import { namedProfile } from '../apparmor.ts';
 import { claimOf } from '../claim.ts';
 import { encryptedAmong } from '../network/encryption.ts';
 import { parentConstraints } from '../network/parent-hosts.ts';
@@ -65,6 +66,7 @@ export class VolumeTargets {
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
+      apparmor: namedProfile(spec),
       constraints: [
         ...spec.constraints.map(parseConstraint),
         ...addressConstraints(this.#parts.state, ports),
