@@ -172,7 +172,13 @@ describe('security options', () => {
   });
 
   test.each([
-    ['an AppArmor profile', ['--security-opt', 'apparmor=mine'], /hosts run containers without AppArmor/],
+    // A host with AppArmor is asked for it when the container starts.
+    [
+      'an AppArmor profile',
+      ['--security-opt', 'apparmor=mine'],
+      /no host has AppArmor \(.*: its kernel has no AppArmor|AppArmor profile "mine" is not loaded on host/,
+    ],
+    ['a malformed AppArmor profile', ['--security-opt', 'apparmor=:ns:mine'], /the name of one AppArmor profile/],
     ['an SELinux label', ['--security-opt', 'label=type:svirt_t'], /hosts run containers without SELinux/],
     [
       'an action that is none',

@@ -443,6 +443,7 @@ describe('the cluster', () => {
         expect.anything(),
         expect.anything(),
         expect.anything(),
+        ['  └ AppArmor', 'none: its agent names none'],
         ['  └ Encryption', 'none: its agent names none'],
       ],
     });

@@ -38,7 +38,7 @@ export function inspectObject(
     Platform: 'linux',
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: status?.apparmorProfile ?? '',
     ExecIDs: details === undefined || details.execIds.length === 0 ? null : details.execIds,
     HostConfig: hostConfigObject(view),
     GraphDriver: {

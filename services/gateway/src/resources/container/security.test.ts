@@ -20,13 +20,30 @@ describe('security options', () => {
     ],
     ['all of /proc', ['systempaths=unconfined'], { pathsGiven: true, maskedPaths: [], readonlyPaths: [] }],
     ['cgroups to write', ['writable-cgroups=true'], { writableCgroups: true }],
-    ['what is off already', ['apparmor=unconfined', 'label=disable', 'label:disable'], { noNewPrivileges: false }],
+    ['what is off already', ['label=disable', 'label:disable'], { noNewPrivileges: false, apparmorProfile: '' }],
+    ['no AppArmor profile', ['apparmor=unconfined'], { apparmorProfile: 'unconfined' }],
+    ['an AppArmor profile', ['apparmor=/usr/bin/{a,b}//child'], { apparmorProfile: '/usr/bin/{a,b}//child' }],
+    ['an AppArmor profile in the older form', ['apparmor:web'], { apparmorProfile: 'web' }],
+    ['of two AppArmor profiles the last one', ['apparmor=web', 'apparmor=db'], { apparmorProfile: 'db' }],
   ])('%s', (_name, SecurityOpt, want) => {
     expect(securityOf({ SecurityOpt })).toMatchObject({ ...want, securityOpt: SecurityOpt });
   });
 
   test.each<[string, HostConfigRequest, string, string]>([
-    ['an AppArmor profile', { SecurityOpt: ['apparmor=docker-default'] }, 'unimplemented', 'without AppArmor'],
+    [
+      'an empty AppArmor profile',
+      { SecurityOpt: ['apparmor='] },
+      'invalid-argument',
+      'invalid --security-opt 2: "apparmor="',
+    ],
+    ...['a b', 'a\nb', ' ', ':ns:web', '&web', 'web//&db', 'x'.repeat(256), 'ä'.repeat(128)].map(
+      (name): [string, HostConfigRequest, string, string] => [
+        `AppArmor profile ${JSON.stringify(name.slice(0, 16))}`,
+        { SecurityOpt: [`apparmor=${name}`] },
+        'invalid-argument',
+        'wants unconfined or the name of one AppArmor profile',
+      ],
+    ),
     ['an SELinux label', { SecurityOpt: ['label=type:svirt_t'] }, 'unimplemented', 'without SELinux'],
     ['no value', { SecurityOpt: ['seccomp'] }, 'invalid-argument', 'invalid --security-opt 2: "seccomp"'],
     ['an unknown value', { SecurityOpt: ['systempaths=all'] }, 'invalid-argument', 'invalid --security-opt 2'],

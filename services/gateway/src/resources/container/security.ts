@@ -48,20 +48,23 @@ interface SecurityOptions {
   readonly seccompProfile?: containerV1.SeccompProfile;
   readonly writableCgroups: boolean;
   readonly systemPathsUnconfined: boolean;
+  /** Empty: what the host has for all. */
+  readonly apparmorProfile: string;
 }
 
 /** `name`, `name=value` or `name:value`; of two that say different things the later one holds, as in docker. */
 function readOptions(options: readonly string[], host: HostConfigRequest): SecurityOptions {
   let [noNewPrivileges, writableCgroups, systemPathsUnconfined] = [false, false, false];
   let seccomp = 'builtin';
+  let apparmorProfile = '';
   for (const option of options) {
     const [, name = option, value = ''] = /^([^=:]+)[=:](.*)$/s.exec(option) ?? [];
     if (name === 'no-new-privileges' && ['', 'true', 'false'].includes(value)) noNewPrivileges = value !== 'false';
     else if (name === 'seccomp' && value !== '') seccomp = value;
     else if (name === 'systempaths' && value === 'unconfined') systemPathsUnconfined = true;
     else if (name === 'writable-cgroups' && ['', 'true', 'false'].includes(value)) writableCgroups = value !== 'false';
-    else if (name === 'apparmor' && value !== '') refuseModule('AppArmor', option, value === 'unconfined');
-    else if (name === 'label' && value !== '') refuseModule('SELinux', option, value === 'disable');
+    else if (name === 'apparmor' && value !== '') apparmorProfile = profileName(option, value);
+    else if (name === 'label' && value !== '') refuseLabels(option, value === 'disable');
     else throw invalidArgument(`invalid --security-opt 2: "${option.slice(0, 64)}"`);
   }
   if (writableCgroups && (host.CgroupnsMode === 'host' || host.Privileged)) {
@@ -81,14 +84,26 @@ function readOptions(options: readonly string[], host: HostConfigRequest): Secur
     ...(ownProfile ? { seccompProfile: seccompProfile(seccomp) } : {}),
     writableCgroups,
     systemPathsUnconfined,
+    apparmorProfile,
   };
 }
 
-/** No host applies profiles or labels of a security module; without one there is nothing to switch off. */
-function refuseModule(module: string, option: string, isOff: boolean): void {
+const PROFILE = /^[^\s\p{Cc}:&][^\s\p{Cc}]*$/u;
+const MOST_PROFILE_BYTES = 255;
+
+/** One profile of the host's own policy: names with `:` in front are of another policy namespace, `&` and `//&` put one on top of another. */
+function profileName(option: string, name: string): string {
+  if (PROFILE.test(name) && !name.includes('//&') && Buffer.byteLength(name) <= MOST_PROFILE_BYTES) return name;
+  throw invalidArgument(
+    `HostConfig.SecurityOpt: "${option.slice(0, 64)}": wants unconfined or the name of one AppArmor profile, at most ` +
+      `${MOST_PROFILE_BYTES} bytes without spaces, no ":" or "&" in front and no "//&"`,
+  );
+}
+
+/** No host applies SELinux labels; without it there is nothing to switch off. */
+function refuseLabels(option: string, isOff: boolean): void {
   if (isOff) return;
   throw unimplemented(
-    `HostConfig.SecurityOpt: "${option.slice(0, 64)}": hosts run containers without ${module}; only ` +
-      `${module === 'SELinux' ? 'label=disable' : 'apparmor=unconfined'} is taken`,
+    `HostConfig.SecurityOpt: "${option.slice(0, 64)}": hosts run containers without SELinux; only label=disable is taken`,
   );
 }

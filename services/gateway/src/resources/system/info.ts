@@ -101,6 +101,7 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     RuncCommit: { ID: '' },
     InitCommit: { ID: '' },
     SecurityOptions: [
+      ...(facts.some((fact) => fact.apparmor?.enabled) ? ['name=apparmor'] : []),
       'name=seccomp,profile=builtin',
       'name=cgroupns',
       ...(facts.some((fact) => fact.usernsRemap) ? ['name=userns'] : []),
@@ -135,10 +136,16 @@ function hostRows(nodes: readonly NodeView[]): readonly (readonly [string, strin
         ['  └ Containers', String(status?.containers ?? 0)],
         ['  └ Reserved CPUs', `${cpus(status?.reservedNanoCpus ?? 0n)} / ${cpus(facts?.nanoCpus ?? 0n)}`],
         ['  └ Reserved Memory', `${gib(status?.reservedMemory ?? 0n)} / ${gib(facts?.memoryBytes ?? 0n)}`],
+        ['  └ AppArmor', appArmorText(facts?.apparmor)],
         ['  └ Encryption', facts?.wireguard ? 'wireguard' : `none: ${facts?.noEncryption || 'its agent names none'}`],
       ];
     }),
   ];
+}
+
+/** What confines containers that name no profile, or why nothing does. */
+function appArmorText(facts: nodeV1.AppArmor | undefined): string {
+  return facts?.defaultProfile || `none: ${facts?.missing || 'its agent names none'}`;
 }
 
 function isReady(status: nodeV1.NodeStatus | undefined): boolean {
