@@ -18,6 +18,7 @@ export async function kernelChecks(): Promise<readonly Check[]> {
     networkDevices(),
     netfilter(),
     encryption(),
+    apparmor(),
   ]);
 }
 
@@ -88,6 +89,29 @@ async function encryption(): Promise<Check> {
   if (!kernel && !(await runs('wireguard-go', '--version'))) missing.push('wireguard-go');
   if (missing.length === 0) return ok(what, kernel ? 'in the kernel' : 'by wireguard-go');
   return advice(what, 'not there: no encrypted networks', `apt-get install ${missing.join(' ')}`);
+}
+
+/** Containers run without it too. */
+async function apparmor(): Promise<Check> {
+  const what = 'apparmor';
+  const enabled = await readFile('/sys/module/apparmor/parameters/enabled', 'utf8').catch(() => '');
+  if (!enabled.startsWith('Y')) {
+    return advice(
+      what,
+      'not in this kernel: containers run without',
+      'boot with apparmor=1 security=apparmor, where the kernel has it',
+    );
+  }
+  if (!(await exists('/sys/kernel/security/apparmor/profiles'))) {
+    return advice(what, 'out of reach: containers run without', 'mount -t securityfs none /sys/kernel/security');
+  }
+  const parser = await runCommand('apparmor_parser', ['--version']).then(() => true, () => false); // biome-ignore format: short
+  if (parser) return ok(what, 'profile atoll-default for containers');
+  return advice(
+    what,
+    'no apparmor_parser: containers run without unless they name a profile',
+    'apt-get install apparmor',
+  );
 }
 
 async function attempt(what: string, run: () => Promise<unknown>, fix: string): Promise<Check> {

@@ -4,6 +4,7 @@ import { CgroupTree, isAlive, type ProcessIdentity, parseBlock, signalProcess, U
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import { loadSettings } from '../cluster/cluster-settings.ts';
 import { readState } from '../cluster/cluster-state.ts';
+import { releaseAppArmor } from './release-apparmor.ts';
 
 export interface LeftoverOptions {
   /** Hosts that are up stay up, with their containers; their old agents are ended. */
@@ -45,6 +46,7 @@ export async function removeLeftovers(
   if (block) {
     await new Underlay({ names: paths.names(), block: parseBlock(block), claims: paths.blockClaims }).remove();
   }
+  await releaseAppArmor(paths.dataRoot);
   if (!options.keepState) await rm(paths.runDir, { recursive: true, force: true });
   // Shared with other clusters: these go with the last one.
   for (const folder of [paths.blockClaims, dirname(paths.runDir)]) await rmdir(folder).catch(() => undefined);

@@ -4,7 +4,7 @@ import { CHECKOUT, SHIM } from '../cluster/checkout.ts';
 
 /** Every kernel object of this machine that carries our prefix, one line each: what a test run must not add to. */
 export async function kernelObjects(): Promise<readonly string[]> {
-  const found = await Promise.all([cgroups(), mounts(), links(), tables(), namespaces(), processes()]);
+  const found = await Promise.all([cgroups(), mounts(), links(), tables(), namespaces(), profiles(), processes()]);
   return found.flat().sort();
 }
 
@@ -45,6 +45,14 @@ async function tables(): Promise<readonly string[]> {
 
 async function namespaces(): Promise<readonly string[]> {
   return (await names('/run/netns')).filter((name) => name.startsWith('atoll')).map((name) => `netns ${name}`);
+}
+
+async function profiles(): Promise<readonly string[]> {
+  const text = await readFile('/sys/kernel/security/apparmor/profiles', 'utf8').catch(() => '');
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('atoll'))
+    .map((line) => `AppArmor profile ${line}`);
 }
 
 /** Shims and services of this checkout, by their executables, and WireGuard of agents; not whatever else mentions them. */
