@@ -36,6 +36,9 @@ step 'docker import' import_base
 step 'docker run' shows hello docker run --rm busybox echo hello
 step 'limits' shows '67108864 50000 100000 50' docker run --rm -m 64m --cpus 0.5 --pids-limit 50 busybox sh -c \
   'cd /sys/fs/cgroup; echo $(cat memory.max cpu.max pids.max)'
+if command -v apparmor_parser >/dev/null; then
+  step 'AppArmor' shows 'atoll-default (enforce)' docker run --rm busybox cat /proc/self/attr/current
+fi
 step 'a network' docker network create front
 step 'a server' docker run -d --name web --network front -p 8080:80 busybox httpd -f -p 80 -h /etc
 step 'found by name' shows root docker run --rm --network front busybox wget -qO- http://web/passwd
