@@ -181,7 +181,10 @@ describe('the policy of a machine', { timeout: 60_000 }, () => {
     skip(users.length > 0, 'not applicable: others use the profile meanwhile');
     const load = (version: number): Promise<string> =>
       runTool('apparmor_parser', ['--replace', '--skip-cache'], {
-        input: PROFILE_TEXT.replace(`version-${PROFILE_VERSION} `, `version-${version} `),
+        input: PROFILE_TEXT.replace(`version-${PROFILE_VERSION} `, `version-${version} `).replace(
+          '  file,',
+          `  file,\n  deny /nowhere/${version} w,`,
+        ),
         timeoutMs: 60_000,
       });
     /** The kernel's digest of what is loaded. */
