@@ -1,5 +1,13 @@
 import { type Condition, compileCondition } from './bpf-condition.ts';
-import { type Instruction, OFFSET, OPCODE, SECCOMP_RETURN } from './bpf-instruction.ts';
+import {
+  AUDIT_ARCH,
+  encodeProgram,
+  type Instruction,
+  OFFSET,
+  OPCODE,
+  SECCOMP_RETURN,
+  X32_BIT,
+} from './bpf-instruction.ts';
 import { SYSCALL_NAMES, type SyscallAbi } from './syscall-table.ts';
 
 /** What happens to one system call. Arguments are compared by their low 32 bits, which is all these calls look at. */
@@ -35,9 +43,6 @@ export interface SeccompPolicy {
 
 const { LOAD, AND, JUMP, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN } = OPCODE;
 const { ALLOW, ERRNO, KILL_PROCESS } = SECCOMP_RETURN;
-const AUDIT_ARCH = { x86_64: 0xc000003e, i386: 0x40000003 } as const;
-const X32_BIT = 0x40000000;
-const INSTRUCTION_BYTES = 8;
 
 /**
  * A classic BPF program for x86-64 and i386: numbers with the same decision form ranges, found by
@@ -47,7 +52,7 @@ export function compileSeccomp(policy: SeccompPolicy): Uint8Array {
   const native = compileAbi('x86_64', policy);
   const compat =
     policy.abis?.includes('i386') === false ? [{ code: RETURN, k: KILL_PROCESS }] : compileAbi('i386', policy);
-  return encode([
+  return encodeProgram([
     { code: LOAD, k: OFFSET.architecture },
     { code: JUMP_EQUAL, k: AUDIT_ARCH.x86_64, jt: 3, jf: 0 },
     { code: JUMP_EQUAL, k: AUDIT_ARCH.i386, jt: 1, jf: 0 },
@@ -134,16 +139,4 @@ function compileRule({ conditions, result }: ArgumentRule, abi: SyscallAbi): Ins
     behind += block.length;
   }
   return [...blocks.flat(), { code: RETURN, k: result }];
-}
-
-function encode(program: readonly Instruction[]): Uint8Array {
-  const bytes = Buffer.alloc(program.length * INSTRUCTION_BYTES);
-  for (const [index, { code, k, jt = 0, jf = 0 }] of program.entries()) {
-    const at = index * INSTRUCTION_BYTES;
-    bytes.writeUInt16LE(code, at);
-    bytes.writeUInt8(jt, at + 2);
-    bytes.writeUInt8(jf, at + 3);
-    bytes.writeUInt32LE(k >>> 0, at + 4);
-  }
-  return bytes;
 }

@@ -31,3 +31,26 @@ export const SECCOMP_RETURN = {
 
 /** struct seccomp_data; an argument is eight bytes, little endian here. */
 export const OFFSET = { number: 0, architecture: 4, arguments: 16 } as const;
+
+/** linux/audit.h. */
+export const AUDIT_ARCH = { x86_64: 0xc000003e, i386: 0x40000003 } as const;
+
+/** Set in the numbers of calls through the x32 ABI. */
+export const X32_BIT = 0x40000000;
+
+/** BPF_MAXINSNS. */
+export const MAX_INSTRUCTIONS = 4096;
+export const INSTRUCTION_BYTES = 8;
+
+/** A program as the kernel takes it (`struct sock_filter`, little endian). */
+export function encodeProgram(program: readonly Instruction[]): Uint8Array {
+  const bytes = Buffer.alloc(program.length * INSTRUCTION_BYTES);
+  for (const [index, { code, k, jt = 0, jf = 0 }] of program.entries()) {
+    const at = index * INSTRUCTION_BYTES;
+    bytes.writeUInt16LE(code, at);
+    bytes.writeUInt8(jt, at + 2);
+    bytes.writeUInt8(jf, at + 3);
+    bytes.writeUInt32LE(k >>> 0, at + 4);
+  }
+  return bytes;
+}

@@ -2,10 +2,10 @@ import { invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { CapabilityName } from '../capabilities.ts';
 import { compileSeccomp } from './bpf-compiler.ts';
+import { INSTRUCTION_BYTES, MAX_INSTRUCTIONS } from './bpf-instruction.ts';
 import { profilePolicy } from './profile-policy.ts';
 
-/** BPF_MAXINSNS, eight bytes each. */
-const MAX_BYTES = 4096 * 8;
+const MAX_BYTES = MAX_INSTRUCTIONS * INSTRUCTION_BYTES;
 /** A container's execs have its profile and mostly its capabilities. */
 const cache = new WeakMap<containerV1.SeccompProfile, Map<string, Uint8Array>>();
 
