@@ -158,6 +158,8 @@ export interface Resources {
   devices: DeviceMapping[];
   /** `c 13:* rwm`: what may be opened beside the default devices and the mapped ones. */
   deviceCgroupRules: string[];
+  /** bytes its own files may take, 0 = no limit */
+  storageLimit: bigint;
 }
 
 export interface WeightDevice {
@@ -411,6 +413,8 @@ export interface ContainerSpec {
   /** Containers whose mounts this one has too, as given, for inspect. */
   volumesFrom: string[];
   links: Link[];
+  /** Docker's StorageOpt as given, for inspect; what it asks for is in the resources. */
+  storageOpt: { [key: string]: string };
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -424,6 +428,11 @@ export interface ContainerSpec_SysctlsEntry {
 }
 
 export interface ContainerSpec_AnnotationsEntry {
+  key: string;
+  value: string;
+}
+
+export interface ContainerSpec_StorageOptEntry {
   key: string;
   value: string;
 }
@@ -1157,6 +1166,7 @@ function createBaseResources(): Resources {
     cpuRealtimeRuntime: 0n,
     devices: [],
     deviceCgroupRules: [],
+    storageLimit: 0n,
   };
 }
 
@@ -1260,6 +1270,12 @@ export const Resources: MessageFns<Resources> = {
     }
     for (const v of message.deviceCgroupRules) {
       writer.uint32(178).string(v!);
+    }
+    if (message.storageLimit !== 0n) {
+      if (BigInt.asIntN(64, message.storageLimit) !== message.storageLimit) {
+        throw new globalThis.Error("value provided for field message.storageLimit of type int64 too large");
+      }
+      writer.uint32(184).int64(message.storageLimit);
     }
     return writer;
   },
@@ -1453,6 +1469,14 @@ export const Resources: MessageFns<Resources> = {
             message.deviceCgroupRules.push(reader.string());
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.storageLimit = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1502,6 +1526,9 @@ export const Resources: MessageFns<Resources> = {
       : 0n;
     message.devices = object.devices?.map((e) => DeviceMapping.fromPartial(e)) || [];
     message.deviceCgroupRules = object.deviceCgroupRules?.map((e) => e) || [];
+    message.storageLimit = (object.storageLimit !== undefined && object.storageLimit !== null)
+      ? BigInt(object.storageLimit)
+      : 0n;
     return message;
   },
 };
@@ -3558,6 +3585,7 @@ function createBaseContainerSpec(): ContainerSpec {
     declaredVolumes: [],
     volumesFrom: [],
     links: [],
+    storageOpt: {},
   };
 }
 
@@ -3659,6 +3687,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     for (const v of message.links) {
       Link.encode(v!, writer.uint32(242).fork()).join();
     }
+    globalThis.Object.entries(message.storageOpt).forEach(([key, value]: [string, string]) => {
+      ContainerSpec_StorageOptEntry.encode({ key: key as any, value }, writer.uint32(250).fork()).join();
+    });
     return writer;
   },
 
@@ -3924,6 +3955,17 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.links.push(Link.decode(reader, reader.uint32()));
             continue;
           }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            const entry31 = ContainerSpec_StorageOptEntry.decode(reader, reader.uint32());
+            if (entry31.value !== undefined) {
+              message.storageOpt[entry31.key] = entry31.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4011,6 +4053,15 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     message.declaredVolumes = object.declaredVolumes?.map((e) => e) || [];
     message.volumesFrom = object.volumesFrom?.map((e) => e) || [];
     message.links = object.links?.map((e) => Link.fromPartial(e)) || [];
+    message.storageOpt = (globalThis.Object.entries(object.storageOpt ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
     return message;
   },
 };
@@ -4210,6 +4261,73 @@ export const ContainerSpec_AnnotationsEntry: MessageFns<ContainerSpec_Annotation
   },
   fromPartial(object: DeepPartial<ContainerSpec_AnnotationsEntry>): ContainerSpec_AnnotationsEntry {
     const message = createBaseContainerSpec_AnnotationsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseContainerSpec_StorageOptEntry(): ContainerSpec_StorageOptEntry {
+  return { key: "", value: "" };
+}
+
+export const ContainerSpec_StorageOptEntry: MessageFns<ContainerSpec_StorageOptEntry> = {
+  encode(message: ContainerSpec_StorageOptEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ContainerSpec_StorageOptEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContainerSpec_StorageOptEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ContainerSpec_StorageOptEntry>): ContainerSpec_StorageOptEntry {
+    return ContainerSpec_StorageOptEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ContainerSpec_StorageOptEntry>): ContainerSpec_StorageOptEntry {
+    const message = createBaseContainerSpec_StorageOptEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;

@@ -141,7 +141,13 @@ export interface NodeFacts {
   /** Why it cannot, to complete "host h1 cannot encrypt: …". */
   noEncryption: string;
   /** Absent from agents that know nothing of it. */
-  apparmor: AppArmor | undefined;
+  apparmor:
+    | AppArmor
+    | undefined;
+  /** File system of its data root where what a container writes can be limited: xfs or ext4. Empty when it cannot. */
+  storageLimits: string;
+  /** Why it cannot, to complete "host h1 cannot limit the storage of containers: …". */
+  noStorageLimits: string;
 }
 
 export interface NodeFacts_LabelsEntry {
@@ -361,6 +367,8 @@ function createBaseNodeFacts(): NodeFacts {
     wireguard: undefined,
     noEncryption: "",
     apparmor: undefined,
+    storageLimits: "",
+    noStorageLimits: "",
   };
 }
 
@@ -440,6 +448,12 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     if (message.apparmor !== undefined) {
       AppArmor.encode(message.apparmor, writer.uint32(194).fork()).join();
+    }
+    if (message.storageLimits !== "") {
+      writer.uint32(202).string(message.storageLimits);
+    }
+    if (message.noStorageLimits !== "") {
+      writer.uint32(210).string(message.noStorageLimits);
     }
     return writer;
   },
@@ -644,6 +658,22 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.apparmor = AppArmor.decode(reader, reader.uint32());
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.storageLimits = reader.string();
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.noStorageLimits = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -698,6 +728,8 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     message.apparmor = (object.apparmor !== undefined && object.apparmor !== null)
       ? AppArmor.fromPartial(object.apparmor)
       : undefined;
+    message.storageLimits = object.storageLimits ?? "";
+    message.noStorageLimits = object.noStorageLimits ?? "";
     return message;
   },
 };
