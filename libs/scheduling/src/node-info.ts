@@ -21,6 +21,8 @@ export interface NodeFacts {
   readonly noEncryption?: string | undefined;
   /** Why its containers can name no AppArmor profile; absent when they can. */
   readonly noAppArmor?: string | undefined;
+  /** Why what a container stores cannot be limited there; absent when it can. */
+  readonly noStorageLimits?: string | undefined;
 }
 
 /** A published port on its host. An empty address stands for all of them. */

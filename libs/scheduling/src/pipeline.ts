@@ -7,6 +7,7 @@ import { HOST_PORTS } from './filters/host-ports.ts';
 import { READY } from './filters/ready.ts';
 import { RESOURCES } from './filters/resources.ts';
 import { RUNTIME } from './filters/runtime.ts';
+import { STORAGE_LIMITS } from './filters/storage-limits.ts';
 import { USER_NAMESPACES } from './filters/user-namespaces.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PlacementRequest } from './request.ts';
@@ -29,6 +30,7 @@ export const FILTERS: readonly Filter[] = [
   USER_NAMESPACES,
   ENCRYPTION,
   APPARMOR,
+  STORAGE_LIMITS,
   RESOURCES,
   HOST_PORTS,
 ];

@@ -13,6 +13,8 @@ export interface PlacementRequest {
   readonly encrypted?: string | undefined;
   /** Name of an AppArmor profile it is to run under. */
   readonly apparmor?: string | undefined;
+  /** What it stores beside its volumes has a limit. */
+  readonly limitsStorage?: boolean;
   /** Nodes to use only when no other fits. */
   readonly avoid?: ReadonlySet<string>;
 }

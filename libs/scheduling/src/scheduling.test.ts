@@ -25,6 +25,7 @@ interface Shape {
   readonly usernsRemap?: boolean;
   readonly noEncryption?: string;
   readonly noAppArmor?: string;
+  readonly noStorageLimits?: string;
 }
 
 function node(id: string, shape: Shape = {}): NodeInfo {
@@ -41,6 +42,7 @@ function node(id: string, shape: Shape = {}): NodeInfo {
       usernsRemap: shape.usernsRemap ?? false,
       noEncryption: shape.noEncryption,
       noAppArmor: shape.noAppArmor,
+      noStorageLimits: shape.noStorageLimits,
     },
     { ready: shape.ready ?? true, availability: shape.availability ?? 'active' },
   );
@@ -106,6 +108,12 @@ describe('filters', () => {
       { ...wants(), apparmor: 'web' },
       'no suitable node: 1 host: 1 has no AppArmor (for profile web; h1: its kernel has none)',
     ],
+    [
+      'a host that cannot limit storage for what has a limit',
+      node('h1', { noStorageLimits: 'its data root is on btrfs' }),
+      { ...wants(), limitsStorage: true },
+      'no suitable node: 1 host: 1 cannot limit what a container stores (h1: its data root is on btrfs)',
+    ],
   ])('%s is refused and the refusal says why', (_name, one, request, reason) => {
     expect(new Pipeline().place([one], request)).toEqual({ node: undefined, reason });
   });
@@ -125,6 +133,11 @@ describe('filters', () => {
   test('what names an AppArmor profile goes where there are some', () => {
     const hosts = [node('h1', { noAppArmor: 'its kernel has none' }), node('h2')];
     expect(chosen(hosts, { ...wants(), apparmor: 'web' })).toBe('h2');
+  });
+
+  test('what has a limit of storage goes where it holds', () => {
+    const hosts = [node('h1', { noStorageLimits: 'its data root is on btrfs' }), node('h2')];
+    expect(chosen(hosts, { ...wants(), limitsStorage: true })).toBe('h2');
     expect(chosen(hosts, wants())).toBe('h1');
   });
 

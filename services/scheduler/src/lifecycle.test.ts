@@ -183,6 +183,25 @@ describe('create', () => {
     for (const id of ['bare', 'confining']) await cluster.leader.nodes.removeNode({ id, force: true });
   });
 
+  test('what has a limit of storage is placed where the limit holds', async () => {
+    const missing = 'its data root is on btrfs, and only xfs and ext4 are used for it';
+    const without = await cluster.addAgent('unlimited', { facts: { noStorageLimits: missing } });
+    const on = (name: string) => ({ constraints: [`node.hostname==${name}`], resources: { storageLimit: 1n << 30n } });
+    await expect(create(on('unlimited'))).rejects.toMatchObject({
+      reason: 'failed-precondition',
+      message: expect.stringContaining(`1 cannot limit what a container stores (unlimited: ${missing})`),
+    });
+    await expect(create({ resources: { storageLimit: 1n } })).rejects.toMatchObject({
+      message: expect.stringContaining('its agent does not say that it can'),
+    });
+    const agent = await cluster.addAgent('limiting', { facts: { storageLimits: 'xfs' } });
+    const record = await create({ resources: { storageLimit: 1n << 30n } });
+    expect(record.nodeId).toBe('limiting');
+    await api().removeContainer({ id: record.id, force: true, volumes: false });
+    for (const one of [without, agent]) await one.close();
+    for (const id of ['unlimited', 'limiting']) await cluster.leader.nodes.removeNode({ id, force: true });
+  });
+
   test('a record its host can never run is refused and leaves nothing', async () => {
     const agent = await cluster.addAgent('picky', {
       onOrder: (order) => {

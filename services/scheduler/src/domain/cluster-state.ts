@@ -6,6 +6,7 @@ import { claimOf } from './claim.ts';
 import { keyOf } from './container-ports.ts';
 import { noEncryption } from './network/encryption.ts';
 import { NetworkTable } from './network/network-table.ts';
+import { noStorageLimits } from './storage-limits.ts';
 import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
 
 interface Hold {
@@ -142,6 +143,7 @@ export class ClusterState {
       usernsRemap: facts.usernsRemap,
       noEncryption: noEncryption(facts),
       noAppArmor: noAppArmor(facts),
+      noStorageLimits: noStorageLimits(facts),
     };
     if (known) {
       known.facts = described;

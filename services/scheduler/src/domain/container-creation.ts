@@ -20,6 +20,7 @@ import { encryptedAmong } from './network/encryption.ts';
 import { planEndpoints } from './network/endpoint-plan.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
+import { limitsStorage } from './storage-limits.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
 
@@ -147,6 +148,7 @@ export class ContainerCreation {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
       apparmor: namedProfile(spec),
+      limitsStorage: limitsStorage(spec),
       constraints: [
         ...constraints,
         ...this.#nearVolumes(spec),

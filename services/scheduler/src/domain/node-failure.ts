@@ -8,6 +8,7 @@ import { desiredOf } from './decision-inputs.ts';
 import { encryptedAmong } from './network/encryption.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
+import { limitsStorage } from './storage-limits.ts';
 import { place, type TermParts } from './term-parts.ts';
 
 const RETRY_MS = 2_000;
@@ -78,6 +79,7 @@ export class NodeFailure {
       claim: claimOf(record.spec, record.ports),
       hostUsers: needsHostUsers(record.spec),
       apparmor: namedProfile(record.spec),
+      limitsStorage: limitsStorage(record.spec),
       constraints: [
         ...record.spec.constraints.map(parseConstraint),
         ...addressConstraints(state, record.ports),

@@ -1,0 +1,19 @@
+import type { Filter, Refusal } from '../filter.ts';
+
+const MOST_NAMED = 8;
+
+const REFUSAL: Refusal = {
+  one: 'cannot limit what a container stores',
+  many: 'cannot limit what a container stores',
+  detail: (_request, refused) =>
+    refused
+      .slice(0, MOST_NAMED)
+      .map(({ facts }) => `${facts.hostname}: ${facts.noStorageLimits}`)
+      .join('; '),
+};
+
+/** What has a limit of its storage is not placed where the limit would not hold. */
+export const STORAGE_LIMITS: Filter = {
+  refuse: (node, { limitsStorage }) =>
+    limitsStorage === true && node.facts.noStorageLimits !== undefined ? REFUSAL : undefined,
+};
