@@ -76,6 +76,8 @@ import { VolumeUsers } from './volumes/volume-users.ts';
 /** Of the interfaces of networks of users and of links to containers. */
 const OWN_PREFIXES = [BRIDGE_PREFIX, VXLAN_PREFIX, LINK_PREFIX, WIREGUARD_PREFIX];
 
+const TOOL_MS = 20_000;
+
 /** Puts the agent together from its parts; nothing runs before its `start`. */
 export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger: Logger): Promise<NodeAgent> {
   armFailpoint(config.ATOLL_FAILPOINT);
@@ -98,7 +100,9 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     logger,
   });
   const apparmor = await AppArmor.open({ hostname: config.ATOLL_HOSTNAME, dataRoot: root, logger });
-  const facts = await detectNodeFacts(config, runtimes, remap, wireguard, apparmor);
+  const files = await ContainerFiles.open(join(root, 'containers'), spawner, logger);
+  const storage = await tools.storageLimits(join(root, 'containers'), AbortSignal.timeout(TOOL_MS));
+  const facts = await detectNodeFacts(config, runtimes, remap, wireguard, apparmor, storage);
   const filesystem = new ShimFilesystem(tools, () => diskRoom(root));
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
@@ -163,7 +167,6 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   });
   const volumes = new VolumeStore(join(root, 'volumes'));
   const volumeMounts = new VolumeMounts(root);
-  const files = await ContainerFiles.open(join(root, 'containers'), spawner, logger);
   const launcher = new Launcher({
     spawner,
     tools,

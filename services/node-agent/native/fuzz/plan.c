@@ -26,7 +26,7 @@ static size_t make_plan(uint8_t *out)
 	size_t at = put(out, put(out, put(out, 0, PLAN_MAGIC, 4), PLAN_VERSION, 4), 0, 4);
 
 	for (unsigned tag = TAG_ID; tag < TAG_END; tag++) {
-		if (tag > TAG_APPARMOR && tag < TAG_ENDPOINT)
+		if (tag > TAG_STORAGE_LIMIT && tag < TAG_ENDPOINT)
 			continue;
 		if (tag == TAG_MOUNT_LOWER)
 			at = put_mount(out, at, MOUNT_IMAGE);
@@ -50,6 +50,9 @@ static size_t make_plan(uint8_t *out)
 			break;
 		case TAG_GROUP: case TAG_OOM_SCORE_ADJ: case TAG_UMASK: case TAG_TTY:
 			at = put(out, at, 7, 4);
+			break;
+		case TAG_STORAGE_LIMIT:
+			at = put(out, at, 1 << 20, 8);
 			break;
 		case TAG_ID_MAP:
 			at = put(out, put(out, put(out, at, 100000, 4), 200000, 4), 65536, 4);

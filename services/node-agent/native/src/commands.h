@@ -20,6 +20,7 @@ int command_volume_unpack(int argc, char **argv);
 int command_volume_place(int argc, char **argv);
 int command_resolve_user(int argc, char **argv);
 int command_check_userns(int argc, char **argv);
+int command_check_storage_limit(int argc, char **argv);
 int command_features(int argc, char **argv);
 int command_watch_tables(int argc, char **argv);
 int command_forget_flows(int argc, char **argv);

@@ -24,6 +24,7 @@
 #include "self.h"
 #include "shim.h"
 #include "socket.h"
+#include "storage-limit.h"
 #include "userns.h"
 
 enum { LOCK_MILLISECONDS = 15000, PREPARE_MILLISECONDS = 60000 };
@@ -47,7 +48,7 @@ static int take_plan(const uint8_t *bytes, size_t length, struct err *err)
 		return -1;
 	if ((shim.plan.upper && make_folder(shim.plan.upper, 0755, err) < 0) || (shim.plan.work && make_folder(shim.plan.work, 0700, err) < 0))
 		return -1;
-	return make_folder(shim.plan.log_directory, 0700, err);
+	return storage_limit_apply(&shim.plan, err) < 0 ? -1 : make_folder(shim.plan.log_directory, 0700, err);
 }
 
 /* A file of the bundle: u32 mode, name, zero, bytes. */

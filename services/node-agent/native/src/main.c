@@ -24,6 +24,7 @@ static const struct command {
 	{ "volume-place", command_volume_place, 0 },
 	{ "resolve-user", command_resolve_user, 0 },
 	{ "check-userns", command_check_userns, 0 },
+	{ "check-storage-limit", command_check_storage_limit, 0 },
 	{ "features", command_features, 0 },
 	{ "watch-tables", command_watch_tables, 0 },
 	{ "forget-flows", command_forget_flows, 0 },

@@ -240,6 +240,9 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 		return once(&plan->work, record, err);
 	case TAG_ROOT_DIRECTORY:
 		return once(&plan->root_directory, record, err);
+	case TAG_STORAGE_LIMIT:
+		plan->storage_limit = cursor_number(record, 8);
+		return plan->storage_limit > 0 && plan->storage_limit <= INT64_MAX ? 0 : plan_bad(err, "a limit of storage out of range");
 	case TAG_ROOT_READONLY:
 		plan->root_readonly = cursor_number(record, 1) != 0;
 		return 0;

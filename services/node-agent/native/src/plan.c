@@ -94,6 +94,8 @@ static int check_container(const struct plan *plan, struct err *err)
 			return plan_bad(err, "shared memory of another container without its ipc namespace");
 	if (plan->root_directory ? plan->lowers.count > 0 : plan->lowers.count == 0 || !plan->upper || !plan->work)
 		return plan_bad(err, "needs either a root folder or lower, upper and work folders");
+	if (plan->storage_limit && plan->root_directory)
+		return plan_bad(err, "a limit of storage without an upper folder");
 	if (!plan->log_directory || plan->log_max_bytes < 4096 || plan->log_max_files == 0)
 		return plan_bad(err, "no usable log record");
 	if ((plan->has_network || plan->endpoints.count || plan->endpoints.dns) && plan->namespaces[NS_NET].mode != NS_PRIVATE)
@@ -112,7 +114,7 @@ static int check_exec(const struct plan *plan, struct err *err)
 	if (plan->mount_count || plan->device_count || plan->link_count || plan->masks.count ||
 	    plan->readonly_paths.count || plan->sysctl_count || plan->has_network || plan->endpoints.count ||
 	    plan->endpoints.gateway_count || plan->endpoints.sysctl_count || plan->endpoints.dns || plan->endpoints.binding || plan->api || plan->lowers.count ||
-	    plan->root_directory || plan->log_directory || plan->ids.size || plan->device_rule_count || plan->limits.set)
+	    plan->root_directory || plan->log_directory || plan->ids.size || plan->storage_limit || plan->device_rule_count || plan->limits.set)
 		return plan_bad(err, "container records in an exec plan");
 	return 0;
 }

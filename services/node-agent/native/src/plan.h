@@ -27,6 +27,7 @@ enum plan_tag {
 	TAG_ROOT_READONLY, TAG_MOUNT, TAG_DEVICE, TAG_LINK, TAG_MASK, TAG_READONLY_PATH, TAG_SYSCTL,
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
 	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED, TAG_APPARMOR,
+	TAG_STORAGE_LIMIT,
 	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_BINDING, TAG_MACVLAN, TAG_END,
 };
 
@@ -165,6 +166,7 @@ struct plan {
 	struct text_list lowers;
 	const char *upper, *work, *root_directory;
 	int root_readonly;
+	uint64_t storage_limit; /* bytes that upper and work may hold; 0: no limit */
 	struct mount_plan *mounts;
 	size_t mount_count;
 	struct device_plan *devices;

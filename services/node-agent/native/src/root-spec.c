@@ -17,6 +17,7 @@
 #include "oci-runtime.h"
 #include "plan-records.h"
 #include "rootfs.h"
+#include "storage-limit.h"
 #include "userns.h"
 
 static const char STEP[] = "enter root";
@@ -137,7 +138,8 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 
 	if (bundle < 0 || (spec->lock = bundle_lock(bundle, 15000, -1, err)) < 0 || private_mounts(err) < 0)
 		return -1;
-	if (read_plan(spec->bundle, &plan, err) < 0)
+	/* A launch may have been cut off before it had limited what is written now. */
+	if (read_plan(spec->bundle, &plan, err) < 0 || storage_limit_apply(&plan, err) < 0)
 		return -1;
 	/* On disk its own files have the ids that the container sees already; the host's are shown as it would see them. */
 	CLEANUP_CLOSE int reversed = plan.ids.size ? userns_make(&plan.ids, 1, err) : -1;

@@ -16,16 +16,27 @@
 #include "plan.h"
 #include "self.h"
 #include "socket.h"
+#include "storage-limit.h"
 
 static const char SOCKET[] = "spawner.sock";
 
-/* Folder, zero, name of what is to go in it. */
+/* The limit goes first: as long as there are files of its project, nobody else takes that. */
+static int lift_limit(int parent, const char *name, const char *limited, struct err *err)
+{
+	if (!*limited)
+		return 0;
+	CLEANUP_CLOSE int tree = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return tree < 0 ? 0 : storage_limit_lift(tree, limited, err);
+}
+
+/* Folder, zero, name of what is to go in it; then, for a container, zero and the name of the folder in it that a limit stands on. */
 static void remove_asked(int connection, const struct frame *frame)
 {
 	struct client client;
 	struct err err = { 0 };
-	const char *folder = (const char *)frame->payload, *name = folder + strlen(folder) + 1;
-	int failed = name >= folder + frame->length || strchr(name, '/');
+	const char *folder = (const char *)frame->payload, *end = folder + frame->length, *name = folder + strlen(folder) + 1;
+	const char *limited = name >= end ? end : name + strlen(name) < end ? name + strlen(name) + 1 : end;
+	int failed = name >= end || strchr(name, '/') || strchr(limited, '/');
 
 	if (failed) {
 		err_set(&err, EINVAL, "remove", "a folder and a plain name are needed");
@@ -33,10 +44,11 @@ static void remove_asked(int connection, const struct frame *frame)
 		CLEANUP_CLOSE int parent = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		failpoint("remove.1-begun");
-		failed = parent < 0 || remove_tree(parent, name) < 0;
-		failpoint("remove.2-gone");
-		if (failed)
+		failed = parent >= 0 && lift_limit(parent, name, limited, &err) < 0;
+		failpoint("remove.2-lifted");
+		if (!failed && (failed = parent < 0 || remove_tree(parent, name) < 0))
 			err_sys(&err, "remove", "%s in %s", name, folder);
+		failpoint("remove.3-gone");
 	}
 	client_open(&client, connection);
 	client_reply(&client, FRAME_REMOVE, failed ? &err : NULL);

@@ -16,13 +16,20 @@
  *   probe own53 <4|6>             has port 53 on all addresses as a program that does not share; "own" to all who ask there
  *   probe xattrs <path>             names of a file's attributes, a line each; links are not followed
  *   probe ask <path> <text>         sends the text to a unix socket and prints what comes back
+ *   probe project <path> <id>       moves a file or folder to another project; what is made in it later has none
+ *   probe flags <path>              the second half of that by the flags of chattr(1)
+ *   probe projects <folder>         of each project of its file system that anything counts on or limits: id, bytes allowed, bytes and files there
+ *   probe limit <folder> <id> <bytes>  limits a project
  *   probe fds                       what descriptors are open, as one line
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dqblk_xfs.h>
+#include <linux/fs.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/quota.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -39,6 +46,8 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include "../src/project-quota.h"
 
 static int say(long result)
 {
@@ -277,6 +286,45 @@ static int ask(const char *path, const char *question)
 	return 0;
 }
 
+static long leave_project(const char *path, const char *id)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+
+	return file < 0 ? -1 : project_set(file, (unsigned)strtoul(id, NULL, 10), 0);
+}
+
+static long stop_inheriting(const char *path)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC), flags;
+
+	if (file < 0 || ioctl(file, FS_IOC_GETFLAGS, &flags) < 0)
+		return -1;
+	flags &= ~FS_PROJINHERIT_FL;
+	return ioctl(file, FS_IOC_SETFLAGS, &flags);
+}
+
+static int list_projects(const char *folder)
+{
+	struct fs_disk_quota found = { .d_id = 0 };
+	int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (unsigned id = 1; id != 0; id = found.d_id + 1) {
+		memset(&found, 0, sizeof(found));
+		if (syscall(SYS_quotactl_fd, file, QCMD(Q_XGETNEXTQUOTA, PRJQUOTA), id, &found) < 0)
+			return errno == ENOENT ? 0 : say(-1);
+		if (found.d_blk_hardlimit || found.d_bcount || found.d_icount)
+			printf("%u %llu %llu %llu\n", found.d_id, (unsigned long long)found.d_blk_hardlimit * 512, (unsigned long long)found.d_bcount * 512, (unsigned long long)found.d_icount);
+	}
+	return 0;
+}
+
+static long limit_project(char **argv)
+{
+	int file = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return project_limit(file, (unsigned)strtoul(argv[1], NULL, 10), strtoull(argv[2], NULL, 10) / 512);
+}
+
 int main(int argc, char **argv)
 {
 	long a[6] = { 0 };
@@ -305,6 +353,14 @@ int main(int argc, char **argv)
 		return serve_names(argv[2][0] == '6' ? AF_INET6 : AF_INET);
 	if (argc > 2 && strcmp(argv[1], "xattrs") == 0)
 		return list_attributes(argv[2]);
+	if (argc > 3 && strcmp(argv[1], "project") == 0)
+		return say(leave_project(argv[2], argv[3]));
+	if (argc > 2 && strcmp(argv[1], "flags") == 0)
+		return say(stop_inheriting(argv[2]));
+	if (argc > 2 && strcmp(argv[1], "projects") == 0)
+		return list_projects(argv[2]);
+	if (argc > 4 && strcmp(argv[1], "limit") == 0)
+		return say(limit_project(argv + 2));
 	if (argc > 2 && strcmp(argv[1], "access") == 0)
 		return say(access(argv[2], W_OK));
 	if (argc > 2 && strcmp(argv[1], "read") == 0)

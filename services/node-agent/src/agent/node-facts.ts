@@ -8,6 +8,7 @@ import { unlessMissing } from '../files/missing.ts';
 import { parentLinkKinds } from '../network/parent-interfaces.ts';
 import type { WireGuard } from '../network/wireguard/wireguard.ts';
 import type { IdMap } from '../runtime/plan.ts';
+import type { StorageLimits } from '../runtime/shim-tools.ts';
 import { detectCgroupMode } from './cgroup-mode.ts';
 
 /** Go's names for architectures, as Docker and OCI use them. */
@@ -22,6 +23,7 @@ export async function detectNodeFacts(
   remap: IdMap | undefined,
   encryption: Pick<WireGuard, 'endpoint' | 'unable'>,
   apparmor: AppArmor,
+  storage: StorageLimits,
 ): Promise<nodeV1.NodeFacts> {
   const processors = cpus().length;
   return nodeV1.NodeFacts.fromPartial({
@@ -49,6 +51,8 @@ export async function detectNodeFacts(
     wireguard: encryption.endpoint,
     noEncryption: encryption.unable ?? '',
     apparmor: apparmor.facts,
+    storageLimits: storage.missing === '' ? storage.fileSystem : '',
+    noStorageLimits: storage.missing,
   });
 }
 

@@ -12,6 +12,7 @@ import type { BundleFile } from '../runtime/launch-shim.ts';
 
 const ID = /^[0-9a-f]{64}$/;
 const DOOMED = '.removing-';
+const WORK = 'work';
 const PARALLEL_REMOVALS = 4;
 /** A million files are gone within a minute. */
 const REMOVAL_MS = 600_000;
@@ -64,7 +65,7 @@ export class ContainerFiles {
   }
 
   work(id: string): string {
-    return join(this.directory(id), 'work');
+    return join(this.directory(id), WORK);
   }
 
   async create(record: containerV1.ContainerRecord): Promise<void> {
@@ -122,7 +123,7 @@ export class ContainerFiles {
 
   #removeTree(name: string): void {
     const removal = this.#slots
-      .run(() => this.#trees.removeTree(join(this.#root, name), AbortSignal.timeout(REMOVAL_MS)))
+      .run(() => this.#trees.removeTree(join(this.#root, name), AbortSignal.timeout(REMOVAL_MS), WORK))
       .catch((error: unknown) => {
         this.#logger.warn({ folder: name, err: error }, 'a removed container takes space until the next start');
       })

@@ -229,6 +229,7 @@ export class Launcher {
         upper: files.upper(record.id),
         work: files.work(record.id),
         readonly: spec.security?.readOnlyRootfs ?? false,
+        storageLimit: spec.resources?.storageLimit || undefined,
       },
       network: endpoint && network.plan(record.id, endpoint),
       endpoints: placed.length > 0 ? endpoints : undefined,

@@ -4,6 +4,7 @@ import { containerV1 } from '@atoll/proto';
 import { CAPABILITY_NAMES, type CapabilityName, capabilitySets, resolveCapabilities } from '../runtime/capabilities.ts';
 import type { CapabilitySets, ProcessPlan } from '../runtime/plan.ts';
 import { profileProgram } from '../runtime/seccomp/profile-program.ts';
+import { guardProject } from '../runtime/seccomp/project-guard.ts';
 import type { PlanHost } from './container-plan.ts';
 import { linkEnvironment } from './links.ts';
 import { processEnvironment } from './process-environment.ts';
@@ -26,7 +27,7 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
     rlimits: rlimitsOf(spec.ulimits),
     capabilities: within(capabilitySets(capabilities), host.capabilities),
     noNewPrivileges: security.noNewPrivileges,
-    seccomp: seccompOf(security, capabilities, host),
+    seccomp: guarded(spec, host, seccompOf(security, capabilities, host)),
     apparmor: host.apparmor.profileOf(security),
     oomScoreAdj: security.oomScoreAdj === 0 ? undefined : security.oomScoreAdj,
   };
@@ -45,6 +46,19 @@ function seccompOf(
 ): Uint8Array | undefined {
   if (seccompProfile) return profileProgram(seccompProfile, capabilities, release());
   return privileged || seccompUnconfined ? undefined : host.seccomp(capabilities);
+}
+
+/**
+ * With a limit of storage files stay in their project. In a user namespace the kernel itself refuses to move them; a privileged
+ * container can do anything, also raise the limit.
+ */
+function guarded(
+  { resources, usernsMode, security }: containerV1.ContainerSpec,
+  { remap }: PlanHost,
+  program: Uint8Array | undefined,
+): Uint8Array | undefined {
+  const own = remap !== undefined && usernsMode !== 'host';
+  return (resources?.storageLimit ?? 0n) === 0n || own || security?.privileged ? program : guardProject(program);
 }
 
 /** Nobody can give what he does not have: the agent may itself run with fewer than all. */

@@ -183,7 +183,7 @@ describe('F41: the shim killed while it works', { timeout: 60_000 }, () => {
     },
   );
 
-  test.each(['remove.1-begun', 'remove.2-gone'])('%s: it goes', async (name) => {
+  test.each(['remove.1-begun', 'remove.2-lifted', 'remove.3-gone'])('%s: it goes', async (name) => {
     const record = bridged('sleep 600');
     await crashAt(name, async () => {
       await run(record);

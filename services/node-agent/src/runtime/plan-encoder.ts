@@ -191,6 +191,8 @@ function writeRoot(writer: PlanWriter, root: RootPlan): void {
     for (const lower of root.lowers) text(writer, PLAN_TAG.lower, lower);
     text(writer, PLAN_TAG.upper, root.upper);
     text(writer, PLAN_TAG.work, root.work);
+    const { storageLimit } = root;
+    if (storageLimit !== undefined) writer.record(PLAN_TAG.storageLimit, (w) => w.u64(storageLimit));
   } else {
     text(writer, PLAN_TAG.rootDirectory, root.path);
   }

@@ -46,6 +46,7 @@ export const PLAN_TAG = {
   idMap: 44,
   mountIdmapped: 45,
   apparmor: 46,
+  storageLimit: 47,
   endpoint: 50,
   gateway: 51,
   endpointSysctl: 52,

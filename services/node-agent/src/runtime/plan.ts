@@ -183,6 +183,8 @@ export type RootPlan =
       readonly upper: string;
       readonly work: string;
       readonly readonly: boolean;
+      /** Bytes that `upper` may hold; undefined: no limit. */
+      readonly storageLimit?: bigint | undefined;
     }
   | { readonly kind: 'directory'; readonly path: string; readonly readonly: boolean };
 

@@ -47,6 +47,7 @@ const REASON_OF_STEP: Readonly<Record<string, ErrorReason>> = {
   'resolve user': 'invalid-argument',
   'set resource limit': 'invalid-argument',
   'apply limit': 'invalid-argument',
+  'limit storage': 'failed-precondition',
   'write sysctl': 'invalid-argument',
   'create device': 'invalid-argument',
   'run the runtime': 'invalid-argument',

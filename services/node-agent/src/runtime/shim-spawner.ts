@@ -58,14 +58,14 @@ export class ShimSpawner {
     }
   }
 
-  /** Removes a folder with all it holds, without following links, however deep it is. Missing is fine. */
-  async removeTree(path: string, signal: AbortSignal): Promise<void> {
+  /** See `TreeRemover`. */
+  async removeTree(path: string, signal: AbortSignal, limited = ''): Promise<void> {
     const socket = await this.connect(signal);
     const abort = (): void => void socket.destroy();
     signal.addEventListener('abort', abort, { once: true });
     try {
       const session = new FrameSession(socket);
-      await session.send(FRAME.remove, Buffer.from(`${dirname(path)}\0${basename(path)}`));
+      await session.send(FRAME.remove, Buffer.from(`${dirname(path)}\0${basename(path)}\0${limited}`));
       await session.expectReply(FRAME.remove, `remove ${path}`);
     } finally {
       signal.removeEventListener('abort', abort);

@@ -49,6 +49,15 @@ const FEATURES = z.object({
 
 export type HostFeatures = z.infer<typeof FEATURES>;
 
+const STORAGE_LIMITS = z.object({
+  /** Of the folder: xfs, ext4 … */
+  fileSystem: z.string(),
+  /** Why what containers write cannot be limited there; empty when it can. */
+  missing: z.string(),
+});
+
+export type StorageLimits = z.infer<typeof STORAGE_LIMITS>;
+
 export interface UnpackLimits {
   readonly maxBytes?: number | undefined;
   readonly maxEntries?: number | undefined;
@@ -183,6 +192,11 @@ export class ShimTools {
    */
   async checkUserNamespaces(folder: string, { uid, gid, size }: IdMap, signal: AbortSignal): Promise<void> {
     await runShim(this.#shim, ['check-userns', folder, ...[uid, gid, size].map(String)], signal);
+  }
+
+  /** Whether the file system of a folder has project quotas that hold, see `native/src/storage-limit.c`. */
+  async storageLimits(folder: string, signal: AbortSignal): Promise<StorageLimits> {
+    return STORAGE_LIMITS.parse(JSON.parse(await runShim(this.#shim, ['check-storage-limit', folder], signal)));
   }
 
   async features(signal: AbortSignal): Promise<HostFeatures> {

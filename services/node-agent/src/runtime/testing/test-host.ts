@@ -54,9 +54,9 @@ export class TestHost implements AsyncDisposable {
     this.layer = join(folder, 'layer');
   }
 
-  static async create(userNamespaces: UserNamespaceMode = 'without'): Promise<TestHost> {
+  static async create(userNamespaces: UserNamespaceMode = 'without', parent = tmpdir()): Promise<TestHost> {
     requireRoot();
-    const folder = await mkdtemp(join(tmpdir(), 'atoll-shim-'));
+    const folder = await mkdtemp(join(parent, 'atoll-shim-'));
     const shim = buildShim();
     const host = new TestHost(folder, shim, await ShimSpawner.start(shim, join(folder, 'spawner')), userNamespaces);
     await makeBusyboxRoot(host.layer);
@@ -198,7 +198,7 @@ export class TestHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#launchers) client.close();
     await this.spawner.close();
-    for (const bundle of this.#bundles) {
+    for (const bundle of this.#bundles.filter((path) => existsSync(path))) {
       const pid = existsSync(join(bundle, 'shim.pid'))
         ? Number((await readFile(join(bundle, 'shim.pid'), 'utf8')).split(' ')[0])
         : 0;
