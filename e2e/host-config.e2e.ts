@@ -330,12 +330,28 @@ describe('mounts', () => {
       ['--mount', 'type=image,source=ghost-of-nobody,target=/x'],
       /No such image: ghost-of-nobody/,
     ],
-    ['a limit of the disk', ['--storage-opt', 'size=1G'], /supported only for overlay over xfs/],
+    ['a size of storage that is none', ['--storage-opt', 'size=huge'], /HostConfig.StorageOpt: invalid size "huge"/],
+    ['another storage option', ['--storage-opt', 'inodes=5'], /HostConfig.StorageOpt: unknown option inodes/],
     ['a parent group above all', ['--cgroup-parent', '../..'], /HostConfig.CgroupParent/],
     ['a buffer of the log', ['--log-opt', 'mode=non-blocking', '--log-opt', 'max-buffer-size=1m'], /max-buffer-size/],
   ])('refused: %s', async (_name, options, message) => {
     expect(await refused(options)).toMatch(message);
   });
+});
+
+test('--storage-opt size: the limit holds, or is refused before anything is made where hosts have no project quotas', async () => {
+  const rows = JSON.parse(await dockerOk(['info', '--format', '{{json .DriverStatus}}'])) as [string, string][];
+  const host = rows.findIndex(([name]) => name === ` ${h2}`);
+  const can = rows.slice(host).find(([name]) => name.includes('Storage limits'))?.[1] ?? '';
+  const options = ['--storage-opt', 'size=8M'];
+  if (can.startsWith('none: ')) {
+    const said = await refused(options);
+    expect(said).toContain(`1 cannot limit what a container stores (${h2}: ${can.slice('none: '.length)})`);
+    expect(said).toMatch(/no suitable node: .*(xfs|ext4|its kernel has no quotas)/);
+    return;
+  }
+  const result = await script(options, 'dd if=/dev/zero of=/big bs=1M count=16 2>&1');
+  expect(result.stdout, result.stderr).toMatch(/No space left on device|Disk quota exceeded/);
 });
 
 test('--cgroup-parent, for the container, its execs and its numbers', async () => {

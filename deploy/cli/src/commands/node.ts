@@ -95,10 +95,11 @@ async function list(nodes: Nodes, quiet: boolean): Promise<void> {
       String(status?.containers ?? 0),
       node.facts?.hostIp ?? '',
       node.facts?.wireguard ? 'wireguard' : `none${node.facts?.noEncryption ? ` (${node.facts.noEncryption})` : ''}`,
+      node.facts?.storageLimits || 'none',
     ];
   });
   process.stdout.write(
-    table(['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'CONTAINERS', 'ADDRESS', 'ENCRYPTION'], rows),
+    table(['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'CONTAINERS', 'ADDRESS', 'ENCRYPTION', 'STORAGE LIMITS'], rows),
   );
 }
 

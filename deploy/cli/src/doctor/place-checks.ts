@@ -2,6 +2,7 @@ import { access, constants, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { runCommand } from '@atoll/hosts';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
 import { loadSettings } from '../cluster/cluster-settings.ts';
 import { readLiveState } from '../cluster/cluster-state.ts';
@@ -13,7 +14,7 @@ const DISK_COMFORT = 5 * GIB;
 const MEMORY_COMFORT = 1 * GIB;
 
 export async function placeChecks(paths: ClusterPaths): Promise<readonly Check[]> {
-  return [root(), await disk(paths), memory(), ...(await ports(paths))];
+  return [root(), await disk(paths), await storageLimits(paths), memory(), ...(await ports(paths))];
 }
 
 function root(): Check {
@@ -21,9 +22,29 @@ function root(): Check {
   return missing('root', 'no', "start clusters with sudo: namespaces, bridges and cgroups are root's");
 }
 
-async function disk(paths: ClusterPaths): Promise<Check> {
-  let folder = paths.dataRoot;
+/** What there is of the data root already. */
+async function existing({ dataRoot }: ClusterPaths): Promise<string> {
+  let folder = dataRoot;
   while (!(await access(folder, constants.F_OK).then(() => true, () => false))) folder = dirname(folder); // biome-ignore format: short
+  return folder;
+}
+
+/** Needed for `--storage-opt size` only; each agent asks its kernel more closely. */
+async function storageLimits(paths: ClusterPaths): Promise<Check> {
+  const what = 'storage limits';
+  const args = ['--noheadings', '--first-only', '--output', 'FSTYPE,OPTIONS', '--target', await existing(paths)];
+  const [kind = '', options = ''] = await runCommand('findmnt', args).then(
+    (text) => text.trim().split(/\s+/),
+    () => ['a file system that findmnt does not tell'],
+  );
+  const able = ['xfs', 'ext4'].includes(kind) && /(^|,)(prjquota|pquota)(,|$)/.test(options);
+  if (able) return ok(what, `project quotas of ${kind}`);
+  const fix = 'use --data-root on xfs or ext4 mounted with prjquota: docs/storage-limits.md';
+  return advice(what, `${kind} without project quotas: no --storage-opt size`, fix);
+}
+
+async function disk(paths: ClusterPaths): Promise<Check> {
+  const folder = await existing(paths);
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   const found = `${(free / GIB).toFixed(1)} GiB free for ${paths.dataRoot}`;

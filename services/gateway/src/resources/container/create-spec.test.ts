@@ -148,6 +148,11 @@ describe('what a request asks for', () => {
       { LogConfig: { Type: 'json-file', Config: { mode: 'non-blocking' } } },
       { log: { type: 'json-file', config: { mode: 'non-blocking' } } },
     ],
+    [
+      'a limit of storage',
+      { StorageOpt: { size: '10G' } },
+      { storageOpt: { size: '10G' }, resources: expect.objectContaining({ storageLimit: 10n << 30n }) },
+    ],
     ['a parent group', { CgroupParent: '/team//build/' }, { cgroupParent: 'team/build' }],
     ['annotations', { Annotations: { 'com.example.a': 'b' } }, { annotations: { 'com.example.a': 'b' } }],
     ['the console size', { ConsoleSize: [24, 80] }, { process: { consoleHeight: 24, consoleWidth: 80 } }],
@@ -420,16 +425,16 @@ describe('refusals name the field', () => {
     ],
     ['a bind option', { HostConfig: { Binds: ['/a:/x:fast'] } }, 'invalid-argument', 'invalid mode: fast'],
     [
-      'a limit of the disk',
-      { HostConfig: { StorageOpt: { size: '10G' } } },
-      'unimplemented',
-      "supported only for overlay over xfs with 'pquota' mount option",
+      'a limit of storage that is no size',
+      { HostConfig: { StorageOpt: { size: 'ten' } } },
+      'invalid-argument',
+      'HostConfig.StorageOpt: invalid size "ten": want 1 to',
     ],
     [
       'another storage option',
       { HostConfig: { StorageOpt: { speed: '1' } } },
       'invalid-argument',
-      'unknown option speed',
+      'HostConfig.StorageOpt: unknown option speed',
     ],
     ['a parent group above', { HostConfig: { CgroupParent: '../x' } }, 'invalid-argument', 'HostConfig.CgroupParent'],
     [

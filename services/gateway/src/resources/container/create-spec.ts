@@ -1,5 +1,5 @@
 import { checkSysctls, signalNumber } from '@atoll/docker-api';
-import { invalidArgument, unimplemented } from '@atoll/errors';
+import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { ResolvedImage } from '../image/resolved-image.ts';
 import { cgroupParentOf } from './cgroup-parent.ts';
@@ -16,6 +16,7 @@ import { checkNamespaceConflicts, namespacesOf } from './namespaces.ts';
 import { networkOf } from './network-spec.ts';
 import { restartPolicyOf } from './restart-policy.ts';
 import { securityOf } from './security.ts';
+import { storageOptionOf } from './storage-option.ts';
 
 /** The spec a create request asks for, on an image. Pure. @throws invalid-argument or unimplemented naming the field */
 export function createSpec(
@@ -26,7 +27,7 @@ export function createSpec(
   references: CreateReferences = NO_REFERENCES,
 ): containerV1.ContainerSpec {
   const host: HostConfigRequest = request.HostConfig ?? {};
-  refuseDiskLimit(host.StorageOpt ?? {});
+  const storage = storageOptionOf(host.StorageOpt ?? {});
   checkNamespaceConflicts(request);
   const merged = mergeImage(request, resolved.config.config ?? {});
   if (merged.entrypoint.length === 0 && merged.cmd.length === 0) throw invalidArgument('no command specified');
@@ -44,7 +45,8 @@ export function createSpec(
       user: merged.user,
       ...terminalOf(request),
     },
-    resources: { ...limitsOf(host), ...devicesOf(host) },
+    resources: { ...limitsOf(host), ...devicesOf(host), storageLimit: storage.limit },
+    storageOpt: storage.options,
     security: securityOf(host),
     network,
     mounts: mountsOf(host, merged.volumes, references),
@@ -112,16 +114,6 @@ function sysctlsOf(host: HostConfigRequest): Record<string, string> {
   const shared = (mode: string | undefined): boolean => mode === 'host' || mode?.startsWith('container:') === true;
   checkSysctls(host.Sysctls ?? {}, { network: !shared(host.NetworkMode), ipc: !shared(host.IpcMode) });
   return { ...host.Sysctls };
-}
-
-/** Docker limits a container's own files on xfs with project quotas only, and fails like this elsewhere. */
-function refuseDiskLimit(options: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (name !== 'size') throw invalidArgument(`HostConfig.StorageOpt: unknown option ${name}: only size is known`);
-    throw unimplemented(
-      `HostConfig.StorageOpt: --storage-opt is supported only for overlay over xfs with 'pquota' mount option, which hosts do not use (got size=${value})`,
-    );
-  }
 }
 
 function annotationsOf(given: Readonly<Record<string, string>>): Record<string, string> {

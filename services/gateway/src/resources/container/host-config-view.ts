@@ -50,6 +50,7 @@ export function hostConfigObject(view: ContainerView): Record<string, unknown> {
     PublishAllPorts: network?.publishAll ?? false,
     ReadonlyRootfs: security?.readOnlyRootfs ?? false,
     SecurityOpt: orNull(security?.securityOpt),
+    ...(Object.keys(spec.storageOpt).length > 0 ? { StorageOpt: spec.storageOpt } : {}),
     ...(tmpfsMap(view) === undefined ? {} : { Tmpfs: tmpfsMap(view) }),
     UTSMode: spec.utsMode,
     UsernsMode: spec.usernsMode,

@@ -138,6 +138,7 @@ function hostRows(nodes: readonly NodeView[]): readonly (readonly [string, strin
         ['  └ Reserved Memory', `${gib(status?.reservedMemory ?? 0n)} / ${gib(facts?.memoryBytes ?? 0n)}`],
         ['  └ AppArmor', appArmorText(facts?.apparmor)],
         ['  └ Encryption', facts?.wireguard ? 'wireguard' : `none: ${facts?.noEncryption || 'its agent names none'}`],
+        ['  └ Storage limits', facts?.storageLimits || `none: ${facts?.noStorageLimits || 'its agent names none'}`],
       ];
     }),
   ];
