@@ -48,7 +48,7 @@ static int take_plan(const uint8_t *bytes, size_t length, struct err *err)
 		return -1;
 	if ((shim.plan.upper && make_folder(shim.plan.upper, 0755, err) < 0) || (shim.plan.work && make_folder(shim.plan.work, 0700, err) < 0))
 		return -1;
-	return storage_limit_apply(&shim.plan, err) < 0 ? -1 : make_folder(shim.plan.log_directory, 0700, err);
+	return storage_limit_prepare(&shim.plan, err) < 0 ? -1 : make_folder(shim.plan.log_directory, 0700, err);
 }
 
 /* A file of the bundle: u32 mode, name, zero, bytes. */
@@ -169,7 +169,8 @@ static int prepare_oci(struct err *err)
 {
 	if (log_open(&shim.log, shim.plan.log_directory, shim.plan.log_max_bytes, shim.plan.log_max_files, err) < 0 ||
 	    cgroup_open(&shim.cgroup, shim.plan.cgroup, err) < 0 || cgroup_create(&shim.cgroup, err) < 0 ||
-	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || make_api_socket(err) < 0 || oci_prepare(&shim, err) < 0)
+	    stdio_make(&shim.plan.process, &shim.stdio, err) < 0 || make_api_socket(err) < 0 || oci_prepare(&shim, err) < 0 ||
+	    storage_limit_hold(&shim.plan, err) < 0)
 		return -1;
 	shim.listener = socket_listen("control.sock", err);
 	return shim.listener < 0 ? -1 : 0;
@@ -211,7 +212,8 @@ static int prepare(int client, struct warnings *warnings, struct err *err)
 		return wait_ready(client, err) < 0 ? -1 : err_set(err, EPIPE, "prepare", "the first process is gone");
 	/* Asked for only now, so that the container does not inherit it; refused without CAP_SYS_RESOURCE. */
 	write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "-500");
-	if (wait_ready(client, err) < 0 || (shim.userns >= 0 && creds_rlimits(shim.pid, &shim.plan.process, err) < 0))
+	if (wait_ready(client, err) < 0 || (shim.userns >= 0 && creds_rlimits(shim.pid, &shim.plan.process, err) < 0) ||
+	    storage_limit_hold(&shim.plan, err) < 0)
 		return -1;
 	failpoint("run.6-ready");
 	shim.listener = socket_listen("control.sock", err);

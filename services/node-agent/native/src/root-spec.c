@@ -139,7 +139,7 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 	if (bundle < 0 || (spec->lock = bundle_lock(bundle, 15000, -1, err)) < 0 || private_mounts(err) < 0)
 		return -1;
 	/* A launch may have been cut off before it had limited what is written now. */
-	if (read_plan(spec->bundle, &plan, err) < 0 || storage_limit_apply(&plan, err) < 0)
+	if (read_plan(spec->bundle, &plan, err) < 0 || storage_limit_prepare(&plan, err) < 0)
 		return -1;
 	/* On disk its own files have the ids that the container sees already; the host's are shown as it would see them. */
 	CLEANUP_CLOSE int reversed = plan.ids.size ? userns_make(&plan.ids, 1, err) : -1;
@@ -147,7 +147,7 @@ static int mount_bundle(struct root_spec *spec, struct err *err)
 		return -1;
 	int *sources = mounts_open_sources(&plan, -1, &(struct ids_shown){ .own = -1, .host = reversed }, err);
 	int root = sources ? rootfs_mount(&plan, -1, err) : -1;
-	return root < 0 ? -1 : assemble(&plan, root, sources, err);
+	return root < 0 || storage_limit_hold(&plan, err) < 0 ? -1 : assemble(&plan, root, sources, err);
 }
 
 int root_spec_open(struct root_spec *spec, struct err *err)

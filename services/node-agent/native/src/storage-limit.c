@@ -18,6 +18,9 @@
 /* Ids from 2^30 on: operators and other programs count theirs from 1. The stride is odd: it comes to every id. */
 enum { FIRST = 1 << 30, COUNT = 1 << 30, STRIDE = 40503 * 2 + 1, ATTEMPTS = 64, BLOCK = 512 };
 
+/* More than any file system asks to be free before it makes the overlay's work folder; without that the overlay is read-only. */
+static const uint64_t SLACK = 16 << 20;
+
 static const char STEP[] = "limit storage";
 
 static const char *file_system(int folder)
@@ -136,10 +139,15 @@ static int settle(const struct plan *plan, int upper, int work, uint32_t *id, st
 	return 0;
 }
 
-int storage_limit_apply(const struct plan *plan, struct err *err)
+static int set_limit(int work, uint32_t id, uint64_t bytes, struct err *err)
 {
-	uint64_t blocks = plan->storage_limit / BLOCK + (plan->storage_limit % BLOCK != 0);
-	struct project_use use;
+	if (project_limit(work, id, bytes / BLOCK + (bytes % BLOCK != 0)) < 0)
+		return err_sys(err, STEP, "project %u, %llu bytes", id, (unsigned long long)bytes);
+	return 0;
+}
+
+int storage_limit_prepare(const struct plan *plan, struct err *err)
+{
 	uint32_t id;
 	char why[200];
 
@@ -152,11 +160,25 @@ int storage_limit_apply(const struct plan *plan, struct err *err)
 	storage_limit_support(work, why, sizeof(why));
 	if (why[0])
 		return err_set(err, EOPNOTSUPP, STEP, "the host cannot limit it: %s", why);
-	if (settle(plan, upper, work, &id, err) < 0)
+	if (settle(plan, upper, work, &id, err) < 0 || set_limit(work, id, plan->storage_limit + SLACK, err) < 0)
 		return -1;
-	if (project_use(work, id, &use) < 0 || (use.hard_blocks != blocks && project_limit(work, id, blocks) < 0))
-		return err_sys(err, STEP, "project %u, %llu bytes", id, (unsigned long long)plan->storage_limit);
-	failpoint("limit.3-limited");
+	failpoint("limit.3-prepared");
+	return 0;
+}
+
+int storage_limit_hold(const struct plan *plan, struct err *err)
+{
+	uint32_t id;
+	int inherited;
+
+	if (!plan->storage_limit)
+		return 0;
+	CLEANUP_CLOSE int work = open(plan->work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (work < 0 || project_get(work, &id, &inherited) < 0 || !is_ours(id))
+		return err_sys(err, STEP, "read the project of %s", plan->work);
+	if (set_limit(work, id, plan->storage_limit, err) < 0)
+		return -1;
+	failpoint("limit.4-held");
 	return 0;
 }
 

@@ -143,10 +143,13 @@ describe.each(QUOTA_FILE_SYSTEMS)('a limit of storage on %s', (kind) => {
     expect(shown.split(/\s+/)[1]).toBe(String(LIMIT / 1024));
 
     // The next run has what is left of it, and what is removed comes back: with xfs a moment later.
-    const again =
-      'for i in $(seq 300); do dd if=/dev/zero of=/more bs=64k count=64 2>/dev/null && exit 0; sleep 0.1; done; exit 1';
-    expect((await shell(bundle, 'dd if=/dev/zero of=/more bs=64k count=16 2>&1')).exit.code).toBe(1);
-    expect((await shell(bundle, `rm /big /more; ${again}`)).exit.code).toBe(0);
+    const more = 'dd if=/dev/zero of=/more bs=64k count=64 2>&1';
+    expect(await shell(bundle, `cat /proc/mounts | grep " / "; ${more}`)).toMatchObject({
+      exit: { code: 1 },
+      stdout: expect.stringMatching(/^overlay \/ overlay rw,.*(No space left on device|Disk quota exceeded)/s),
+    });
+    const again = `for i in $(seq 300); do ${more} >/dev/null && exit 0; sleep 0.1; done; exit 1`;
+    expect((await shell(bundle, `rm /big; rm -f /more; ${again}`)).exit.code).toBe(0);
     await remove(bundle);
     await left([]);
   });
@@ -250,7 +253,7 @@ describe.each(QUOTA_FILE_SYSTEMS)('a limit of storage on %s', (kind) => {
       await rm(folder, { recursive: true });
     }
 
-    for (const name of ['limit.1-claimed', 'limit.2-settled', 'limit.3-limited']) {
+    for (const name of ['limit.1-claimed', 'limit.2-settled', 'limit.3-prepared', 'limit.4-held']) {
       where(`${name}: the next launch has one limit, and none is left`, async () => {
         const bundle = await newBundle();
         const plan = limited(host, bundle, ['true']);
