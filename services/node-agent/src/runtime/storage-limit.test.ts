@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -15,6 +15,7 @@ import { ShimTools } from './shim-tools.ts';
 import { type ProjectUse, QUOTA_FILE_SYSTEMS, QuotaDisk } from './testing/quota-disk.ts';
 import { buildFailpointShim, buildShim } from './testing/shim-binary.ts';
 import { collect, type Finished, TestHost } from './testing/test-host.ts';
+import { TEST_IDS, type UserNamespaceMode } from './testing/user-namespace-modes.ts';
 
 const MIB = 2 ** 20;
 const LIMIT = 8 * MIB;
@@ -57,6 +58,48 @@ describe('without project quotas', () => {
     }
   });
 });
+
+/** Files of xfs have projects whether anything counts them or not. */
+describe('a folder moved to another project, with no quotas', () => {
+  const bare = dockerSeccompProgram(new Set(DOCKER_CAPABILITIES));
+  test.for<[UserNamespaceMode, string, Uint8Array, string]>([
+    ['without', 'and behind the guard', guarded, 'EPERM'],
+    ['without', 'control: and without the guard', bare, 'ok'],
+    ['with', 'and without the guard', bare, 'EINVAL'],
+  ])('%s a user namespace %s', async ([mode, , seccomp, wanted], { skip }) => {
+    const disk = QuotaDisk.mount('xfs', false);
+    if (typeof disk === 'string') return skip(`not applicable: ${disk}`);
+    try {
+      if (mode === 'with' && !(await hasUserNamespaces(disk.folder)))
+        return skip('not applicable: this kernel cannot show overlays in user namespaces');
+      await using host = await TestHost.create(mode, disk.folder);
+      const bundle = await host.bundle();
+      for (const name of ['upper', 'work']) execFileSync('chattr', ['-p', '5', '+P', join(bundle, name)]);
+      const plan = host.plan(bundle, ['sh', '-c', 'mkdir /d; probe flags /d; probe project /d 6'], {
+        process: { seccomp },
+      });
+      await host.launch(bundle, plan);
+      using client = await ShimClient.connect(bundle, () => {}, signal());
+      const session = await attachShim(bundle, { stdin: false, stdout: true, stderr: true }, signal());
+      const finished = collect(session);
+      await client.start(signal());
+      expect((await finished).stdout.split('\n').slice(0, 2)).toEqual([wanted, wanted]);
+      await client.closed;
+      const project = execFileSync('lsattr', ['-p', '-d', join(bundle, 'upper/d')], { encoding: 'utf8' });
+      expect(Number(project.trim().split(' ')[0])).toBe(wanted === 'ok' ? 6 : 5);
+    } finally {
+      disk.dispose();
+    }
+  });
+});
+
+async function hasUserNamespaces(parent: string): Promise<boolean> {
+  const folder = await mkdtemp(join(parent, 'check-'));
+  return await new ShimTools(buildShim()).checkUserNamespaces(folder, TEST_IDS, signal()).then(
+    () => true,
+    () => false,
+  );
+}
 
 function limited(host: TestHost, bundle: string, argv: readonly string[], storageLimit = BigInt(LIMIT)): ContainerPlan {
   const root = {

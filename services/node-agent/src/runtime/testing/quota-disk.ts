@@ -31,22 +31,22 @@ export class QuotaDisk {
   }
 
   /** The disk, or why this machine has none. */
-  static mount(kind: QuotaFileSystem, quotas = true): QuotaDisk | string {
+  static mount(kind: QuotaFileSystem, limits = true): QuotaDisk | string {
     const disk = new QuotaDisk(mkdtempSync(join(tmpdir(), 'atoll-quota-')));
     const image = join(disk.#parent, 'image');
     writeFileSync(image, '');
     truncateSync(image, IMAGE_BYTES);
     mkdirSync(disk.folder);
     try {
-      execFileSync(`mkfs.${kind}`, ['-q', ...(quotas ? FEATURES[kind] : []), image], { stdio: 'pipe' });
-      execFileSync('mount', ['-t', kind, '-o', quotas ? 'loop,prjquota' : 'loop', image, disk.folder], {
+      execFileSync(`mkfs.${kind}`, ['-q', ...(limits ? FEATURES[kind] : []), image], { stdio: 'pipe' });
+      execFileSync('mount', ['-t', kind, '-o', limits ? 'loop,prjquota' : 'loop', image, disk.folder], {
         stdio: 'pipe',
       });
       return disk;
     } catch (error) {
       rmSync(disk.#parent, { recursive: true, force: true });
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return `mkfs.${kind} is not installed`;
-      return `this kernel does not mount ${kind}${quotas ? ' with project quotas' : ''}`;
+      return `this kernel does not mount ${kind}${limits ? ' with project quotas' : ''}`;
     }
   }
 
