@@ -445,6 +445,7 @@ describe('the cluster', () => {
         expect.anything(),
         ['  └ AppArmor', 'none: its agent names none'],
         ['  └ Encryption', 'none: its agent names none'],
+        ['  └ Storage limits', 'none: its agent names none'],
       ],
     });
     expect((await get('/version')).json).toMatchObject({ ApiVersion: '1.51', MinAPIVersion: '1.24' });
