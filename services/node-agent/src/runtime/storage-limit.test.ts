@@ -54,7 +54,7 @@ describe('without project quotas', () => {
       expect(fileSystem).toBe(kind);
       expect(missing).toMatch(/^(its data root is on .*prjquota|its kernel has no quotas)/);
     } finally {
-      disk.dispose();
+      await disk.dispose();
     }
   });
 });
@@ -88,7 +88,7 @@ describe('a folder moved to another project, with no quotas', () => {
       const project = execFileSync('lsattr', ['-p', '-d', join(bundle, 'upper/d')], { encoding: 'utf8' });
       expect(Number(project.trim().split(' ')[0])).toBe(wanted === 'ok' ? 6 : 5);
     } finally {
-      disk.dispose();
+      await disk.dispose();
     }
   });
 });
@@ -125,7 +125,7 @@ describe.each(QUOTA_FILE_SYSTEMS)('a limit of storage on %s', (kind) => {
   afterAll(async () => {
     if (typeof disk === 'string') return;
     await host[Symbol.asyncDispose]();
-    disk.dispose();
+    await disk.dispose();
   });
 
   /** A test that is shown as not applicable, with the reason, on machines without such quotas. */

@@ -1,11 +1,13 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { buildProbe } from './shim-binary.ts';
 
 /** mkfs.xfs makes none that is smaller. */
 const IMAGE_BYTES = 320 * 2 ** 20;
+const UNMOUNT_ATTEMPTS = 400;
 
 export const QUOTA_FILE_SYSTEMS = ['xfs', 'ext4'] as const;
 export type QuotaFileSystem = (typeof QUOTA_FILE_SYSTEMS)[number];
@@ -63,8 +65,12 @@ export class QuotaDisk {
     if (said !== 'ok\n') throw new Error(`project ${id} cannot be limited: ${said}`);
   }
 
-  dispose(): void {
-    execFileSync('umount', [this.folder]);
+  /** A shim has its bundle open for a moment after all that is told of its end. */
+  async dispose(): Promise<void> {
+    for (let attempt = 0; spawnSync('umount', [this.folder]).status !== 0; attempt++) {
+      if (attempt === UNMOUNT_ATTEMPTS) throw new Error(`${this.folder} is still in use`);
+      await sleep(50);
+    }
     rmSync(this.#parent, { recursive: true, force: true });
   }
 }
