@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "extract.h"
 #include "failpoint.h"
 #include "io.h"
 #include "project-quota.h"
@@ -121,13 +122,14 @@ static int claim(int folder, uint32_t *id, struct err *err)
 
 static int settle(const struct plan *plan, int upper, int work, uint32_t *id, struct err *err)
 {
-	int fresh = is_empty(upper) == 1 && is_empty(work) == 1, inherited;
+	int untouched = is_empty(upper) == 1, unmounted = untouched && is_empty(work) == 1, inherited;
 	uint32_t above;
 
 	if (project_get(work, id, &inherited) < 0 || project_get(upper, &above, &inherited) < 0)
 		return err_sys(err, STEP, "read the project of %s", plan->work);
-	if (!is_ours(*id) || (fresh && above != *id)) {
-		if (!fresh)
+	if (!is_ours(*id) || (unmounted && above != *id)) {
+		/* An overlay that was only read, for the users of another runtime's container, has left its folder. */
+		if (!untouched || remove_tree(work, "work") < 0 || is_empty(work) != 1)
 			return err_set(err, ENOTEMPTY, STEP, "%s has files that no project counts, as after a copy of the data root; remove the container",
 				       plan->upper);
 		if (claim(work, id, err) < 0)

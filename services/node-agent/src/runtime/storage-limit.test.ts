@@ -256,6 +256,15 @@ describe.each(QUOTA_FILE_SYSTEMS)('a limit of storage on %s', (kind) => {
     own().limit(77, 0);
   });
 
+  where('an overlay that has only been read before is no hindrance', async () => {
+    const bundle = await newBundle();
+    await mkdir(join(bundle, 'work/work'), { mode: 0 });
+    expect((await shell(bundle, 'dd if=/dev/zero of=/big bs=1M count=12 2>/dev/null')).exit.code).toBe(1);
+    expect(limits()).toEqual([LIMIT]);
+    await remove(bundle);
+    await left([]);
+  });
+
   where('files that no project counts are not taken for limited ones', async () => {
     const bundle = await newBundle();
     await writeFile(join(bundle, 'upper/old'), 'x');
