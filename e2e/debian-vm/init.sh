@@ -34,6 +34,8 @@ $b umount /proc
 $b cat >run/start <<'START'
 ip link set lo up
 hostname debian-vm
+# Elsewhere the first who opens its device brings it; here nobody makes that.
+modprobe loop
 # A pipe, for a serial line passes for a person's terminal.
 bash /run/command </dev/null 2>&1 | cat >/dev/ttyS1
 printf '\nvm: ended with %s\n' "${PIPESTATUS[0]}" >/dev/ttyS1
