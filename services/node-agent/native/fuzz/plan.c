@@ -30,7 +30,7 @@ static size_t make_plan(uint8_t *out)
 			continue;
 		if (tag == TAG_MOUNT_LOWER)
 			at = put_mount(out, at, MOUNT_IMAGE);
-		if (tag == TAG_MOUNT_IDMAPPED)
+		if (tag == TAG_MOUNT_IDMAPPED || tag == TAG_MOUNT_RELABEL)
 			at = put_mount(out, at, MOUNT_BIND);
 		if (tag == TAG_ROOT_DIRECTORY || tag == TAG_RUNTIME_RESOURCES ||
 		    ((tag == TAG_TARGET || tag == TAG_RUNTIME || tag == TAG_RUNTIME_EXEC) && next_random() % 2))
@@ -47,6 +47,12 @@ static size_t make_plan(uint8_t *out)
 			break;
 		case TAG_STDIN: case TAG_NO_NEW_PRIVS: case TAG_ROOT_READONLY: case TAG_MOUNT_IDMAPPED:
 			at = put(out, at, 1, 1);
+			break;
+		case TAG_SELINUX: case TAG_MOUNT_LABEL: case TAG_LAYER_LABEL:
+			at = put_text(out, at, "u:r:t:s0:c1,c2");
+			break;
+		case TAG_MOUNT_RELABEL:
+			at = put_text(out, put(out, at, RELABEL_ONCE, 1), "u:r:t:s0");
 			break;
 		case TAG_GROUP: case TAG_OOM_SCORE_ADJ: case TAG_UMASK: case TAG_TTY:
 			at = put(out, at, 7, 4);

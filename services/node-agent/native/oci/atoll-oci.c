@@ -126,7 +126,7 @@ static int command_option(struct options *options, char **argv, int *index, stru
 		{ { "--pid-file", NULL }, &options->pid_file, NULL, NULL, NULL }, { { "--process", "-p" }, &options->process, NULL, NULL, NULL },
 		{ { "--cwd", NULL }, &options->cwd, NULL, NULL, NULL }, { { "--user", "-u" }, &options->user, NULL, NULL, NULL },
 		{ { "--resources", "-r" }, &options->resources, NULL, NULL, NULL }, { { "--format", "-f" }, &options->format, NULL, NULL, NULL },
-		{ { "--apparmor", NULL }, &options->apparmor, NULL, NULL, NULL },
+		{ { "--apparmor", NULL }, &options->apparmor, NULL, NULL, NULL }, { { "--process-label", NULL }, &options->process_label, NULL, NULL, NULL },
 		{ { "--env", "-e" }, NULL, NULL, &options->env, NULL }, { { "--cap", "-c" }, NULL, NULL, &options->caps, NULL },
 		{ { "--additional-gids", "-g" }, NULL, NULL, &options->gids, NULL }, { { "--preserve-fds", NULL }, NULL, NULL, NULL, &options->preserve_fds },
 		{ { "--detach", "-d" }, NULL, &options->detach, NULL, NULL }, { { "--force", "-f" }, NULL, &options->force, NULL, NULL },
@@ -157,7 +157,7 @@ static int command_option(struct options *options, char **argv, int *index, stru
 			return fail_usage(err, "%s needs a number up to 1024", flag->names[0]);
 		return 0;
 	}
-	if (is(argv[*index], "--no-pivot") || is(argv[*index], "--cgroup") || is(argv[*index], "--process-label") || is(argv[*index], "--rootless"))
+	if (is(argv[*index], "--no-pivot") || is(argv[*index], "--cgroup") || is(argv[*index], "--rootless"))
 		return fail_usage(err, "%s is not supported by this runtime", argv[*index]);
 	/* Keyrings: the shim makes none, so there is none not to make. */
 	if (is(argv[*index], "--no-new-keyring"))

@@ -45,6 +45,8 @@ static int from_arguments(const struct options *options, struct process_plan *pr
 		process->no_new_privs = 1;
 	if (spec_apparmor(options->apparmor, process) < 0)
 		return err_set(err, ENOTSUP, STEP, "--apparmor %s: this kernel has no AppArmor, or it is off", options->apparmor);
+	if (spec_selinux(options->process_label, &process->selinux) < 0)
+		return err_set(err, ENOTSUP, STEP, "--process-label %s: it is malformed, or this kernel has no SELinux, or it is off", options->process_label);
 	if (options->gids.count || options->caps.count)
 		return err_set(err, EINVAL, STEP, "--additional-gids and --cap are not supported by this runtime: give --process");
 	return options->user ? parse_user(options->user, process, err) : 0;
@@ -55,7 +57,7 @@ static int from_file(const char *path, struct process_plan *process, struct json
 	size_t length;
 	CLEANUP_FREE char *bytes = read_file_at(AT_FDCWD, path, JSON_MAX_BYTES, &length);
 	const uint8_t *seccomp = process->seccomp;
-	const char *apparmor = process->apparmor;
+	const char *apparmor = process->apparmor, *selinux = process->selinux;
 	uint32_t seccomp_length = process->seccomp_length;
 
 	if (!bytes)
@@ -70,6 +72,8 @@ static int from_file(const char *path, struct process_plan *process, struct json
 	process->seccomp_length = seccomp_length;
 	if (!process->apparmor)
 		process->apparmor = apparmor;
+	if (!process->selinux)
+		process->selinux = selinux;
 	return 0;
 }
 

@@ -40,7 +40,7 @@ struct container {
 
 /* Options of a command, in any order, and what is left of its arguments. */
 struct options {
-	const char *bundle, *console_socket, *pid_file, *process, *cwd, *user, *resources, *format, *apparmor;
+	const char *bundle, *console_socket, *pid_file, *process, *cwd, *user, *resources, *format, *apparmor, *process_label;
 	const char *id;
 	char **rest;
 	int rest_count;
@@ -63,6 +63,8 @@ int spec_read(const char *bundle, const char *file, struct spec *spec, struct er
 int spec_process(const struct json *process, const char *where, struct process_plan *plan, struct err *err);
 /* -1: this kernel knows no profiles, and one is asked for. NULL and "" ask for nothing. */
 int spec_apparmor(const char *profile, struct process_plan *plan);
+/* The same of an SELinux label, also when it is malformed. */
+int spec_selinux(const char *label, const char **slot);
 int spec_mounts(const struct json *mounts, const char *bundle, struct plan *plan, struct err *err);
 int spec_linux(const struct json *linux_object, struct plan *plan, struct err *err);
 int spec_resources(const struct json *resources, struct plan *plan, struct err *err);

@@ -53,6 +53,6 @@ int oci_command_features(struct options *options, struct err *err)
 	       "    \"seccomp\": { \"enabled\": true, \"actions\": [\"SCMP_ACT_ALLOW\", \"SCMP_ACT_ERRNO\", \"SCMP_ACT_KILL\", \"SCMP_ACT_KILL_PROCESS\", "
 	       "\"SCMP_ACT_KILL_THREAD\", \"SCMP_ACT_LOG\", \"SCMP_ACT_TRACE\", \"SCMP_ACT_TRAP\"], \"operators\": [\"SCMP_CMP_EQ\", \"SCMP_CMP_GE\", "
 	       "\"SCMP_CMP_GT\", \"SCMP_CMP_LE\", \"SCMP_CMP_LT\", \"SCMP_CMP_MASKED_EQ\", \"SCMP_CMP_NE\"], \"archs\": [\"SCMP_ARCH_X86\", \"SCMP_ARCH_X86_64\"] },\n"
-	       "    \"apparmor\": { \"enabled\": true },\n    \"selinux\": { \"enabled\": false }\n  }\n}\n");
+	       "    \"apparmor\": { \"enabled\": true },\n    \"selinux\": { \"enabled\": true }\n  }\n}\n");
 	return 0;
 }

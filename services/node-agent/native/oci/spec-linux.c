@@ -174,14 +174,17 @@ static int group_path(const struct json *object, struct plan *plan, struct err *
 int spec_linux(const struct json *object, struct plan *plan, struct err *err)
 {
 	static const char *const known[] = { "namespaces", "devices", "cgroupsPath", "resources", "seccomp", "sysctl", "maskedPaths", "readonlyPaths",
-					     "rootfsPropagation", NULL };
-	static const char *const refused[] = { "uidMappings", "gidMappings", "intelRdt", "mountLabel", "personality", "timeOffsets", "netDevices", "memoryPolicy", NULL };
+					     "rootfsPropagation", "mountLabel", NULL };
+	static const char *const refused[] = { "uidMappings", "gidMappings", "intelRdt", "personality", "timeOffsets", "netDevices", "memoryPolicy", NULL };
+	const char *mount_label = NULL;
 
-	if (spec_members(object, "linux", known, refused, err) < 0 || namespaces(json_get(object, "namespaces"), plan, err) < 0 ||
+	if (spec_members(object, "linux", known, refused, err) < 0 || spec_text(object, "linux", "mountLabel", &mount_label, err) < 0 || namespaces(json_get(object, "namespaces"), plan, err) < 0 ||
 	    devices(json_get(object, "devices"), plan, err) < 0 || group_path(object, plan, err) < 0 ||
 	    spec_resources(json_get(object, "resources"), plan, err) < 0 || sysctls(json_get(object, "sysctl"), plan, err) < 0 ||
 	    paths(json_get(object, "maskedPaths"), "maskedPaths", &plan->masks, err) < 0 ||
 	    paths(json_get(object, "readonlyPaths"), "readonlyPaths", &plan->readonly_paths, err) < 0 || propagation(object, err) < 0)
 		return -1;
+	if (spec_selinux(mount_label, &plan->mount_label) < 0)
+		return spec_bad(err, "linux", "mountLabel", "cannot be had: it is malformed, or this kernel has no SELinux, or it is off");
 	return spec_seccomp(json_get(object, "seccomp"), &plan->process, err);
 }

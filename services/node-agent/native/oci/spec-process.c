@@ -5,6 +5,7 @@
 #include "apparmor.h"
 #include "oci.h"
 #include "plan-records.h"
+#include "selinux.h"
 
 static const char *const CAPABILITIES[] = {
 	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
@@ -129,7 +130,17 @@ int spec_apparmor(const char *profile, struct process_plan *plan)
 	return 0;
 }
 
-/* A profile is for kernels that know it, none for every kernel. There is no SELinux. */
+int spec_selinux(const char *label, const char **slot)
+{
+	if (!label || !*label)
+		return 0;
+	if (!selinux_enabled() || !selinux_is_label(label))
+		return -1;
+	*slot = label;
+	return 0;
+}
+
+/* A profile or label is for kernels that know it, none for every kernel. */
 static int labels(const struct json *process, const char *where, struct process_plan *plan, struct err *err)
 {
 	const char *apparmor = NULL, *selinux = NULL;
@@ -138,7 +149,9 @@ static int labels(const struct json *process, const char *where, struct process_
 		return -1;
 	if (spec_apparmor(apparmor, plan) < 0)
 		return spec_bad(err, where, "apparmorProfile", "cannot be had: this kernel has no AppArmor, or it is off");
-	return selinux ? spec_bad(err, where, "selinuxLabel", "is not supported by this runtime") : 0;
+	if (spec_selinux(selinux, &plan->selinux) < 0)
+		return spec_bad(err, where, "selinuxLabel", "cannot be had: it is malformed, or this kernel has no SELinux, or it is off");
+	return 0;
 }
 
 int spec_process(const struct json *process, const char *where, struct process_plan *plan, struct err *err)

@@ -4,8 +4,7 @@
 #include "err.h"
 
 /*
- * The AppArmor profile of the program a process is about to become. The kernel takes it through a file of the process's own in /proc: that
- * is opened while /proc is still the host's and written right before the exec, so that a container's root has no part in it.
+ * The AppArmor profile of the program a process is about to become. See attribute.h for how it is set.
  */
 
 /* Whether this kernel has AppArmor and it is on. */

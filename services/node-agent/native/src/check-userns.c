@@ -33,7 +33,7 @@ static int check_overlay(const char *folder, int userns, const struct id_map *id
 	}
 	if (plan_append(&lowers, paths[0], err) < 0 || creds_make_files_as(ids->uid, ids->gid, err) < 0)
 		return -1;
-	CLEANUP_CLOSE int root = overlay_mount(&lowers, paths[1], paths[2], userns, err);
+	CLEANUP_CLOSE int root = overlay_mount(&lowers, paths[1], paths[2], NULL, userns, err);
 	if (root < 0)
 		return -1;
 	/* An overlay whose upper folder it cannot write to is made all the same, read-only. */
@@ -47,10 +47,10 @@ static int check_inside(struct err *err)
 {
 	if (userns_become_root(err) < 0)
 		return -1;
-	CLEANUP_CLOSE int proc = fs_mount("proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	CLEANUP_CLOSE int proc = fs_mount("proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, NULL, err);
 	if (proc < 0)
 		return -1;
-	CLEANUP_CLOSE int sys = fs_mount("sysfs", "sysfs", NULL, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	CLEANUP_CLOSE int sys = fs_mount("sysfs", "sysfs", NULL, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, NULL, err);
 	return sys < 0 ? -1 : 0;
 }
 

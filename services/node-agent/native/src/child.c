@@ -19,6 +19,7 @@
 #include "failpoint.h"
 #include "io.h"
 #include "program.h"
+#include "selinux.h"
 #include "user.h"
 
 pid_t child_clone(uint64_t flags, int group, int *pidfd, struct err *err)
@@ -112,19 +113,20 @@ static int check_mapped(const struct user *user, uint32_t size, struct err *err)
 					    "user or group %u is not one of the %u ids of the container's user namespace", largest, size);
 }
 
-int child_open_apparmor(struct shim *shim, struct err *err)
+int child_open_attributes(struct shim *shim, struct err *err)
 {
-	if (!shim->plan.process.apparmor)
-		return 0;
-	shim->apparmor = apparmor_open(err);
-	return shim->apparmor < 0 ? -1 : 0;
+	const struct process_plan *process = &shim->plan.process;
+
+	if (process->apparmor && (shim->apparmor = apparmor_open(err)) < 0)
+		return -1;
+	return process->selinux && (shim->selinux = selinux_open(err)) < 0 ? -1 : 0;
 }
 
-/* All but the streams, what the program is to get, the pair, the listener and the attribute of the profile. */
+/* All but the streams, what the program is to get, the pair, the listener and the attributes of security modules. */
 static void close_others(const struct shim *shim, int sync)
 {
 	const struct process_plan *process = &shim->plan.process;
-	const int kept[] = { sync, process->start_listener, shim->apparmor };
+	const int kept[] = { sync, process->start_listener, shim->apparmor, shim->selinux };
 	unsigned from = 3 + process->preserve_fds;
 
 	for (;;) {
@@ -188,6 +190,8 @@ void child_finish(struct shim *shim, int master, int sync, struct err *err)
 	if (process->before_exec && process->before_exec(shim->plan.host_pid, err) < 0)
 		return;
 	if (process->apparmor && apparmor_set(shim->apparmor, process->apparmor, err) < 0)
+		return;
+	if (process->selinux && selinux_set(shim->selinux, process->selinux, err) < 0)
 		return;
 	program_exec(process, &user, err);
 }

@@ -11,8 +11,8 @@ pid_t child_clone(uint64_t flags, int group, int *pidfd, struct err *err);
 /* First things in a child: default signals, death with the shim, not dumpable. */
 int child_begin(struct err *err);
 
-/* While /proc is the host's: what child_finish needs to set the plan's AppArmor profile, if there is one. */
-int child_open_apparmor(struct shim *shim, struct err *err);
+/* While /proc is the host's: what child_finish needs to set the plan's AppArmor profile or SELinux label, if there is one. */
+int child_open_attributes(struct shim *shim, struct err *err);
 
 /*
  * The last stretch, the same for a container and an exec, inside the container's root: streams, user,

@@ -75,7 +75,7 @@ int devices_create(const struct plan *plan, int root, int dev, struct err *err)
 int nodes_make(const struct plan *plan, struct err *err)
 {
 	const struct id_map *ids = &plan->ids;
-	int nodes = masks_make(err), result = nodes < 0 ? -1 : 0;
+	int nodes = masks_make(plan->mount_label, err), result = nodes < 0 ? -1 : 0;
 	mode_t before = umask(0);
 
 	for (size_t index = 0; result == 0 && index < plan->device_count; index++) {

@@ -119,6 +119,13 @@ static int create(struct extract_state *state, const struct tar_entry *entry, st
 	return 0;
 }
 
+/* Labels and rules of security modules are the host's to give, overlay's marks are made of whiteouts. */
+static int is_of_host(const char *name)
+{
+	return strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0 ||
+	       (strncmp(name, "security.", 9) == 0 && strcmp(name, "security.capability") != 0);
+}
+
 static int set_xattrs(struct extract_state *state, const struct tar_entry *entry, int fd, const char *path, struct err *err)
 {
 	for (size_t index = 0; index < entry->xattr_count; index++) {
@@ -126,7 +133,7 @@ static int set_xattrs(struct extract_state *state, const struct tar_entry *entry
 
 		if (state->options->volume && !volume_keeps_xattr(xattr->name))
 			return err_set(err, EPERM, STEP, "%s: the attribute %s is none of a volume's", entry->path, xattr->name);
-		if (!state->options->volume && (strncmp(xattr->name, "trusted.overlay.", 16) == 0 || strncmp(xattr->name, "user.overlay.", 13) == 0))
+		if (!state->options->volume && is_of_host(xattr->name))
 			continue;
 		if (strcmp(xattr->name, "system.posix_acl_default") == 0)
 			state->exact_modes = 0;

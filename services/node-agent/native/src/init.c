@@ -123,7 +123,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	if (child_begin(err) < 0 || cgroup_join(&shim->cgroup, err) < 0 || (!mapped && set_oom_score(&plan->process, err) < 0) ||
 	    join_namespaces(shim, err) < 0)
 		return -1;
-	if (child_open_apparmor(shim, err) < 0)
+	if (child_open_attributes(shim, err) < 0)
 		return -1;
 	failpoint("init.1-begun");
 	int *sources = mapped ? shim->made.sources : mounts_open_sources(plan, shim->joined[NS_IPC], &(struct ids_shown){ -1, -1 }, err);
@@ -147,7 +147,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	if (mount_setattr(root, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0)
 		return err_sys(err, "mount root", "make it private");
-	CLEANUP_CLOSE int proc = fs_mount("proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	CLEANUP_CLOSE int proc = fs_mount("proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, NULL, err);
 	if (proc < 0)
 		return -1;
 	if (plan->namespaces[NS_CGROUP].mode == NS_PRIVATE && unshare(CLONE_NEWCGROUP) < 0)

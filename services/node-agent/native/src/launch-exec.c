@@ -66,7 +66,7 @@ static int join(int target, int *master, struct err *err)
 		if (write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text) < 0)
 			return err_sys(err, "set oom score", "%s", text);
 	}
-	if (child_open_apparmor(&shim, err) < 0)
+	if (child_open_attributes(&shim, err) < 0)
 		return -1;
 	/* The cgroup comes first: from here on all that is opened counts for, and is limited as, the container. */
 	if (cgroup_join(&shim.cgroup, err) < 0)

@@ -39,10 +39,10 @@ int paths_make_readonly(const struct plan *plan, int root, struct err *err)
 }
 
 /* A tmpfs of our own with an empty folder and a null device: what the masks show. */
-int masks_make(struct err *err)
+int masks_make(const char *label, struct err *err)
 {
 	static const char *const options[][2] = { { "mode", "755" }, { "size", "65536" }, { "nr_inodes", "4096" } };
-	int source = fs_mount("tmpfs", "tmpfs", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+	int source = fs_mount("tmpfs", "tmpfs", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, label, err);
 
 	if (source < 0)
 		return -1;
@@ -80,7 +80,7 @@ int paths_mask(const struct plan *plan, int root, int scratch, int nodes, struct
 
 	if (plan->masks.count == 0)
 		return 0;
-	CLEANUP_CLOSE int made = nodes >= 0 ? -1 : masks_make(err);
+	CLEANUP_CLOSE int made = nodes >= 0 ? -1 : masks_make(plan->mount_label, err);
 	if (nodes < 0 && made < 0)
 		return -1;
 	if (made >= 0 && mount_attach(made, scratch) < 0)

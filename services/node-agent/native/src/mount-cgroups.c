@@ -20,7 +20,7 @@ static int cgroup_tree(const struct mount_plan *mount, const struct hierarchy *h
 	char path[1024];
 
 	if (!group)
-		return fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup", pairs, count, mount->attributes, err);
+		return fs_mount(hierarchy->is_v2 ? "cgroup2" : "cgroup", "cgroup", pairs, count, mount->attributes, NULL, err);
 	snprintf(path, sizeof(path), "%s%s", hierarchy->mount_point, group);
 	int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0)
@@ -31,7 +31,7 @@ static int cgroup_tree(const struct mount_plan *mount, const struct hierarchy *h
 	return -1;
 }
 
-int mount_cgroups(const struct mount_plan *mount, int target, struct cgroup *cgroup, int bound, struct err *err)
+int mount_cgroups(const struct mount_plan *mount, int target, struct cgroup *cgroup, int bound, const char *label, struct err *err)
 {
 	static const char *const options[][2] = { { "mode", "755" }, { "size", "65536" } };
 	int is_v2_only = strcmp(cgroup_mode(cgroup), "v2") == 0;
@@ -41,7 +41,7 @@ int mount_cgroups(const struct mount_plan *mount, int target, struct cgroup *cgr
 
 		return tree < 0 ? -1 : mount_attach(tree, target) < 0 ? mount_fail(err, mount, "attach") : 0;
 	}
-	CLEANUP_CLOSE int base = fs_mount("tmpfs", "tmpfs", options, 2, mount->attributes & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
+	CLEANUP_CLOSE int base = fs_mount("tmpfs", "tmpfs", options, 2, mount->attributes & ~(uint64_t)MOUNT_ATTR_RDONLY, label, err);
 	if (base < 0)
 		return -1;
 	if (mount_attach(base, target) < 0)

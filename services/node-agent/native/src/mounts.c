@@ -65,10 +65,13 @@ static int open_shm(const struct mount_plan *mount, int process, struct err *err
 }
 
 /* The folder of a host or the layers of an image, as one whole; a clone only where nothing below it is asked for. */
-static int open_whole(const struct mount_plan *mount, int own, struct err *err)
+static int open_whole(const struct mount_plan *mount, const char *label, int own, struct err *err)
 {
 	if (mount->kind == MOUNT_IMAGE)
-		return overlay_mount(&mount->lowers, NULL, NULL, own, err);
+		return overlay_mount(&mount->lowers, NULL, NULL, label, own, err);
+	/* A path of the user's was resolved by who made the plan; what is Atoll's may be below links of the operator's. */
+	if (mount->relabel != RELABEL_NOT && relabel_tree(mount->source, !mount->idmapped, mount->label, mount->relabel, err) < 0)
+		return -1;
 	unsigned deep = mount->reach == REACH_ONE ? 0u : AT_RECURSIVE;
 	int fd = mount->subpath ? open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC)
 				: open_tree(AT_FDCWD, mount->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
@@ -76,9 +79,9 @@ static int open_whole(const struct mount_plan *mount, int own, struct err *err)
 	return fd < 0 ? err_sys(err, "mount bind", "source %s", mount->source) : fd;
 }
 
-static int open_bind(const struct mount_plan *mount, int own, struct err *err)
+static int open_bind(const struct mount_plan *mount, const char *label, int own, struct err *err)
 {
-	int whole = open_whole(mount, own, err);
+	int whole = open_whole(mount, label, own, err);
 
 	if (whole < 0 || !mount->subpath)
 		return whole;
@@ -90,9 +93,9 @@ static int open_bind(const struct mount_plan *mount, int own, struct err *err)
 	return source < 0 ? mount_fail(err, mount, mount->subpath) : source;
 }
 
-static int open_source(const struct mount_plan *mount, const struct ids_shown *shown, struct err *err)
+static int open_source(const struct mount_plan *mount, const char *label, const struct ids_shown *shown, struct err *err)
 {
-	int source = open_bind(mount, shown->own, err), ids = mount->idmapped ? shown->own : shown->host;
+	int source = open_bind(mount, label, shown->own, err), ids = mount->idmapped ? shown->own : shown->host;
 
 	if (source < 0 || mount->kind == MOUNT_IMAGE || ids < 0 || userns_idmap(source, ids) == 0)
 		return source;
@@ -101,10 +104,32 @@ static int open_source(const struct mount_plan *mount, const struct ids_shown *s
 	return -1;
 }
 
+static int relabel_layers(const struct text_list *layers, const char *label, struct err *err)
+{
+	for (size_t index = 0; index < layers->count; index++)
+		if (relabel_tree(layers->items[index], 0, label, RELABEL_ONCE, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* Of the root and of images. The container's own folder has files from before where its host has not used SELinux until now. */
+static int relabel_own(const struct plan *plan, struct err *err)
+{
+	if (plan->layer_label && relabel_layers(&plan->lowers, plan->layer_label, err) < 0)
+		return -1;
+	for (size_t index = 0; plan->layer_label && index < plan->mount_count; index++)
+		if (relabel_layers(&plan->mounts[index].lowers, plan->layer_label, err) < 0)
+			return -1;
+	return plan->mount_label && plan->upper ? relabel_tree(plan->upper, 0, plan->mount_label, RELABEL_ONCE, err) : 0;
+}
+
 int *mounts_open_sources(const struct plan *plan, int ipc, const struct ids_shown *shown, struct err *err)
 {
-	int *sources = malloc((plan->mount_count + 1) * sizeof(*sources));
+	int *sources;
 
+	if (relabel_own(plan, err) < 0)
+		return NULL;
+	sources = malloc((plan->mount_count + 1) * sizeof(*sources));
 	if (!sources) {
 		err_set(err, ENOMEM, "mount bind", "out of memory");
 		return NULL;
@@ -115,7 +140,7 @@ int *mounts_open_sources(const struct plan *plan, int ipc, const struct ids_show
 		sources[index] = -1;
 		if (!mount_has_source(mount) || (mount->kind == MOUNT_SHM && ipc < 0))
 			continue;
-		sources[index] = mount->kind == MOUNT_SHM ? open_shm(mount, ipc, err) : open_source(mount, shown, err);
+		sources[index] = mount->kind == MOUNT_SHM ? open_shm(mount, ipc, err) : open_source(mount, plan->mount_label, shown, err);
 		if (sources[index] < 0) {
 			free(sources);
 			return NULL;
@@ -133,7 +158,7 @@ int *mounts_open_for(const struct plan *plan, int ipc, int userns, struct err *e
 		const struct mount_plan *mount = &plan->mounts[index];
 
 		if (mount->kind == MOUNT_MQUEUE && plan->namespaces[NS_IPC].mode == NS_HOST)
-			sources[index] = fs_mount("mqueue", "mqueue", mount->options, mount->option_count, mount->attributes, err);
+			sources[index] = fs_mount("mqueue", "mqueue", mount->options, mount->option_count, mount->attributes, NULL, err);
 		else if (sources[index] < 0 || mount->kind == MOUNT_IMAGE)
 			continue;
 		else if (mount_setattr(sources[index], "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof(slave)) < 0)
@@ -212,12 +237,16 @@ static int apply_new(const struct plan *plan, const struct mount_plan *mount, in
 	if (mount->kind == MOUNT_TMPFS && check_not_proc(mount, target, err) < 0)
 		return -1;
 	if (mount->kind == MOUNT_CGROUP)
-		return mount_cgroups(mount, target, cgroup, plan->namespaces[NS_CGROUP].mode == NS_HOST, err);
-	int tree = premade >= 0 ? premade : fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes, err);
+		return mount_cgroups(mount, target, cgroup, plan->namespaces[NS_CGROUP].mode == NS_HOST, plan->mount_label, err);
+	int fresh = mount->kind == MOUNT_TMPFS || mount->kind == MOUNT_DEV || mount->kind == MOUNT_DEVPTS;
+	int tree = premade >= 0 ? premade : fs_mount(types[mount->kind], types[mount->kind], mount->options, mount->option_count, mount->attributes,
+						     fresh ? plan->mount_label : NULL, err);
 	if (tree < 0)
 		return -1;
-	if (mount_attach(tree, target) < 0) {
-		mount_fail(err, mount, "attach");
+	/* That of an ipc namespace is there already, and takes no label as it is mounted. */
+	int labelled = mount->kind == MOUNT_MQUEUE && plan->mount_label && plan->namespaces[NS_IPC].mode == NS_PRIVATE;
+	if ((labelled && relabel_one(tree, plan->mount_label) < 0) || mount_attach(tree, target) < 0) {
+		mount_fail(err, mount, "label or attach");
 		close(tree);
 		return -1;
 	}

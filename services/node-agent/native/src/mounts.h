@@ -14,7 +14,7 @@ struct ids_shown {
 /*
  * Detached clones of all bind sources, in the plan's order (-1 for other kinds); malloc'ed. To be
  * called before the host's mounts are made slaves, so that "shared" binds keep their peers. `ipc` is the process whose ipc
- * namespace is joined, and whose shared memory is taken; with -1 that stays unopened.
+ * namespace is joined, and whose shared memory is taken; with -1 that stays unopened. What is to get another SELinux label gets it.
  */
 int *mounts_open_sources(const struct plan *plan, int ipc, const struct ids_shown *shown, struct err *err);
 /*
@@ -47,8 +47,8 @@ int devices_create(const struct plan *plan, int root, int dev, struct err *err);
 int nodes_make(const struct plan *plan, struct err *err);
 /* Binds those in the place of `devices_create`. `nodes` is attached. */
 int devices_bind(const struct plan *plan, int root, int dev, int nodes, struct err *err);
-/* A detached tmpfs with what masks are made of. */
-int masks_make(struct err *err);
+/* A detached tmpfs with what masks are made of; `label` as for fs_mount. */
+int masks_make(const char *label, struct err *err);
 int paths_make_readonly(const struct plan *plan, int root, struct err *err);
 /*
  * Hides paths by a null device or an empty read-only folder that are our own. Missing paths are fine.

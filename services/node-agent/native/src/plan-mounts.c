@@ -1,4 +1,5 @@
 #include "plan-records.h"
+#include "selinux.h"
 
 int plan_mount(struct plan *plan, struct cursor *record, struct err *err)
 {
@@ -36,6 +37,12 @@ int plan_mount_detail(struct plan *plan, unsigned tag, struct cursor *record, st
 	if (tag == TAG_MOUNT_IDMAPPED) {
 		mount->idmapped = cursor_number(record, 1) != 0;
 		return mount->kind == MOUNT_BIND ? 0 : plan_bad(err, "ids of a mount that is no bind");
+	}
+	if (tag == TAG_MOUNT_RELABEL) {
+		mount->relabel = (enum relabel)cursor_number(record, 1);
+		mount->label = cursor_text(record);
+		return mount->kind == MOUNT_BIND && mount->relabel > RELABEL_NOT && mount->relabel < RELABEL_KINDS && selinux_is_label(mount->label)
+			       ? 0 : plan_bad(err, "a label for files that is malformed or of a mount that is no bind");
 	}
 	if (tag == TAG_MOUNT_LOWER)
 		return plan_append(&mount->lowers, cursor_text(record), err);

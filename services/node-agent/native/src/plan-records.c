@@ -5,6 +5,7 @@
 
 #include "apparmor.h"
 #include "plan-endpoints.h"
+#include "selinux.h"
 
 static int once(const char **slot, struct cursor *record, struct err *err)
 {
@@ -17,6 +18,13 @@ static int once(const char **slot, struct cursor *record, struct err *err)
 static int append(struct text_list *list, struct cursor *record, struct err *err)
 {
 	return plan_append(list, cursor_text(record), err);
+}
+
+static int label(const char **slot, struct cursor *record, struct err *err)
+{
+	if (once(slot, record, err) < 0)
+		return -1;
+	return selinux_is_label(*slot) ? 0 : plan_bad(err, "a malformed SELinux label");
 }
 
 static int process_record(struct process_plan *process, unsigned tag, struct cursor *record, struct err *err)
@@ -86,6 +94,8 @@ static int process_record(struct process_plan *process, unsigned tag, struct cur
 	}
 	case TAG_APPARMOR:
 		return once(&process->apparmor, record, err) < 0 ? -1 : apparmor_is_name(process->apparmor) ? 0 : plan_bad(err, "a malformed name of an AppArmor profile");
+	case TAG_SELINUX:
+		return label(&process->selinux, record, err);
 	case TAG_OOM_SCORE_ADJ:
 		process->has_oom_score_adj = 1;
 		process->oom_score_adj = (int32_t)cursor_number(record, 4);
@@ -246,11 +256,16 @@ int plan_record(struct plan *plan, unsigned tag, struct cursor *record, struct e
 	case TAG_ROOT_READONLY:
 		plan->root_readonly = cursor_number(record, 1) != 0;
 		return 0;
+	case TAG_MOUNT_LABEL:
+		return label(&plan->mount_label, record, err);
+	case TAG_LAYER_LABEL:
+		return label(&plan->layer_label, record, err);
 	case TAG_MOUNT:
 		return plan_mount(plan, record, err);
 	case TAG_MOUNT_LOWER:
 	case TAG_MOUNT_SUBPATH:
 	case TAG_MOUNT_IDMAPPED:
+	case TAG_MOUNT_RELABEL:
 		return plan_mount_detail(plan, tag, record, err);
 	case TAG_DEVICE:
 		return device_record(plan, record, err);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "relabel.h"
 
 #define PLAN_MAGIC 0x4c505441u
 #define PLAN_VERSION 1u
@@ -28,7 +29,8 @@ enum plan_tag {
 	TAG_CGROUP, TAG_LIMIT, TAG_LIMIT_TEXT, TAG_DEVICE_RULE, TAG_BLKIO, TAG_NETWORK, TAG_LOG, TAG_TARGET,
 	TAG_MOUNT_LOWER, TAG_MOUNT_SUBPATH, TAG_RUNTIME, TAG_RUNTIME_EXEC, TAG_RUNTIME_RESOURCES, TAG_ID_MAP, TAG_MOUNT_IDMAPPED, TAG_APPARMOR,
 	TAG_STORAGE_LIMIT,
-	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_BINDING, TAG_MACVLAN, TAG_END,
+	TAG_ENDPOINT = 50, TAG_GATEWAY, TAG_ENDPOINT_SYSCTL, TAG_DNS, TAG_API, TAG_BINDING, TAG_MACVLAN,
+	TAG_SELINUX, TAG_MOUNT_LABEL, TAG_MOUNT_RELABEL, TAG_LAYER_LABEL, TAG_END,
 };
 
 enum ns_kind { NS_PID = 1, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_USER, NS_KINDS };
@@ -78,6 +80,8 @@ struct mount_plan {
 	const char *source, *target;
 	const char *subpath;     /* below the source, or NULL */
 	int idmapped;            /* of a bind: Atoll's own files, shown with the ids of the user namespace */
+	enum relabel relabel;    /* of a bind: before it is mounted, its source gets `label` */
+	const char *label;
 	struct text_list lowers; /* of an image: its layers, top first */
 	uint16_t option_count;
 	const char *options[PLAN_MAX_OPTIONS][2];
@@ -145,6 +149,7 @@ struct process_plan {
 	const uint8_t *seccomp;
 	uint32_t seccomp_length; /* bytes, a multiple of 8 */
 	const char *apparmor; /* profile of the program, "unconfined" for none; NULL: that of this process stays */
+	const char *selinux;  /* label of the program; NULL: what the policy says of one that this process starts */
 	int has_oom_score_adj;
 	int32_t oom_score_adj;
 	uint32_t umask;
@@ -167,6 +172,8 @@ struct plan {
 	const char *upper, *work, *root_directory;
 	int root_readonly;
 	uint64_t storage_limit; /* bytes that upper and work may hold; 0: no limit */
+	const char *mount_label; /* SELinux label of all files of the root and of fresh file systems, or NULL */
+	const char *layer_label; /* the same of layers on disk, whose own label counts where programs are mapped, or NULL */
 	struct mount_plan *mounts;
 	size_t mount_count;
 	struct device_plan *devices;

@@ -175,7 +175,7 @@ int root_spec_open(struct root_spec *spec, struct err *err)
 	if (spec->lowers.count > 0) {
 		if (private_mounts(err) < 0)
 			return -1;
-		spec->root = overlay_mount(&spec->lowers, spec->upper, spec->work, -1, err);
+		spec->root = overlay_mount(&spec->lowers, spec->upper, spec->work, NULL, -1, err);
 		return spec->root < 0 ? -1 : 0;
 	}
 	spec->root = open(spec->pid ? "/" : spec->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);

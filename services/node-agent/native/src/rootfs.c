@@ -29,8 +29,8 @@ int fs_fail(int context, struct err *err, const char *step, const char *what, co
 	return err_sys(err, step, "%s%s%s%s%s", what, value ? " " : "", value ? value : "", *log ? " " : "", log);
 }
 
-int fs_mount(const char *type, const char *source, const char *const (*options)[2], unsigned option_count,
-	     uint64_t attributes, struct err *err)
+int fs_mount(const char *type, const char *source, const char *const (*options)[2], unsigned option_count, uint64_t attributes,
+	     const char *label, struct err *err)
 {
 	char step[48];
 	CLEANUP_CLOSE int context = fsopen(type, FSOPEN_CLOEXEC);
@@ -40,6 +40,8 @@ int fs_mount(const char *type, const char *source, const char *const (*options)[
 		return err_sys(err, step, "fsopen");
 	if (fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return fs_fail(context, err, step, "source", source);
+	if (label && fsconfig(context, FSCONFIG_SET_STRING, "context", label, 0) < 0)
+		return fs_fail(context, err, step, "context", label);
 	for (unsigned index = 0; index < option_count; index++) {
 		const char *value = options[index][1];
 		int result = *value ? fsconfig(context, FSCONFIG_SET_STRING, options[index][0], value, 0)
@@ -72,7 +74,7 @@ int overlay_has_lowerdir_plus(void)
  * Without "lowerdir+" the layers are named by short /proc/self/fd paths, as the joined text must stay below a page (256 bytes in an
  * fsconfig string, so mount(2) is used).
  */
-static int overlay_mount_joined(const struct text_list *lowers, const char *upper, const char *work, struct err *err)
+static int overlay_mount_joined(const struct text_list *lowers, const char *upper, const char *work, const char *label, struct err *err)
 {
 	int fds[PLAN_MAX_LOWERS];
 	char options[4096];
@@ -90,6 +92,12 @@ static int overlay_mount_joined(const struct text_list *lowers, const char *uppe
 	at += (size_t)snprintf(options + at, sizeof(options) - at, ",redirect_dir=off,metacopy=off");
 	if (upper && (size_t)snprintf(options + at, sizeof(options) - at, ",upperdir=%s,workdir=%s", upper, work) >= sizeof(options) - at) {
 		err_set(err, ENAMETOOLONG, "mount overlay", "the folders' names are too long for this kernel");
+		goto out;
+	}
+	/* In quotes: it may have a comma. */
+	at = strlen(options);
+	if (label && (size_t)snprintf(options + at, sizeof(options) - at, ",context=\"%s\"", label) >= sizeof(options) - at) {
+		err_set(err, ENAMETOOLONG, "mount overlay", "the label and the folders' names are too long for this kernel");
 		goto out;
 	}
 	/* Any folder will do as a mount point: this function runs in a private mount namespace. */
@@ -112,7 +120,7 @@ out:
  * Layers by descriptor and of detached mounts are of Linux 6.13 and 6.15. Before, an overlay takes what is at paths, and in a mount
  * namespace of its own those can be covered.
  */
-static int overlay_mount_covered(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err)
+static int overlay_mount_covered(const struct text_list *lowers, const char *upper, const char *work, const char *label, int userns, struct err *err)
 {
 	CLEANUP_CLOSE int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -123,7 +131,7 @@ static int overlay_mount_covered(const struct text_list *lowers, const char *upp
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		err_sys(err, "mount overlay", "make the host's mounts slaves");
 	else if (idmapped_in_place(lowers, upper, work, userns, err) == 0)
-		result = overlay_mount_joined(lowers, upper, work, err);
+		result = overlay_mount_joined(lowers, upper, work, label, err);
 	if (setns(home, CLONE_NEWNS) == 0 && fchdir(here) == 0)
 		return result;
 	err_sys(err, "mount overlay", "go back to the mount namespace");
@@ -164,7 +172,7 @@ static int set_layers(int context, const struct text_list *lowers, const char *u
 }
 
 /* The overlay of a context that has its layers. */
-static int overlay_create(int context, struct err *err)
+static int overlay_create(int context, const char *label, struct err *err)
 {
 	/* What layer-diff reads must be plain: no redirected folders, no files of metadata only. */
 	static const char *const options[][2] = { { "redirect_dir", "off" }, { "metacopy", "off" }, { "source", "overlay" } };
@@ -172,13 +180,15 @@ static int overlay_create(int context, struct err *err)
 	for (size_t index = 0; index < sizeof(options) / sizeof(*options); index++)
 		if (fsconfig(context, FSCONFIG_SET_STRING, options[index][0], options[index][1], 0) < 0)
 			return fs_fail(context, err, "mount overlay", options[index][0], options[index][1]);
+	if (label && fsconfig(context, FSCONFIG_SET_STRING, "context", label, 0) < 0)
+		return fs_fail(context, err, "mount overlay", "context", label);
 	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_fail(context, err, "mount overlay", "create", NULL);
 	int mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
 	return mount < 0 ? fs_fail(context, err, "mount overlay", "fsmount", NULL) : mount;
 }
 
-int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, int userns, struct err *err)
+int overlay_mount(const struct text_list *lowers, const char *upper, const char *work, const char *label, int userns, struct err *err)
 {
 	if (!upper && lowers->count == 1)
 		return view_single(lowers->items[0], userns, err);
@@ -188,23 +198,23 @@ int overlay_mount(const struct text_list *lowers, const char *upper, const char 
 		return err_sys(err, "mount overlay", "fsopen");
 	if (userns >= 0) {
 		struct clones clones = { .count = 0 };
-		int mount = idmapped_layers(context, lowers, upper, work, userns, &clones, err) < 0 ? -1 : overlay_create(context, err);
+		int mount = idmapped_layers(context, lowers, upper, work, userns, &clones, err) < 0 ? -1 : overlay_create(context, label, err);
 
 		clones_close(&clones);
 		if (mount >= 0 || (err->code != EINVAL && err->code != EOPNOTSUPP))
 			return mount;
 		err->code = 0;
-		return overlay_mount_covered(lowers, upper, work, userns, err);
+		return overlay_mount_covered(lowers, upper, work, label, userns, err);
 	}
 	if (!overlay_has_lowerdir_plus())
-		return overlay_mount_joined(lowers, upper, work, err);
-	return set_layers(context, lowers, upper, work, err) < 0 ? -1 : overlay_create(context, err);
+		return overlay_mount_joined(lowers, upper, work, label, err);
+	return set_layers(context, lowers, upper, work, err) < 0 ? -1 : overlay_create(context, label, err);
 }
 
 int rootfs_mount(const struct plan *plan, int userns, struct err *err)
 {
 	if (!plan->root_directory)
-		return overlay_mount(&plan->lowers, plan->upper, plan->work, userns, err);
+		return overlay_mount(&plan->lowers, plan->upper, plan->work, plan->mount_label, userns, err);
 	int root = open_tree(AT_FDCWD, plan->root_directory, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (root >= 0 && (userns < 0 || userns_idmap(root, userns) == 0))
 		return root;

@@ -16,7 +16,7 @@ enum { AT_DNS = FIXED + SHIM_CLIENTS, AT_API = AT_DNS + DNS_POLLS, POLLS = AT_AP
 void shim_init(struct shim *shim)
 {
 	memset(shim, 0, sizeof(*shim));
-	shim->userns = shim->made.root = shim->made.nodes = shim->apparmor = -1;
+	shim->userns = shim->made.root = shim->made.nodes = shim->apparmor = shim->selinux = -1;
 	shim->listener = shim->bundle = shim->lock = shim->exit_file = shim->sync = shim->pidfd = -1;
 	shim->log.file = shim->log.directory = -1;
 	links_init(&shim->endpoints);

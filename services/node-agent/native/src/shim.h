@@ -34,7 +34,7 @@ struct shim {
 	int userns;               /* of the process; -1: the host's */
 	struct id_map ids;
 	struct premounts made;
-	int apparmor;             /* of the child: where its profile is written; -1 without one */
+	int apparmor, selinux;    /* of the child: where its profile and its label are written; -1 without one */
 	struct cgroup cgroup;
 	unsigned link;            /* outer end of the veth pair; 0 without one */
 	struct endpoint_links endpoints;

@@ -41,7 +41,7 @@ int command_mount_overlay(int argc, char **argv)
 		err_set(&err, EINVAL, "arguments", "usage: atoll-shim mount-overlay --lower <folder>… [--upper <folder> --work <folder>] <target>");
 		return fail(&err);
 	}
-	CLEANUP_CLOSE int mount = overlay_mount(&spec.lowers, spec.upper, spec.work, -1, &err);
+	CLEANUP_CLOSE int mount = overlay_mount(&spec.lowers, spec.upper, spec.work, NULL, -1, &err);
 	CLEANUP_CLOSE int point = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (mount >= 0 && point >= 0 && mount_attach(mount, point) == 0)
 		return 0;

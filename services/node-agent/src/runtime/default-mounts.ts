@@ -58,12 +58,15 @@ function shmMount({ shmBytes, shmSource, joinsShm }: DefaultMountOptions): Mount
   return { kind: 'tmpfs', options, ...common };
 }
 
-/** Docker's `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`: files of the bundle, writable for the container. */
-export function identityMounts(files: {
-  readonly hosts: string;
-  readonly hostname: string;
-  readonly resolvConf: string;
-}): readonly MountPlan[] {
+/** Docker's `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`: files of the bundle, writable for the container; `label`: of SELinux. */
+export function identityMounts(
+  files: {
+    readonly hosts: string;
+    readonly hostname: string;
+    readonly resolvConf: string;
+  },
+  label?: string,
+): readonly MountPlan[] {
   const bind = (source: string, target: string): MountPlan => ({
     kind: 'bind',
     source,
@@ -72,6 +75,7 @@ export function identityMounts(files: {
     recursive: false,
     propagation: 'rprivate',
     idmapped: true,
+    ...(label === undefined ? {} : { relabel: { label, when: 'always' } }),
   });
   return [
     bind(files.resolvConf, '/etc/resolv.conf'),

@@ -221,16 +221,20 @@ describe('unpacking a layer', () => {
     expect([attributes(layers.canary), attributes(join(layers.canary, 'secret'))]).toEqual(['', '']);
   });
 
-  it('I07: takes no attribute of overlayfs from an archive, I09: but those of programs', async () => {
+  it('I07: takes no attribute of overlayfs or of a security module from an archive, I09: but those of programs', async () => {
     const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex').toString('latin1');
     const overlay = ['opaque', 'redirect', 'metacopy', 'origin'].flatMap((name) => [
       [`SCHILY.xattr.trusted.overlay.${name}`, 'y'],
       [`SCHILY.xattr.user.overlay.${name}`, 'y'],
     ]);
+    const labels = {
+      'SCHILY.xattr.security.selinux': 'system_u:object_r:container_file_t:s0',
+      'SCHILY.xattr.security.SMACK64': '_',
+    };
     const { root } = await layers.unpack(
       buildTar([
-        { ...dir('d'), pax: Object.fromEntries(overlay) },
-        { ...file('f'), mode: 0o4755, pax: { 'SCHILY.xattr.security.capability': capability } },
+        { ...dir('d'), pax: { ...Object.fromEntries(overlay), ...labels } },
+        { ...file('f'), mode: 0o4755, pax: { 'SCHILY.xattr.security.capability': capability, ...labels } },
       ]),
     );
     expect(attributes(join(root, 'd'))).toBe('');

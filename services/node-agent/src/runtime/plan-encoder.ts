@@ -26,6 +26,7 @@ import {
   PLAN_VERSION,
   PROPAGATION,
   REACH,
+  RELABEL,
   RLIMIT_NUMBER,
   STDIN_MODE,
 } from './plan-tags.ts';
@@ -41,6 +42,8 @@ export function encodeContainerPlan(plan: ContainerPlan): Buffer {
     if (plan.hostname !== undefined) text(writer, PLAN_TAG.hostname, plan.hostname);
     if (plan.domainname !== undefined) text(writer, PLAN_TAG.domainname, plan.domainname);
     writeRoot(writer, plan.root);
+    if (plan.mountLabel !== undefined) text(writer, PLAN_TAG.mountLabel, plan.mountLabel);
+    if (plan.layerLabel !== undefined) text(writer, PLAN_TAG.layerLabel, plan.layerLabel);
     for (const mount of plan.mounts) writeMount(writer, mount);
     for (const node of plan.devices) {
       writer.record(PLAN_TAG.device, (w) => {
@@ -160,6 +163,7 @@ function writeProcess(writer: PlanWriter, process: ProcessPlan): void {
   const seccomp = process.seccomp;
   if (seccomp !== undefined) writer.record(PLAN_TAG.seccomp, (w) => w.bytes(seccomp));
   if (process.apparmor !== undefined) text(writer, PLAN_TAG.apparmor, process.apparmor);
+  if (process.selinux !== undefined) text(writer, PLAN_TAG.selinux, process.selinux);
   const score = process.oomScoreAdj;
   if (score !== undefined) writer.record(PLAN_TAG.oomScoreAdj, (w) => w.i32(score));
   writer.record(PLAN_TAG.umask, (w) => w.u32(process.umask ?? 0o022));
@@ -216,6 +220,13 @@ function writeMount(writer: PlanWriter, mount: MountPlan): void {
     }
   });
   if (bind?.idmapped) writer.record(PLAN_TAG.mountIdmapped, (w) => w.u8(1));
+  const relabel = bind?.relabel;
+  if (relabel !== undefined) {
+    writer.record(PLAN_TAG.mountRelabel, (w) => {
+      w.u8(RELABEL[relabel.when]);
+      w.text(relabel.label);
+    });
+  }
   if (mount.kind === 'image') for (const lower of mount.lowers) text(writer, PLAN_TAG.mountLower, lower);
   if (mount.kind !== 'bind' && mount.kind !== 'image') return;
   if (mount.subpath !== undefined) text(writer, PLAN_TAG.mountSubpath, mount.subpath);

@@ -54,6 +54,10 @@ export const PLAN_TAG = {
   api: 54,
   binding: 55,
   macvlan: 56,
+  selinux: 57,
+  mountLabel: 58,
+  mountRelabel: 59,
+  layerLabel: 60,
 } as const;
 
 export const PLAN_MAGIC = 0x4c505441;
@@ -73,6 +77,9 @@ export const MOUNT_KIND = {
   image: 9,
   shm: 10,
 } as const;
+/** When a bind's source is relabelled. */
+export const RELABEL = { always: 1, once: 2 } as const;
+
 export const REACH = { one: 0, recursive: 1, recursiveTop: 2 } as const;
 export const PROPAGATION = { private: 0, rprivate: 1, slave: 2, rslave: 3, shared: 4, rshared: 5 } as const;
 export const STDIN_MODE = { null: 0, open: 1, once: 2 } as const;

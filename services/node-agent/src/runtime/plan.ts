@@ -14,6 +14,10 @@ export interface ContainerPlan {
   readonly hostname?: string | undefined;
   readonly domainname?: string | undefined;
   readonly root: RootPlan;
+  /** SELinux label of all files of the root and of fresh file systems; absent: they have those they have. */
+  readonly mountLabel?: string | undefined;
+  /** The same of its layers on disk, whose own label counts where programs are mapped. */
+  readonly layerLabel?: string | undefined;
   /** Mounted in this order; a target below an earlier target must come later. */
   readonly mounts: readonly MountPlan[];
   readonly devices: readonly DeviceNode[];
@@ -87,6 +91,8 @@ export interface ProcessPlan {
   readonly seccomp?: Uint8Array | undefined;
   /** Name of a loaded AppArmor profile, or `unconfined`; absent: the shim's own confinement stays. */
   readonly apparmor?: string | undefined;
+  /** SELinux label; absent: what the policy gives to a program that the shim starts. */
+  readonly selinux?: string | undefined;
   readonly oomScoreAdj?: number | undefined;
   /** Octal bits; 0o022 when absent. */
   readonly umask?: number | undefined;
@@ -219,6 +225,8 @@ export type MountPlan =
       readonly propagation: Propagation;
       /** The files are Atoll's own: on disk they have the ids of the container, whatever user namespace it has. */
       readonly idmapped?: boolean | undefined;
+      /** The source's files get this SELinux label first; `once`: unless the source itself has it. */
+      readonly relabel?: { readonly label: string; readonly when: 'always' | 'once' } | undefined;
     }
   | {
       /** A read-only view of an image. */

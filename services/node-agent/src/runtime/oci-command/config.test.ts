@@ -70,7 +70,8 @@ describe('what is not supported is refused by its name', { timeout: 60_000 }, ()
         ? 'process.apparmorProfile cannot be had: this kernel has no AppArmor'
         : 'the AppArmor profile "atoll-test-none" is not loaded',
     ],
-    ['an SELinux label', ofProcess({ selinuxLabel: 'x' }), 'process.selinuxLabel is not supported'],
+    ['an SELinux label that is none', ofProcess({ selinuxLabel: 'x' }), 'process.selinuxLabel cannot be had'],
+    ['a label of mounts that is none', linux({ mountLabel: 'x' }), 'linux.mountLabel cannot be had'],
     ['a scheduler', ofProcess({ scheduler: { policy: 'SCHED_FIFO' } }), 'process.scheduler is not supported'],
     ['no arguments', ofProcess({ args: [] }), 'process.args must not be empty'],
     ['a relative folder', ofProcess({ cwd: 'x' }), 'process.cwd must be an absolute path'],

@@ -61,6 +61,8 @@ describe('a plan as an OCI config', () => {
       { process: { terminal: true, consoleSize: { height: 3, width: 4 } } },
     ],
     ['an AppArmor profile', { process: { ...process, apparmor: 'web' } }, { process: { apparmorProfile: 'web' } }],
+    ['an SELinux label', { process: { ...process, selinux: 'u:r:t:s0' } }, { process: { selinuxLabel: 'u:r:t:s0' } }],
+    ['the label of its files', { mountLabel: 'u:r:t:s0' }, { linux: { mountLabel: 'u:r:t:s0' } }],
     ['no terminal', {}, { process: { terminal: false, oomScoreAdj: 0 } }],
     ['what is asked of the OOM killer', { process: { ...process, oomScoreAdj: -5 } }, { process: { oomScoreAdj: -5 } }],
     [

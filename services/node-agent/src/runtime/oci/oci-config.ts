@@ -54,6 +54,7 @@ export function ociConfig(plan: ContainerPlan, { bundle, user, seccomp, annotati
       rootfsPropagation: rootPropagation(plan.mounts),
       maskedPaths: plan.maskedPaths,
       readonlyPaths: plan.readonlyPaths,
+      ...(plan.mountLabel === undefined ? {} : { mountLabel: plan.mountLabel }),
       ...(seccomp === undefined ? {} : { seccomp }),
     },
   };

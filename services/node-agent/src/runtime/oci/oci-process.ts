@@ -35,6 +35,7 @@ export function ociProcess(plan: ProcessPlan, user: NumericUser): Record<string,
     })),
     noNewPrivileges: plan.noNewPrivileges,
     ...(plan.apparmor === undefined ? {} : { apparmorProfile: plan.apparmor }),
+    ...(plan.selinux === undefined ? {} : { selinuxLabel: plan.selinux }),
     // Always said: what is started by the supervisor would have its score.
     oomScoreAdj: plan.oomScoreAdj ?? 0,
   };
