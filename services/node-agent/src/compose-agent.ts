@@ -27,6 +27,7 @@ import { ContainerNetworks } from './containers/container-networks.ts';
 import { cgroupPathOf, type PlanHost } from './containers/container-plan.ts';
 import { hostDevices } from './containers/host-devices.ts';
 import { ensureInitLayer } from './containers/init-layer.ts';
+import { initProgram } from './containers/init-program.ts';
 import { Launcher } from './containers/launcher.ts';
 import { ownCapabilities } from './containers/own-capabilities.ts';
 import { checkedRuntimes } from './containers/runtimes.ts';
@@ -58,6 +59,7 @@ import { dockerSeccompProgram } from './runtime/seccomp/docker-seccomp.ts';
 import { ShimSpawner } from './runtime/shim-spawner.ts';
 import { ShimTools } from './runtime/shim-tools.ts';
 import { VolumeTools } from './runtime/volume-tools.ts';
+import { SELinux } from './selinux/selinux.ts';
 import { CgroupV1Reader } from './stats/cgroup-v1.ts';
 import { CgroupV2Reader } from './stats/cgroup-v2.ts';
 import { StatsSampler } from './stats/stats-sampler.ts';
@@ -84,6 +86,8 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const root = config.ATOLL_DATA_ROOT;
   const shim = config.ATOLL_SHIM;
   await mkdir(root, { recursive: true, mode: 0o711 });
+  const emptyLayer = join(root, 'empty');
+  await mkdir(emptyLayer, { recursive: true, mode: 0o755 });
   const initLayer = await ensureInitLayer(join(root, 'init'));
   const runtimes = await checkedRuntimes(config.ATOLL_RUNTIMES);
   const memory = await NodeMemory.open(root);
@@ -102,7 +106,13 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const apparmor = await AppArmor.open({ hostname: config.ATOLL_HOSTNAME, dataRoot: root, logger });
   const files = await ContainerFiles.open(join(root, 'containers'), spawner, logger);
   const storage = await tools.storageLimits(join(root, 'containers'), AbortSignal.timeout(TOOL_MS));
-  const facts = await detectNodeFacts(config, runtimes, remap, wireguard, apparmor, storage);
+  const selinux = await SELinux.open({
+    setting: config.ATOLL_SELINUX,
+    hostname: config.ATOLL_HOSTNAME,
+    find: (id) => containers.find(id),
+    statuses: () => containers.list().map(({ status }) => status),
+  });
+  const facts = await detectNodeFacts(config, runtimes, remap, wireguard, apparmor, storage, selinux);
   const filesystem = new ShimFilesystem(tools, () => diskRoom(root));
   const layers = new FsLayerStore({
     directory: await LayerDirectory.open(join(root, 'layers')),
@@ -121,8 +131,9 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     unifiedCgroups,
     hostname: config.ATOLL_HOSTNAME,
     remap,
-    init: join(dirname(shim), 'atoll-init'),
+    init: await initProgram(join(dirname(shim), 'atoll-init'), root, selinux.facts.enabled),
     apparmor,
+    selinux,
     runtimes,
     find: (id) => containers.find(id),
     devices: await hostDevices(),
@@ -174,7 +185,7 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
     layers,
     network,
     networks: new ContainerNetworks(networks, names.path),
-    mounts: new MountResolver(volumes, volumeMounts, filesystem, root),
+    mounts: new MountResolver(volumes, volumeMounts, filesystem, { dataRoot: root, emptyLayer }),
     volumes,
     volumeMounts,
     host,
@@ -239,8 +250,6 @@ export async function composeAgent(config: AgentConfig, tls: TlsIdentity, logger
   const cgroupPath = (id: string): string => cgroupPathOf(containers.find(id)?.record ?? { id, spec: undefined }, host);
   const archive = new ContainerArchive(filesystem);
   const committer = new LayerCommitter({ filesystem, blobs, layers });
-  const emptyLayer = join(root, 'empty');
-  await mkdir(emptyLayer, { recursive: true, mode: 0o755 });
   const steps: BuildHost = {
     workspaces: await StepWorkspaces.open(join(root, 'builds'), tools),
     committer,

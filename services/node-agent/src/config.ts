@@ -36,6 +36,8 @@ export const configSchema = z.object({
    * /etc/subgid) or `first id:size`. Unset or empty: off.
    */
   ATOLL_USERNS_REMAP: z.string().default(''),
+  /** `auto`: containers have SELinux labels where it is active and its policy knows container_t and container_file_t. */
+  ATOLL_SELINUX: z.enum(['auto', 'off']).default('auto'),
   /** How often a look is taken at the host's interfaces and routes for changes to tell. */
   ATOLL_LINKS_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   ATOLL_NODE_LABELS: pairs.default({}),

@@ -9,6 +9,7 @@ import { parentLinkKinds } from '../network/parent-interfaces.ts';
 import type { WireGuard } from '../network/wireguard/wireguard.ts';
 import type { IdMap } from '../runtime/plan.ts';
 import type { StorageLimits } from '../runtime/shim-tools.ts';
+import type { SELinux } from '../selinux/selinux.ts';
 import { detectCgroupMode } from './cgroup-mode.ts';
 
 /** Go's names for architectures, as Docker and OCI use them. */
@@ -24,6 +25,7 @@ export async function detectNodeFacts(
   encryption: Pick<WireGuard, 'endpoint' | 'unable'>,
   apparmor: AppArmor,
   storage: StorageLimits,
+  selinux: SELinux,
 ): Promise<nodeV1.NodeFacts> {
   const processors = cpus().length;
   return nodeV1.NodeFacts.fromPartial({
@@ -53,6 +55,7 @@ export async function detectNodeFacts(
     apparmor: apparmor.facts,
     storageLimits: storage.missing === '' ? storage.fileSystem : '',
     noStorageLimits: storage.missing,
+    selinux: selinux.facts,
   });
 }
 

@@ -22,6 +22,7 @@ import type {
   NetworkPlan,
   RootPlan,
 } from '../runtime/plan.ts';
+import type { Labels, SELinux } from '../selinux/selinux.ts';
 import type { CustomDevices } from './custom-devices.ts';
 import { logPlan } from './log-plan.ts';
 import type { FindContainer, Shared } from './neighbours.ts';
@@ -45,6 +46,7 @@ export interface PlanHost {
   /** The program that `--init` makes pid 1, see `native/init`. */
   readonly init: string;
   readonly apparmor: AppArmor;
+  readonly selinux: SELinux;
   /** Other OCI runtimes. */
   readonly runtimes: Runtimes;
   /** Other containers of this host. */
@@ -69,6 +71,8 @@ export interface PlanParts {
   readonly devices?: CustomDevices;
   /** Absent: nothing. */
   readonly shared?: Shared;
+  /** Absent: the host does not use SELinux. */
+  readonly labels?: Labels | undefined;
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly logDirectory: string;
 }
@@ -93,7 +97,7 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
   const names = hostnames(record, host);
   const namespaces = namespacesOf(spec, parts.shared);
   const userNamespace = userNamespaceOf(spec, parts.shared, host.remap);
-  const own = containerPlanProcess(spec, names.hostname, host);
+  const own = { ...containerPlanProcess(spec, names.hostname, host), selinux: parts.labels?.process };
   return {
     id: record.id,
     process: spec.init ? { ...own, argv: [INIT_TARGET, '--', ...own.argv] } : own,
@@ -101,6 +105,8 @@ export function containerPlan(record: containerV1.ContainerRecord, parts: PlanPa
     userNamespace,
     ...(namespaces.uts.mode === 'private' ? names : {}),
     root: parts.root,
+    mountLabel: parts.labels?.mount,
+    layerLabel: parts.labels?.layers,
     mounts: allMounts(spec, privileged, parts, host),
     devices: deviceNodes(parts.devices?.nodes ?? [], privileged ? host.devices : []),
     devLinks: DEFAULT_DEV_LINKS,
@@ -174,9 +180,14 @@ function allMounts(
     ...(spec.ipcMode === 'host' ? { shmSource: '/dev/shm' } : {}),
     joinsShm: parts.shared?.namespaces.ipc !== undefined,
   };
+  const { labels } = parts;
+  const ofOthers = parts.shared?.filesOf !== undefined;
   const writableCgroups = spec.security?.writableCgroups ?? false;
-  const own = [...defaultMounts({ privileged, writableCgroups, shmBytes, ...shm }), ...identityMounts(parts.files)];
-  if (spec.init) own.push(initMount(host.init));
+  const own = [
+    ...defaultMounts({ privileged, writableCgroups, shmBytes, ...shm }),
+    ...identityMounts(parts.files, ofOthers ? labels?.shared : labels?.mount),
+  ];
+  if (spec.init) own.push(initMount(host.init, labels));
   // A mount given by the user takes the place of ours at the same path.
   const given = new Set(parts.mounts.map(({ target }) => target));
   const kept = own.filter(({ target }) => !given.has(target) && !(spec.ipcMode === 'none' && target === '/dev/shm'));
@@ -185,7 +196,7 @@ function allMounts(
   return [...kept, ...parts.mounts].sort((a, b) => depth(a) - depth(b));
 }
 
-function initMount(source: string): MountPlan {
+function initMount(source: string, labels: Labels | undefined): MountPlan {
   const flags = ['ro', 'nosuid', 'nodev'] as const;
   return {
     kind: 'bind',
@@ -195,6 +206,7 @@ function initMount(source: string): MountPlan {
     recursive: false,
     propagation: 'rprivate',
     idmapped: true,
+    ...(labels === undefined ? {} : { relabel: { label: labels.shared, when: 'once' } }),
   };
 }
 

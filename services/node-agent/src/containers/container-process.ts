@@ -253,6 +253,8 @@ export class ContainerProcess {
       ...endpointStatus(launched.endpoint),
       volumePaths: { ...launched.volumePaths },
       apparmorProfile: launched.apparmorProfile,
+      processLabel: launched.processLabel,
+      mountLabel: launched.mountLabel,
     });
     failpoint('create.5-noted');
     await this.#hooks.fire(this.#bundle);

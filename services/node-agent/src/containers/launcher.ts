@@ -60,6 +60,9 @@ export interface Launched {
   readonly volumePaths: Readonly<Record<string, string>>;
   /** Empty where the kernel has no AppArmor. */
   readonly apparmorProfile: string;
+  /** Empty where the host does not use SELinux. */
+  readonly processLabel: string;
+  readonly mountLabel: string;
   readonly warnings: string;
 }
 
@@ -95,6 +98,7 @@ export class Launcher {
       return await this.#slots.run(() => this.#launch(record, spec, lease, links, onState, signal));
     } catch (error) {
       lease.release();
+      this.options.host.selinux.release(record.id);
       await this.options.volumeMounts.release(record.id).catch(() => undefined);
       if (endpoint) network.release(record.id, endpoint.address);
       throw error;
@@ -211,11 +215,12 @@ export class Launcher {
       others: placed.flatMap((one) => addressesOf(one.endpoint)),
       named: placed.length > 0,
     };
+    const labels = await host.selinux.labelsOf(record);
     const [resolved, own, devices, shared] = await Promise.all([
       mounts.resolve(
         record.id,
         spec.mounts,
-        { directories: lease.directories, images: lease.images, apiSocket: bundlePath(directory, 'apiSocket') },
+        { directories: lease.directories, images: lease.images, apiSocket: bundlePath(directory, 'apiSocket'), labels },
         signal,
       ),
       networkFiles(directory, spec.network, identity),
@@ -236,6 +241,7 @@ export class Launcher {
       mounts: resolved.mounts,
       devices,
       shared,
+      labels,
       api: spec.mounts.some(({ apiSocket }) => apiSocket) ? relative(directory, this.options.apiRelay) : undefined,
       files: shared.filesOf === undefined ? own.paths : networkFilePaths(files.directory(shared.filesOf)),
       logDirectory: files.logs(record.id),
@@ -254,8 +260,10 @@ export class Launcher {
     failpoint('create.3-planned');
     const { client, warnings } = await launchShim(spawner, launch, onState, signal);
     failpoint('create.4-prepared');
+    const { volumePaths } = resolved;
     const apparmorProfile = plan.process.apparmor ?? '';
-    return { client, lease, endpoint, volumePaths: resolved.volumePaths, apparmorProfile, warnings };
+    const [processLabel, mountLabel] = [labels?.process ?? '', labels?.mount ?? ''];
+    return { client, lease, endpoint, volumePaths, apparmorProfile, processLabel, mountLabel, warnings };
   }
 
   /** None of a container without a way out. */

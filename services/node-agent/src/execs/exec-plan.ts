@@ -16,6 +16,8 @@ export interface ExecPlanInput {
   readonly console: TerminalSize;
   /** Of the container's own process; `docker exec --privileged` changes nothing about it. */
   readonly apparmor: string | undefined;
+  /** The same of its SELinux label. */
+  readonly selinux: string | undefined;
 }
 
 /** An exec as the shim runs it: the container's own process with what the exec says otherwise. */
@@ -34,6 +36,7 @@ export function execPlan(input: ExecPlanInput, host: PlanHost): ExecPlan {
     process: {
       ...own,
       apparmor: input.apparmor,
+      selinux: input.selinux,
       argv: spec.argv,
       env: processEnvironment(
         [...linkEnvironment(container, host.find), ...(container.process?.env ?? []), ...spec.env],

@@ -34,6 +34,7 @@ export async function launchExec(
     {
       ...exec,
       apparmor,
+      selinux: container.status.processLabel || undefined,
       record: container.record,
       target,
       hostname: hostnames(container.record, host).hostname,

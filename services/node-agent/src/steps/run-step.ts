@@ -58,7 +58,7 @@ async function* execute(
       files: paths,
       logDirectory: workspace.logs,
     };
-    const plan = containerPlan(record, parts, host);
+    const plan = containerPlan(record, { ...parts, labels: await host.selinux.labelsOf(record) }, host);
     await host.apparmor.ready(plan.process.apparmor);
     const launch = { bundle: workspace.directory, files, plan };
     const launched = await launchShim(spawner, launch, () => undefined, signal);
@@ -84,6 +84,7 @@ async function* execute(
       signal.removeEventListener('abort', kill);
     }
   } finally {
+    host.selinux.release(workspace.id);
     if (endpoint) network.release(workspace.id, endpoint.address);
   }
 }

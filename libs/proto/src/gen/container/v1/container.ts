@@ -208,6 +208,20 @@ export interface Security {
   writableCgroups: boolean;
   /** Name of an AppArmor profile of the host, or "unconfined"; empty: the host's default, for privileged containers none. */
   apparmorProfile: string;
+  selinux: SELinuxOptions | undefined;
+}
+
+/** What `--security-opt label=…` says; what is empty has the host's default. Absent: nothing was said. */
+export interface SELinuxOptions {
+  /** No confinement by a label; nothing else is given then. */
+  disable: boolean;
+  user: string;
+  role: string;
+  type: string;
+  /** MLS or MCS level, `s0:c1,c2`. */
+  level: string;
+  /** Type of the container's files. */
+  fileType: string;
 }
 
 /** A profile in Docker's format, its names checked; what depends on capabilities and kernel is decided on the node. */
@@ -332,6 +346,11 @@ export interface Mount {
   volumeOptions: { [key: string]: string };
   /** bind: in place of a path of the host, a socket that speaks the cluster's Docker API. */
   apiSocket: boolean;
+  /**
+   * bind, volume: where the host uses SELinux its files get the label of all containers ("shared") or of this one ("private"); "": of binds
+   * they keep theirs.
+   */
+  relabel: string;
 }
 
 export interface Mount_VolumeLabelsEntry {
@@ -511,6 +530,12 @@ export interface ContainerStatus {
   volumePaths: { [key: string]: string };
   /** AppArmor profile of the last run, or "unconfined"; empty: it has not been prepared yet, or the host's kernel has no AppArmor. */
   apparmorProfile: string;
+  /**
+   * SELinux labels of the container's processes and files; empty: not prepared yet, or its host does not use SELinux. The process's is empty
+   * too where nothing confines it and the policy has no type for that.
+   */
+  processLabel: string;
+  mountLabel: string;
 }
 
 export interface ContainerStatus_VolumePathsEntry {
@@ -1766,6 +1791,7 @@ function createBaseSecurity(): Security {
     seccompProfile: undefined,
     writableCgroups: false,
     apparmorProfile: "",
+    selinux: undefined,
   };
 }
 
@@ -1815,6 +1841,9 @@ export const Security: MessageFns<Security> = {
     }
     if (message.apparmorProfile !== "") {
       writer.uint32(122).string(message.apparmorProfile);
+    }
+    if (message.selinux !== undefined) {
+      SELinuxOptions.encode(message.selinux, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -1952,6 +1981,14 @@ export const Security: MessageFns<Security> = {
             message.apparmorProfile = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.selinux = SELinuxOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1986,6 +2023,124 @@ export const Security: MessageFns<Security> = {
       : undefined;
     message.writableCgroups = object.writableCgroups ?? false;
     message.apparmorProfile = object.apparmorProfile ?? "";
+    message.selinux = (object.selinux !== undefined && object.selinux !== null)
+      ? SELinuxOptions.fromPartial(object.selinux)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSELinuxOptions(): SELinuxOptions {
+  return { disable: false, user: "", role: "", type: "", level: "", fileType: "" };
+}
+
+export const SELinuxOptions: MessageFns<SELinuxOptions> = {
+  encode(message: SELinuxOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.disable !== false) {
+      writer.uint32(8).bool(message.disable);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.type !== "") {
+      writer.uint32(34).string(message.type);
+    }
+    if (message.level !== "") {
+      writer.uint32(42).string(message.level);
+    }
+    if (message.fileType !== "") {
+      writer.uint32(50).string(message.fileType);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SELinuxOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSELinuxOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.disable = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.fileType = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SELinuxOptions>): SELinuxOptions {
+    return SELinuxOptions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SELinuxOptions>): SELinuxOptions {
+    const message = createBaseSELinuxOptions();
+    message.disable = object.disable ?? false;
+    message.user = object.user ?? "";
+    message.role = object.role ?? "";
+    message.type = object.type ?? "";
+    message.level = object.level ?? "";
+    message.fileType = object.fileType ?? "";
     return message;
   },
 };
@@ -2752,6 +2907,7 @@ function createBaseMount(): Mount {
     readOnlyForceRecursive: false,
     volumeOptions: {},
     apiSocket: false,
+    relabel: "",
   };
 }
 
@@ -2822,6 +2978,9 @@ export const Mount: MessageFns<Mount> = {
     });
     if (message.apiSocket !== false) {
       writer.uint32(168).bool(message.apiSocket);
+    }
+    if (message.relabel !== "") {
+      writer.uint32(178).string(message.relabel);
     }
     return writer;
   },
@@ -3013,6 +3172,14 @@ export const Mount: MessageFns<Mount> = {
             message.apiSocket = reader.bool();
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.relabel = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3069,6 +3236,7 @@ export const Mount: MessageFns<Mount> = {
       {},
     );
     message.apiSocket = object.apiSocket ?? false;
+    message.relabel = object.relabel ?? "";
     return message;
   },
 };
@@ -4755,6 +4923,8 @@ function createBaseContainerStatus(): ContainerStatus {
     health: "",
     volumePaths: {},
     apparmorProfile: "",
+    processLabel: "",
+    mountLabel: "",
   };
 }
 
@@ -4828,6 +4998,12 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
     });
     if (message.apparmorProfile !== "") {
       writer.uint32(154).string(message.apparmorProfile);
+    }
+    if (message.processLabel !== "") {
+      writer.uint32(162).string(message.processLabel);
+    }
+    if (message.mountLabel !== "") {
+      writer.uint32(170).string(message.mountLabel);
     }
     return writer;
   },
@@ -5000,6 +5176,22 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
             message.apparmorProfile = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.processLabel = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.mountLabel = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5050,6 +5242,8 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
       {},
     );
     message.apparmorProfile = object.apparmorProfile ?? "";
+    message.processLabel = object.processLabel ?? "";
+    message.mountLabel = object.mountLabel ?? "";
     return message;
   },
 };

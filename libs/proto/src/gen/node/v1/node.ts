@@ -148,11 +148,20 @@ export interface NodeFacts {
   storageLimits: string;
   /** Why it cannot, to complete "host h1 cannot limit the storage of containers: …". */
   noStorageLimits: string;
+  /** Absent from agents that know nothing of it. */
+  selinux: SELinux | undefined;
 }
 
 export interface NodeFacts_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** Whether containers of a host have SELinux labels. */
+export interface SELinux {
+  enabled: boolean;
+  /** Why not, to complete "host h1: …". */
+  missing: string;
 }
 
 /** What confines containers of a host beside namespaces and capabilities. */
@@ -369,6 +378,7 @@ function createBaseNodeFacts(): NodeFacts {
     apparmor: undefined,
     storageLimits: "",
     noStorageLimits: "",
+    selinux: undefined,
   };
 }
 
@@ -454,6 +464,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
     }
     if (message.noStorageLimits !== "") {
       writer.uint32(210).string(message.noStorageLimits);
+    }
+    if (message.selinux !== undefined) {
+      SELinux.encode(message.selinux, writer.uint32(218).fork()).join();
     }
     return writer;
   },
@@ -674,6 +687,14 @@ export const NodeFacts: MessageFns<NodeFacts> = {
             message.noStorageLimits = reader.string();
             continue;
           }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.selinux = SELinux.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -730,6 +751,9 @@ export const NodeFacts: MessageFns<NodeFacts> = {
       : undefined;
     message.storageLimits = object.storageLimits ?? "";
     message.noStorageLimits = object.noStorageLimits ?? "";
+    message.selinux = (object.selinux !== undefined && object.selinux !== null)
+      ? SELinux.fromPartial(object.selinux)
+      : undefined;
     return message;
   },
 };
@@ -797,6 +821,73 @@ export const NodeFacts_LabelsEntry: MessageFns<NodeFacts_LabelsEntry> = {
     const message = createBaseNodeFacts_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSELinux(): SELinux {
+  return { enabled: false, missing: "" };
+}
+
+export const SELinux: MessageFns<SELinux> = {
+  encode(message: SELinux, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enabled !== false) {
+      writer.uint32(8).bool(message.enabled);
+    }
+    if (message.missing !== "") {
+      writer.uint32(18).string(message.missing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SELinux {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSELinux();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enabled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.missing = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SELinux>): SELinux {
+    return SELinux.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SELinux>): SELinux {
+    const message = createBaseSELinux();
+    message.enabled = object.enabled ?? false;
+    message.missing = object.missing ?? "";
     return message;
   },
 };
