@@ -7,6 +7,7 @@ export { ENCRYPTION } from './filters/encryption.ts';
 export { HOST_PORTS } from './filters/host-ports.ts';
 export { READY } from './filters/ready.ts';
 export { RESOURCES } from './filters/resources.ts';
+export { SELINUX } from './filters/selinux.ts';
 export { STORAGE_LIMITS } from './filters/storage-limits.ts';
 export { USER_NAMESPACES } from './filters/user-namespaces.ts';
 export { needsHostUsers, type UserNamespaceWishes } from './host-users.ts';

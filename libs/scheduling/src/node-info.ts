@@ -23,6 +23,8 @@ export interface NodeFacts {
   readonly noAppArmor?: string | undefined;
   /** Why what a container stores cannot be limited there; absent when it can. */
   readonly noStorageLimits?: string | undefined;
+  /** Why its containers can name no SELinux label; absent when they can. */
+  readonly noSELinux?: string | undefined;
 }
 
 /** A published port on its host. An empty address stands for all of them. */

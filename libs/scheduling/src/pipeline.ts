@@ -7,6 +7,7 @@ import { HOST_PORTS } from './filters/host-ports.ts';
 import { READY } from './filters/ready.ts';
 import { RESOURCES } from './filters/resources.ts';
 import { RUNTIME } from './filters/runtime.ts';
+import { SELINUX } from './filters/selinux.ts';
 import { STORAGE_LIMITS } from './filters/storage-limits.ts';
 import { USER_NAMESPACES } from './filters/user-namespaces.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -31,6 +32,7 @@ export const FILTERS: readonly Filter[] = [
   ENCRYPTION,
   APPARMOR,
   STORAGE_LIMITS,
+  SELINUX,
   RESOURCES,
   HOST_PORTS,
 ];

@@ -15,6 +15,8 @@ export interface PlacementRequest {
   readonly apparmor?: string | undefined;
   /** What it stores beside its volumes has a limit. */
   readonly limitsStorage?: boolean;
+  /** Options for an SELinux label it is to have, as given. */
+  readonly selinux?: string | undefined;
   /** Nodes to use only when no other fits. */
   readonly avoid?: ReadonlySet<string>;
 }

@@ -26,6 +26,7 @@ interface Shape {
   readonly noEncryption?: string;
   readonly noAppArmor?: string;
   readonly noStorageLimits?: string;
+  readonly noSELinux?: string;
 }
 
 function node(id: string, shape: Shape = {}): NodeInfo {
@@ -43,6 +44,7 @@ function node(id: string, shape: Shape = {}): NodeInfo {
       noEncryption: shape.noEncryption,
       noAppArmor: shape.noAppArmor,
       noStorageLimits: shape.noStorageLimits,
+      noSELinux: shape.noSELinux,
     },
     { ready: shape.ready ?? true, availability: shape.availability ?? 'active' },
   );
@@ -114,6 +116,12 @@ describe('filters', () => {
       { ...wants(), limitsStorage: true },
       'no suitable node: 1 host: 1 cannot limit what a container stores (h1: its data root is on btrfs)',
     ],
+    [
+      'a host without SELinux for what names a label',
+      node('h1', { noSELinux: 'its kernel has none' }),
+      { ...wants(), selinux: 'label=type:web_t' },
+      'no suitable node: 1 host: 1 does not use SELinux (for label=type:web_t; h1: its kernel has none)',
+    ],
   ])('%s is refused and the refusal says why', (_name, one, request, reason) => {
     expect(new Pipeline().place([one], request)).toEqual({ node: undefined, reason });
   });
@@ -138,6 +146,12 @@ describe('filters', () => {
   test('what has a limit of storage goes where it holds', () => {
     const hosts = [node('h1', { noStorageLimits: 'its data root is on btrfs' }), node('h2')];
     expect(chosen(hosts, { ...wants(), limitsStorage: true })).toBe('h2');
+    expect(chosen(hosts, wants())).toBe('h1');
+  });
+
+  test('what names an SELinux label goes where SELinux is used', () => {
+    const hosts = [node('h1', { noSELinux: 'its kernel has none' }), node('h2')];
+    expect(chosen(hosts, { ...wants(), selinux: 'label=type:web_t' })).toBe('h2');
     expect(chosen(hosts, wants())).toBe('h1');
   });
 

@@ -202,6 +202,29 @@ describe('create', () => {
     for (const id of ['unlimited', 'limiting']) await cluster.leader.nodes.removeNode({ id, force: true });
   });
 
+  test('what names an SELinux label is placed where SELinux is used, and refused when no host does', async () => {
+    const missing = 'its kernel has no SELinux, or it is off';
+    const security = { selinux: { type: 'web_t' }, securityOpt: ['label=type:web_t'] };
+    const without = await cluster.addAgent('plain', { facts: { selinux: { enabled: false, missing } } });
+    await expect(create({ security })).rejects.toMatchObject({
+      reason: 'unimplemented',
+      message: expect.stringMatching(/"label=type:web_t": no host uses SELinux \(.*plain: its kernel has no SELinux/),
+    });
+    const agent = await cluster.addAgent('labelling', { facts: { selinux: { enabled: true, missing: '' } } });
+    const record = await create({ security });
+    expect(record.nodeId).toBe('labelling');
+    await expect(create({ security, constraints: ['node.hostname==plain'] })).rejects.toMatchObject({
+      reason: 'failed-precondition',
+      message: expect.stringContaining(`1 does not use SELinux (for label=type:web_t; plain: ${missing})`),
+    });
+    const disabled = { security: { selinux: { disable: true } }, constraints: ['node.hostname==plain'] };
+    const free = await create(disabled);
+    expect(free.nodeId).toBe('plain');
+    for (const { id } of [record, free]) await api().removeContainer({ id, force: true, volumes: false });
+    for (const one of [without, agent]) await one.close();
+    for (const id of ['plain', 'labelling']) await cluster.leader.nodes.removeNode({ id, force: true });
+  });
+
   test('a record its host can never run is refused and leaves nothing', async () => {
     const agent = await cluster.addAgent('picky', {
       onOrder: (order) => {

@@ -6,6 +6,7 @@ import { claimOf } from './claim.ts';
 import { keyOf } from './container-ports.ts';
 import { noEncryption } from './network/encryption.ts';
 import { NetworkTable } from './network/network-table.ts';
+import { noSELinux } from './selinux.ts';
 import { noStorageLimits } from './storage-limits.ts';
 import { namedVolumes, VolumeHosts } from './volume-hosts.ts';
 
@@ -144,6 +145,7 @@ export class ClusterState {
       noEncryption: noEncryption(facts),
       noAppArmor: noAppArmor(facts),
       noStorageLimits: noStorageLimits(facts),
+      noSELinux: noSELinux(facts),
     };
     if (known) {
       known.facts = described;

@@ -20,6 +20,7 @@ import { encryptedAmong } from './network/encryption.ts';
 import { planEndpoints } from './network/endpoint-plan.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
+import { namedLabel, requireSELinux } from './selinux.ts';
 import { limitsStorage } from './storage-limits.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
@@ -144,11 +145,13 @@ export class ContainerCreation {
   ): string {
     this.#requireRuntime(spec.runtime);
     requireAppArmor(this.#parts.state.infos, namedProfile(spec));
+    requireSELinux(this.#parts.state.infos, namedLabel(spec));
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
       hostUsers: needsHostUsers(spec),
       apparmor: namedProfile(spec),
       limitsStorage: limitsStorage(spec),
+      selinux: namedLabel(spec),
       constraints: [
         ...constraints,
         ...this.#nearVolumes(spec),

@@ -8,6 +8,7 @@ import { desiredOf } from './decision-inputs.ts';
 import { encryptedAmong } from './network/encryption.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
+import { namedLabel } from './selinux.ts';
 import { limitsStorage } from './storage-limits.ts';
 import { place, type TermParts } from './term-parts.ts';
 
@@ -80,6 +81,7 @@ export class NodeFailure {
       hostUsers: needsHostUsers(record.spec),
       apparmor: namedProfile(record.spec),
       limitsStorage: limitsStorage(record.spec),
+      selinux: namedLabel(record.spec),
       constraints: [
         ...record.spec.constraints.map(parseConstraint),
         ...addressConstraints(state, record.ports),

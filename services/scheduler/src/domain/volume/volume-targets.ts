@@ -6,6 +6,7 @@ import { claimOf } from '../claim.ts';
 import { encryptedAmong } from '../network/encryption.ts';
 import { parentConstraints } from '../network/parent-hosts.ts';
 import { addressConstraints } from '../port-scope.ts';
+import { namedLabel } from '../selinux.ts';
 import { limitsStorage } from '../storage-limits.ts';
 import { place, type TermParts } from '../term-parts.ts';
 import type { VolumeGroup } from './volume-groups.ts';
@@ -69,6 +70,7 @@ export class VolumeTargets {
       hostUsers: needsHostUsers(spec),
       apparmor: namedProfile(spec),
       limitsStorage: limitsStorage(spec),
+      selinux: namedLabel(spec),
       constraints: [
         ...spec.constraints.map(parseConstraint),
         ...addressConstraints(this.#parts.state, ports),
