@@ -179,7 +179,7 @@ describe('security options', () => {
       /no host has AppArmor \(.*: its kernel has no AppArmor|AppArmor profile "mine" is not loaded on host/,
     ],
     ['a malformed AppArmor profile', ['--security-opt', 'apparmor=:ns:mine'], /the name of one AppArmor profile/],
-    ['an SELinux label', ['--security-opt', 'label=type:svirt_t'], /hosts run containers without SELinux/],
+    ['an SELinux label', ['--security-opt', 'label=type:svirt_t'], /no host uses SELinux/],
     [
       'an action that is none',
       profile('bad', { defaultAction: 'DENY' }),

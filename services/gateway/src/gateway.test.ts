@@ -444,6 +444,7 @@ describe('the cluster', () => {
         expect.anything(),
         expect.anything(),
         ['  └ AppArmor', 'none: its agent names none'],
+        ['  └ SELinux', 'none: its agent names none'],
         ['  └ Encryption', 'none: its agent names none'],
         ['  └ Storage limits', 'none: its agent names none'],
       ],

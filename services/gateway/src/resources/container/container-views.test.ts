@@ -144,12 +144,21 @@ test('the list shows ports, names, labels and the host', () => {
 
 test('inspect has every part, the node too', () => {
   const shown = inspectObject(
-    view({ status: { state: ContainerState.RUNNING, ipAddress: '10.1.0.2' } }),
+    view({
+      status: {
+        state: ContainerState.RUNNING,
+        ipAddress: '10.1.0.2',
+        processLabel: 'u:r:container_t:s0:c1,c2',
+        mountLabel: 'u:object_r:container_file_t:s0:c1,c2',
+      },
+    }),
     undefined,
     undefined,
   );
   expect(shown).toMatchObject({
     Name: '/web',
+    ProcessLabel: 'u:r:container_t:s0:c1,c2',
+    MountLabel: 'u:object_r:container_file_t:s0:c1,c2',
     State: { Status: 'running' },
     NetworkSettings: { IPAddress: '10.1.0.2', Networks: { bridge: { IPAddress: '10.1.0.2' } } },
     HostConfig: { NetworkMode: 'bridge', RestartPolicy: { Name: 'no' } },

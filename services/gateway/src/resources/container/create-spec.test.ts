@@ -117,6 +117,12 @@ describe('what a request asks for', () => {
       { Binds: ['/a:/b:ro,rslave'] },
       { mounts: [{ type: 'bind', source: '/a', readOnly: true, propagation: 'rslave' }] },
     ],
+    ['a bind with the label of all', { Binds: ['/a:/b:z'] }, { mounts: [{ type: 'bind', relabel: 'shared' }] }],
+    [
+      'a volume with a label of its own',
+      { Binds: ['data:/b:ro,Z'] },
+      { mounts: [{ readOnly: true, relabel: 'private' }] },
+    ],
     ['a named volume', { Binds: ['data:/b:nocopy'] }, { mounts: [{ type: 'volume', source: 'data', noCopy: true }] }],
     [
       'a mount',
@@ -423,6 +429,7 @@ describe('refusals name the field', () => {
       'invalid-argument',
       'Duplicate mount point: /x',
     ],
+    ['two labels of a bind', { HostConfig: { Binds: ['/a:/x:z,Z'] } }, 'invalid-argument', 'invalid mode: z,Z'],
     ['a bind option', { HostConfig: { Binds: ['/a:/x:fast'] } }, 'invalid-argument', 'invalid mode: fast'],
     [
       'a limit of storage that is no size',

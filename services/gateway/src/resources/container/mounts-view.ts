@@ -12,7 +12,7 @@ export function mountPoints(view: ContainerView): readonly Record<string, unknow
       ...(mount.type === 'volume'
         ? { Name: mount.source, Source: paths[mount.source] ?? '', Destination: mount.target, Driver: 'local' }
         : { Source: mount.source, Destination: mount.target }),
-      Mode: mount.readOnly ? 'ro' : '',
+      Mode: [mount.readOnly ? 'ro' : '', relabelText(mount)].filter(Boolean).join(','),
       RW: !mount.readOnly,
       Propagation: mount.type === 'bind' ? mount.propagation || 'rprivate' : '',
     }));
@@ -23,10 +23,15 @@ export function bindTexts(view: ContainerView): readonly string[] | null {
   const binds = view.spec.mounts
     .filter((mount) => isBindText(mount))
     .map((mount) => {
-      const options = [mount.readOnly ? 'ro' : '', mount.noCopy ? 'nocopy' : '', mount.propagation].filter(Boolean);
+      const { readOnly, noCopy, propagation } = mount;
+      const options = [readOnly && 'ro', noCopy && 'nocopy', propagation, relabelText(mount)].filter(Boolean);
       return [mount.source, mount.target, ...(options.length > 0 ? [options.join(',')] : [])].join(':');
     });
   return binds.length > 0 ? binds : null;
+}
+
+function relabelText({ relabel }: containerV1.Mount): string {
+  return relabel === 'shared' ? 'z' : relabel === 'private' ? 'Z' : '';
 }
 
 /** What `-v` can say. */

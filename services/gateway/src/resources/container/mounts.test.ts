@@ -107,6 +107,7 @@ describe('mounts of a request', () => {
         { type: 'bind', target: '/etc-of-host', readOnly: true },
       ],
     ],
+    ['the same, relabelled', { VolumesFrom: ['web:Z'] }, [{ source: 'pages', readOnly: false, relabel: 'private' }]],
     ['the same, read only', { VolumesFrom: ['web:ro'] }, [{ source: 'pages', readOnly: true }]],
     [
       'the last of two at a path',
@@ -141,7 +142,7 @@ describe('mounts of a request', () => {
         { Type: 'bind', Source: '/h', Target: '/c', ReadOnly: true, BindOptions: { ReadOnlyForceRecursive: true } },
         { Type: 'tmpfs', Target: '/d', TmpfsOptions: { SizeBytes: 1, Mode: 448, Options: [['exec']] } },
       ],
-      Binds: ['v2:/e:ro'],
+      Binds: ['v2:/e:ro', 'v3:/f:z', '/h:/g:ro,rslave,Z'],
       VolumesFrom: ['db'],
     };
     const view = container('x', 'n', await mounts(body));

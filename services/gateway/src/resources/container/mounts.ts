@@ -6,8 +6,13 @@ import { type MountImages, mountOfRequest } from './mount-of-request.ts';
 import { anonymousVolume, destination, VOLUME_NAME } from './mount-targets.ts';
 
 const PROPAGATIONS = new Set(['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']);
-/** Options of `-v` that mean nothing on a host without SELinux and Docker Desktop, in docker as here. */
-const NEUTRAL_OPTIONS = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent', 'default']);
+/** Options of `-v` that mean nothing without Docker Desktop, in docker as here. */
+const NEUTRAL_OPTIONS = new Set(['rw', 'cached', 'delegated', 'consistent', 'default']);
+/** Of `-v` and `--volumes-from`: which SELinux label the files get, where the host uses SELinux. */
+export const RELABEL_OPTIONS: ReadonlyMap<string, string> = new Map([
+  ['z', 'shared'],
+  ['Z', 'private'],
+]);
 
 /** What mounts come from beside the request itself. */
 export interface MountSources {
@@ -65,6 +70,7 @@ function bindOf(bind: string): containerV1.Mount {
     if (option === 'ro') mount.readOnly = true;
     else if (option === 'nocopy' && mount.type === 'volume') mount.noCopy = true;
     else if (PROPAGATIONS.has(option) && mount.type === 'bind') mount.propagation = option;
+    else if (RELABEL_OPTIONS.has(option) && mount.relabel === '') mount.relabel = RELABEL_OPTIONS.get(option) ?? '';
     else if (!NEUTRAL_OPTIONS.has(option)) throw bad(`invalid mode: ${options}`);
   }
   return mount;

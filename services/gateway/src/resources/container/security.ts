@@ -1,7 +1,8 @@
-import { invalidArgument, unimplemented } from '@atoll/errors';
+import { invalidArgument } from '@atoll/errors';
 import { containerV1 } from '@atoll/proto';
 import type { HostConfigRequest } from './host-config-request.ts';
 import { seccompProfile } from './seccomp-profile.ts';
+import { selinuxOptions } from './selinux-options.ts';
 
 // biome-ignore format: a table; capabilities(7)
 const CAPABILITIES = new Set([
@@ -50,6 +51,8 @@ interface SecurityOptions {
   readonly systemPathsUnconfined: boolean;
   /** Empty: what the host has for all. */
   readonly apparmorProfile: string;
+  /** Absent: what the host has for all. */
+  readonly selinux?: containerV1.SELinuxOptions;
 }
 
 /** `name`, `name=value` or `name:value`; of two that say different things the later one holds, as in docker. */
@@ -57,6 +60,7 @@ function readOptions(options: readonly string[], host: HostConfigRequest): Secur
   let [noNewPrivileges, writableCgroups, systemPathsUnconfined] = [false, false, false];
   let seccomp = 'builtin';
   let apparmorProfile = '';
+  const labels: string[] = [];
   for (const option of options) {
     const [, name = option, value = ''] = /^([^=:]+)[=:](.*)$/s.exec(option) ?? [];
     if (name === 'no-new-privileges' && ['', 'true', 'false'].includes(value)) noNewPrivileges = value !== 'false';
@@ -64,7 +68,7 @@ function readOptions(options: readonly string[], host: HostConfigRequest): Secur
     else if (name === 'systempaths' && value === 'unconfined') systemPathsUnconfined = true;
     else if (name === 'writable-cgroups' && ['', 'true', 'false'].includes(value)) writableCgroups = value !== 'false';
     else if (name === 'apparmor' && value !== '') apparmorProfile = profileName(option, value);
-    else if (name === 'label' && value !== '') refuseLabels(option, value === 'disable');
+    else if (name === 'label' && value !== '') labels.push(value);
     else throw invalidArgument(`invalid --security-opt 2: "${option.slice(0, 64)}"`);
   }
   if (writableCgroups && (host.CgroupnsMode === 'host' || host.Privileged)) {
@@ -85,6 +89,7 @@ function readOptions(options: readonly string[], host: HostConfigRequest): Secur
     writableCgroups,
     systemPathsUnconfined,
     apparmorProfile,
+    ...(labels.length > 0 ? { selinux: selinuxOptions(labels) } : {}),
   };
 }
 
@@ -97,13 +102,5 @@ function profileName(option: string, name: string): string {
   throw invalidArgument(
     `HostConfig.SecurityOpt: "${option.slice(0, 64)}": wants unconfined or the name of one AppArmor profile, at most ` +
       `${MOST_PROFILE_BYTES} bytes without spaces, no ":" or "&" in front and no "//&"`,
-  );
-}
-
-/** No host applies SELinux labels; without it there is nothing to switch off. */
-function refuseLabels(option: string, isOff: boolean): void {
-  if (isOff) return;
-  throw unimplemented(
-    `HostConfig.SecurityOpt: "${option.slice(0, 64)}": hosts run containers without SELinux; only label=disable is taken`,
   );
 }

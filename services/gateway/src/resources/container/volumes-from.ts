@@ -2,9 +2,7 @@ import { hasReason, invalidArgument } from '@atoll/errors';
 import type { containerV1 } from '@atoll/proto';
 import type { ContainerLookup } from './backend.ts';
 import type { ContainerView } from './container-view.ts';
-
-/** Modes that change nothing on a host without SELinux. */
-const NEUTRAL_MODES = new Set(['rw', 'z', 'Z']);
+import { RELABEL_OPTIONS } from './mounts.ts';
 
 /** What `--volumes-from` brings: mounts, and the containers they are of. */
 export interface InheritedMounts {
@@ -24,15 +22,16 @@ export function inheritedMounts(given: readonly string[], lookup: ContainerLooku
     const mode = modes.join(':');
     if (reference === '')
       throw invalidArgument('HostConfig.VolumesFrom: volumes-from specification cannot be an empty string');
-    if (modes.length > 0 && mode !== 'ro' && !NEUTRAL_MODES.has(mode)) {
-      throw invalidArgument(`HostConfig.VolumesFrom: invalid mode: ${mode}: want ro or rw`);
+    if (modes.length > 0 && mode !== 'ro' && mode !== 'rw' && !RELABEL_OPTIONS.has(mode)) {
+      throw invalidArgument(`HostConfig.VolumesFrom: invalid mode: ${mode}: want ro, rw, z or Z`);
     }
     const view = otherContainer(reference, 'VolumesFrom', lookup);
     containers.push(view);
     for (const mount of view.spec.mounts) {
       if (mount.type === 'tmpfs') continue;
       const readOnly = mount.readOnly || mode === 'ro';
-      mounts.set(mount.target, { ...mount, readOnly, noCopy: true, inherited: true });
+      const relabel = RELABEL_OPTIONS.get(mode) ?? '';
+      mounts.set(mount.target, { ...mount, readOnly, noCopy: true, inherited: true, relabel });
     }
   }
   return { mounts: [...mounts.values()], containers };

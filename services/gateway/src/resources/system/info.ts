@@ -102,6 +102,7 @@ function infoObject(backend: SystemBackend, nodes: readonly NodeView[], images: 
     InitCommit: { ID: '' },
     SecurityOptions: [
       ...(facts.some((fact) => fact.apparmor?.enabled) ? ['name=apparmor'] : []),
+      ...(facts.some((fact) => fact.selinux?.enabled) ? ['name=selinux'] : []),
       'name=seccomp,profile=builtin',
       'name=cgroupns',
       ...(facts.some((fact) => fact.usernsRemap) ? ['name=userns'] : []),
@@ -137,6 +138,7 @@ function hostRows(nodes: readonly NodeView[]): readonly (readonly [string, strin
         ['  └ Reserved CPUs', `${cpus(status?.reservedNanoCpus ?? 0n)} / ${cpus(facts?.nanoCpus ?? 0n)}`],
         ['  └ Reserved Memory', `${gib(status?.reservedMemory ?? 0n)} / ${gib(facts?.memoryBytes ?? 0n)}`],
         ['  └ AppArmor', appArmorText(facts?.apparmor)],
+        ['  └ SELinux', selinuxText(facts?.selinux)],
         ['  └ Encryption', facts?.wireguard ? 'wireguard' : `none: ${facts?.noEncryption || 'its agent names none'}`],
         ['  └ Storage limits', facts?.storageLimits || `none: ${facts?.noStorageLimits || 'its agent names none'}`],
       ];
@@ -147,6 +149,10 @@ function hostRows(nodes: readonly NodeView[]): readonly (readonly [string, strin
 /** What confines containers that name no profile, or why nothing does. */
 function appArmorText(facts: nodeV1.AppArmor | undefined): string {
   return facts?.defaultProfile || `none: ${facts?.missing || 'its agent names none'}`;
+}
+
+function selinuxText(facts: nodeV1.SELinux | undefined): string {
+  return facts?.enabled ? 'labels of container_t' : `none: ${facts?.missing || 'its agent names none'}`;
 }
 
 function isReady(status: nodeV1.NodeStatus | undefined): boolean {
