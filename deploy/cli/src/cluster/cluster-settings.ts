@@ -5,6 +5,9 @@ export type SchedulerStrategy = 'spread' | 'binpack';
 export type SocketMounts = 'allow' | 'refuse';
 
 /** What a cluster of this machine is made of; kept in its data root, so that the next `up` brings the same one. */
+/** Whether containers get SELinux labels where a host can give them. */
+export type SELinuxUse = 'auto' | 'off';
+
 export interface ClusterSettings {
   readonly clusterId: string;
   readonly hosts: number;
@@ -17,6 +20,8 @@ export interface ClusterSettings {
   readonly runtimes?: Readonly<Record<string, string>>;
   /** Ids of the user namespaces that containers of all hosts get, as `ATOLL_USERNS_REMAP`; none: absent or empty. */
   readonly usernsRemap?: string;
+  /** As `ATOLL_SELINUX` of all hosts; absent: auto. */
+  readonly selinux?: SELinuxUse;
   /** Whether containers may mount the Docker socket; absent: they may. */
   readonly socketMounts?: SocketMounts;
   /** Address other machines reach the control plane at (`atoll init`). */

@@ -11,7 +11,13 @@ import type { Step } from '../progress/step.ts';
 import { removeLeftovers } from '../supervisor/remove-leftovers.ts';
 import { choosePorts } from './choose-ports.ts';
 import { type ClusterPaths, DEFAULT_NAME } from './cluster-paths.ts';
-import { type ClusterSettings, loadSettings, type SchedulerStrategy, type SocketMounts } from './cluster-settings.ts';
+import {
+  type ClusterSettings,
+  loadSettings,
+  type SchedulerStrategy,
+  type SELinuxUse,
+  type SocketMounts,
+} from './cluster-settings.ts';
 import { type ClusterState, readState } from './cluster-state.ts';
 import { newClusterId, saveSettings } from './save-settings.ts';
 import { parseTcpEndpoint } from './tcp-endpoint.ts';
@@ -24,6 +30,7 @@ export interface StartOptions {
   readonly strategy?: SchedulerStrategy;
   readonly runtimes?: Readonly<Record<string, string>>;
   readonly usernsRemap?: string;
+  readonly selinux?: SELinuxUse;
   readonly socketMounts?: SocketMounts;
   readonly advertise?: string;
 }
@@ -66,6 +73,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
   const advertise = options.advertise ?? known?.advertise;
   const tcp = options.tcp ?? known?.tcp;
   const usernsRemap = options.usernsRemap ?? known?.usernsRemap;
+  const selinux = options.selinux ?? known?.selinux;
   const socketMounts = options.socketMounts ?? known?.socketMounts;
   const settings: ClusterSettings = {
     clusterId: known?.clusterId ?? newClusterId(),
@@ -81,6 +89,7 @@ async function prepare(paths: ClusterPaths, options: StartOptions): Promise<Clus
     ...(advertise !== undefined && { advertise }),
     ...(tcp !== undefined && { tcp }),
     ...(usernsRemap !== undefined && { usernsRemap }),
+    ...(selinux !== undefined && { selinux }),
     ...(socketMounts !== undefined && { socketMounts }),
   };
   await saveSettings(paths, settings);

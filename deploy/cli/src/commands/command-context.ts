@@ -6,6 +6,13 @@ import { type ClusterState, knownDataRoot, readLiveState } from '../cluster/clus
 export const USERNS_REMAP_HELP =
   'run containers in user namespaces with these ids: a user or user:group of /etc/subuid, or 100000:65536; "" for none';
 
+export function selinuxOption(): Option {
+  return new Option(
+    '--selinux <use>',
+    'auto: containers have SELinux labels where the host uses SELinux and its policy knows them; off: none',
+  ).choices(['auto', 'off']);
+}
+
 export interface ClusterFlags {
   readonly name: string;
   readonly dataRoot?: string;

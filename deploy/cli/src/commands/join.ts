@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { invalidArgument, unavailable } from '@atoll/errors';
 import type { Command } from 'commander';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
+import type { SELinuxUse } from '../cluster/cluster-settings.ts';
 import { joinCluster } from '../identity/join-cluster.ts';
 import { renewCertificate } from '../identity/renew-certificate.ts';
 import { memberAgent, memberTlsDir } from '../member/member-agent.ts';
@@ -19,6 +20,7 @@ import {
   pathsOf,
   RUNTIME_HELP,
   requireRoot,
+  selinuxOption,
   USERNS_REMAP_HELP,
   withCluster,
 } from './command-context.ts';
@@ -30,6 +32,7 @@ interface JoinFlags extends ClusterFlags {
   readonly advertise?: string;
   readonly runtime?: Record<string, string>;
   readonly usernsRemap?: string;
+  readonly selinux?: SELinuxUse;
 }
 
 /** Cluster names of joined machines: their data and groups never meet those of a control plane on the same machine. */
@@ -43,6 +46,7 @@ export function addJoin(program: Command): void {
     .option('--label <key=value>', 'label of this node, for constraints; repeatable', collectPairs)
     .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .option('--userns-remap <ids>', USERNS_REMAP_HELP)
+    .addOption(selinuxOption())
     .option(
       '--advertise <address>',
       'IPv4 address other machines reach this one at (default: the one used to reach the scheduler)',
@@ -73,6 +77,7 @@ async function becomeMember(paths: ClusterPaths, flags: JoinFlags): Promise<Memb
       labels: flags.label ?? known.labels,
       runtimes: flags.runtime ?? known.runtimes ?? {},
       usernsRemap: flags.usernsRemap ?? known.usernsRemap ?? '',
+      selinux: flags.selinux ?? known.selinux ?? 'auto',
       address: flags.advertise ?? known.address,
     };
     await renewCertificate(known.schedulers[0] ?? '', tlsDir);
@@ -99,6 +104,7 @@ async function becomeMember(paths: ClusterPaths, flags: JoinFlags): Promise<Memb
     labels: flags.label ?? {},
     runtimes: flags.runtime ?? {},
     usernsRemap: flags.usernsRemap ?? '',
+    selinux: flags.selinux ?? 'auto',
   };
   await saveMember(paths, settings);
   return settings;

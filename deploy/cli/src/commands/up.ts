@@ -3,7 +3,7 @@ import { failedPrecondition, hasReason, invalidArgument } from '@atoll/errors';
 import { isAlive } from '@atoll/hosts';
 import { type Command, Option } from 'commander';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
-import type { SchedulerStrategy, SocketMounts } from '../cluster/cluster-settings.ts';
+import type { SchedulerStrategy, SELinuxUse, SocketMounts } from '../cluster/cluster-settings.ts';
 import { type ClusterState, readLiveState } from '../cluster/cluster-state.ts';
 import { type StartOptions, startCluster } from '../cluster/start-cluster.ts';
 import { stopCluster } from '../cluster/stop-cluster.ts';
@@ -15,6 +15,7 @@ import {
   pathsOf,
   RUNTIME_HELP,
   requireRoot,
+  selinuxOption,
   socketMountsOption,
   USERNS_REMAP_HELP,
   wholeNumber,
@@ -33,6 +34,7 @@ interface UpFlags extends ClusterFlags {
   readonly runtime?: Record<string, string>;
   readonly schedulerStrategy?: SchedulerStrategy;
   readonly usernsRemap?: string;
+  readonly selinux?: SELinuxUse;
   readonly socketMounts?: SocketMounts;
 }
 
@@ -48,6 +50,7 @@ export function addUp(program: Command): void {
     .option('--registry-mirror <registry=url>', 'pull images of a registry name from there; repeatable', collectPairs)
     .option('--runtime <name=path>', RUNTIME_HELP, collectRuntimes)
     .option('--userns-remap <ids>', USERNS_REMAP_HELP)
+    .addOption(selinuxOption())
     .addOption(new Option('--scheduler-strategy <name>', 'how hosts are chosen').choices(['spread', 'binpack']))
     .addOption(socketMountsOption())
     .action(async (flags: UpFlags) => {
@@ -65,6 +68,7 @@ export function addUp(program: Command): void {
         ...(flags.runtime !== undefined && { runtimes: flags.runtime }),
         ...(flags.schedulerStrategy !== undefined && { strategy: flags.schedulerStrategy }),
         ...(flags.usernsRemap !== undefined && { usernsRemap: flags.usernsRemap }),
+        ...(flags.selinux !== undefined && { selinux: flags.selinux }),
         ...(flags.socketMounts !== undefined && { socketMounts: flags.socketMounts }),
       });
       sayReady(state, flags);

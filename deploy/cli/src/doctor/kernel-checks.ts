@@ -1,4 +1,4 @@
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { cgroupMode, listCgroupHierarchies, runCommand } from '@atoll/hosts';
 import { advice, atLeast, type Check, missing, ok } from './check.ts';
@@ -19,6 +19,7 @@ export async function kernelChecks(): Promise<readonly Check[]> {
     netfilter(),
     encryption(),
     apparmor(),
+    selinux(),
   ]);
 }
 
@@ -111,6 +112,19 @@ async function apparmor(): Promise<Check> {
     what,
     'no apparmor_parser: containers run without unless they name a profile',
     'apt-get install apparmor',
+  );
+}
+
+/** Containers run without it too. */
+async function selinux(): Promise<Check> {
+  const what = 'selinux';
+  if (!(await exists('/sys/fs/selinux/enforce'))) return ok(what, 'not in use: containers run without labels');
+  const known = await writeFile('/sys/fs/selinux/context', 'system_u:system_r:container_t:s0:c0,c1023').then(() => true, () => false); // biome-ignore format: short
+  if (known) return ok(what, 'labels of container_t for containers');
+  return advice(
+    what,
+    'its policy does not know container_t: containers run without labels',
+    'dnf install container-selinux',
   );
 }
 

@@ -24,6 +24,7 @@ export async function memberAgent(paths: ClusterPaths, settings: MemberSettings)
       ATOLL_LISTEN: `0.0.0.0:${AGENT_PORT}`,
       ATOLL_BRIDGE: memberBridge(paths.names()),
       ATOLL_USERNS_REMAP: settings.usernsRemap ?? '',
+      ATOLL_SELINUX: settings.selinux ?? 'auto',
       ...(labels !== '' && { ATOLL_NODE_LABELS: labels }),
     },
   });

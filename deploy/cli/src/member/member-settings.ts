@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '@atoll/identity';
 import type { ClusterPaths } from '../cluster/cluster-paths.ts';
+import type { SELinuxUse } from '../cluster/cluster-settings.ts';
 
 /** What this machine remembers of the cluster it joined. */
 export interface MemberSettings {
@@ -15,6 +16,8 @@ export interface MemberSettings {
   readonly runtimes?: Readonly<Record<string, string>>;
   /** As `ATOLL_USERNS_REMAP`. */
   readonly usernsRemap?: string;
+  /** As `ATOLL_SELINUX`. */
+  readonly selinux?: SELinuxUse;
 }
 
 const file = (paths: ClusterPaths): string => join(paths.dataRoot, 'member.json');

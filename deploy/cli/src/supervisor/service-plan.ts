@@ -93,7 +93,10 @@ export class ServicePlanner {
       registry: this.endpoint('registry'),
       local: this.#settings.hosts === 1 && this.#settings.advertise === undefined,
       runtimes: this.#settings.runtimes ?? {},
-      extra: { ATOLL_USERNS_REMAP: this.#settings.usernsRemap ?? '' },
+      extra: {
+        ATOLL_USERNS_REMAP: this.#settings.usernsRemap ?? '',
+        ATOLL_SELINUX: this.#settings.selinux ?? 'auto',
+      },
     });
   }
 
