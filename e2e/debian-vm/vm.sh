@@ -27,7 +27,7 @@ shift $((OPTIND - 1))
 fetch() {
   missing=
   for needed in qemu-system-x86_64:qemu-system-x86 cpio:cpio mke2fs:e2fsprogs depmod:kmod busybox:busybox-static apparmor_parser:apparmor \
-    mkfs.xfs:xfsprogs; do
+    mkfs.xfs:xfsprogs secilc:secilc; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${needed%%:*}" >/dev/null || missing="$missing ${needed##*:}"
   done
   # shellcheck disable=SC2086
