@@ -23,6 +23,8 @@ const allow = Object.fromEntries(
 /** Counts how far an endless producer got, to see backpressure. */
 let produced = 0;
 let aborted = 0;
+/** Slow calls that have come to their handler. */
+let begun = 0;
 
 const handlers = {
   ...(Object.fromEntries(
@@ -32,6 +34,7 @@ const handlers = {
     if (request.containerId === 'conflict') throw conflict('container is running', { details: { hint: 'stöp' } });
     if (request.containerId === 'bug') throw new TypeError('undefined is not a function');
     if (request.containerId === 'slow') {
+      begun++;
       await sleep(60_000, undefined, { signal: context.signal }).catch(() => {
         aborted++;
         context.signal.throwIfAborted();
@@ -209,12 +212,14 @@ describe.each(WAYS)('errors: %s', (_way, options) => {
 describe.each(WAYS)('cancelling: %s', (_way, options) => {
   test('a signal ends the call at both ends', async () => {
     const client = (await channelOf('gateway')).client(definition, options);
-    const before = aborted;
+    const before = { aborted, begun };
     const controller = new AbortController();
     const call = client.getStatus({ containerId: 'slow' }, { signal: controller.signal });
-    setTimeout(() => controller.abort(), 50);
+    call.catch(() => undefined);
+    await expect.poll(() => begun).toBeGreaterThan(before.begun);
+    controller.abort();
     await expect(call).rejects.toSatisfy((error) => reasonOf(error) === 'cancelled');
-    await expect.poll(() => aborted).toBeGreaterThan(before);
+    await expect.poll(() => aborted).toBeGreaterThan(before.aborted);
   });
   test('a deadline ends the call at both ends', async () => {
     const client = (await channelOf('gateway')).client(definition, options);
