@@ -1,5 +1,6 @@
 import { containerV1 } from '@atoll/proto';
 import { describe, expect, test } from 'vitest';
+import type { AppArmor } from '../apparmor/apparmor.ts';
 import { dockerSeccompProgram } from '../runtime/seccomp/docker-seccomp.ts';
 import { ARCHITECTURE, judge, numberOf } from '../runtime/testing/judge-seccomp.ts';
 import { TEST_IDS } from '../runtime/testing/user-namespace-modes.ts';
@@ -28,6 +29,7 @@ describe('the guard of files in their project', () => {
       remap: remaps ? TEST_IDS : undefined,
       find: () => undefined,
       seccomp: dockerSeccompProgram,
+      apparmor: { profileOf: () => undefined } as Partial<AppArmor> as AppArmor,
     };
     const made = containerV1.ContainerSpec.fromPartial({ process: { cmd: ['true'] }, ...spec });
     const { seccomp } = containerPlanProcess(made, 'box', host as PlanHost);
