@@ -5,6 +5,7 @@ export { APPARMOR } from './filters/apparmor.ts';
 export { CONSTRAINTS } from './filters/constraints.ts';
 export { ENCRYPTION } from './filters/encryption.ts';
 export { HOST_PORTS } from './filters/host-ports.ts';
+export { hostReasons } from './filters/host-reasons.ts';
 export { READY } from './filters/ready.ts';
 export { RESOURCES } from './filters/resources.ts';
 export { SELINUX } from './filters/selinux.ts';

@@ -1,14 +1,11 @@
 import type { Filter, Refusal } from '../filter.ts';
-
-const MOST_NAMED = 8;
+import { hostReasons } from './host-reasons.ts';
 
 const REFUSAL: Refusal = {
   one: 'has no AppArmor',
   many: 'have no AppArmor',
-  detail: ({ apparmor }, refused) => {
-    const named = refused.slice(0, MOST_NAMED).map(({ facts }) => `${facts.hostname}: ${facts.noAppArmor}`);
-    return [`for profile ${apparmor}`, ...named].join('; ');
-  },
+  detail: ({ apparmor }, refused) =>
+    [`for profile ${apparmor}`, ...hostReasons(refused, (facts) => facts.noAppArmor)].join('; '),
 };
 
 /** What names a profile is not placed where the kernel knows none. */

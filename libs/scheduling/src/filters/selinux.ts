@@ -1,14 +1,10 @@
 import type { Filter, Refusal } from '../filter.ts';
-
-const MOST_NAMED = 8;
+import { hostReasons } from './host-reasons.ts';
 
 const REFUSAL: Refusal = {
   one: 'does not use SELinux',
   many: 'do not use SELinux',
-  detail: ({ selinux }, refused) => {
-    const named = refused.slice(0, MOST_NAMED).map(({ facts }) => `${facts.hostname}: ${facts.noSELinux}`);
-    return [`for ${selinux}`, ...named].join('; ');
-  },
+  detail: ({ selinux }, refused) => [`for ${selinux}`, ...hostReasons(refused, (facts) => facts.noSELinux)].join('; '),
 };
 
 /** What names a label is not placed where containers have none. */

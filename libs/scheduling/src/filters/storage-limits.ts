@@ -1,15 +1,10 @@
 import type { Filter, Refusal } from '../filter.ts';
-
-const MOST_NAMED = 8;
+import { hostReasons } from './host-reasons.ts';
 
 const REFUSAL: Refusal = {
   one: 'cannot limit what a container stores',
   many: 'cannot limit what a container stores',
-  detail: (_request, refused) =>
-    refused
-      .slice(0, MOST_NAMED)
-      .map(({ facts }) => `${facts.hostname}: ${facts.noStorageLimits}`)
-      .join('; '),
+  detail: (_request, refused) => hostReasons(refused, (facts) => facts.noStorageLimits).join('; '),
 };
 
 /** What has a limit of its storage is not placed where the limit would not hold. */

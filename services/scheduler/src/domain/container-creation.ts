@@ -9,19 +9,17 @@ import {
   invalidArgument,
 } from '@atoll/errors';
 import { containerV1, nodeV1 } from '@atoll/proto';
-import { type Constraint, needsHostUsers, parseConstraint } from '@atoll/scheduling';
-import { namedProfile, requireAppArmor } from './apparmor.ts';
+import { type Constraint, parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import type { ClusterVolumes } from './cluster-volumes.ts';
 import { checkContainerName, generateContainerName } from './container-name.ts';
 import { assignPorts } from './container-ports.ts';
 import { failpoint } from './failpoint.ts';
+import { abilitiesFor, requireSecurityModules } from './host-abilities.ts';
 import { encryptedAmong } from './network/encryption.ts';
 import { planEndpoints } from './network/endpoint-plan.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
-import { namedLabel, requireSELinux } from './selinux.ts';
-import { limitsStorage } from './storage-limits.ts';
 import { place, type TermParts } from './term-parts.ts';
 import { namedVolumes } from './volume-hosts.ts';
 
@@ -144,14 +142,11 @@ export class ContainerCreation {
     constraints: readonly Constraint[],
   ): string {
     this.#requireRuntime(spec.runtime);
-    requireAppArmor(this.#parts.state.infos, namedProfile(spec));
-    requireSELinux(this.#parts.state.infos, namedLabel(spec));
+    const abilities = abilitiesFor(spec);
+    requireSecurityModules(this.#parts.state.infos, abilities);
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
-      hostUsers: needsHostUsers(spec),
-      apparmor: namedProfile(spec),
-      limitsStorage: limitsStorage(spec),
-      selinux: namedLabel(spec),
+      ...abilities,
       constraints: [
         ...constraints,
         ...this.#nearVolumes(spec),

@@ -1,15 +1,13 @@
 import { containerV1, nodeV1 } from '@atoll/proto';
 import { planNodeLoss } from '@atoll/reconcile';
-import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
-import { namedProfile } from './apparmor.ts';
+import { parseConstraint } from '@atoll/scheduling';
 import { claimOf } from './claim.ts';
 import { isActive } from './container-state.ts';
 import { desiredOf } from './decision-inputs.ts';
+import { abilitiesFor } from './host-abilities.ts';
 import { encryptedAmong } from './network/encryption.ts';
 import { parentConstraints } from './network/parent-hosts.ts';
 import { addressConstraints } from './port-scope.ts';
-import { namedLabel } from './selinux.ts';
-import { limitsStorage } from './storage-limits.ts';
 import { place, type TermParts } from './term-parts.ts';
 
 const RETRY_MS = 2_000;
@@ -78,10 +76,7 @@ export class NodeFailure {
     }
     const placement = place(this.#parts, {
       claim: claimOf(record.spec, record.ports),
-      hostUsers: needsHostUsers(record.spec),
-      apparmor: namedProfile(record.spec),
-      limitsStorage: limitsStorage(record.spec),
-      selinux: namedLabel(record.spec),
+      ...abilitiesFor(record.spec),
       constraints: [
         ...record.spec.constraints.map(parseConstraint),
         ...addressConstraints(state, record.ports),

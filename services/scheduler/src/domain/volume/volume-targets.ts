@@ -1,13 +1,11 @@
 import { failedPrecondition, invalidArgument, notFound } from '@atoll/errors';
 import type { containerV1, nodeV1 } from '@atoll/proto';
-import { needsHostUsers, parseConstraint } from '@atoll/scheduling';
-import { namedProfile } from '../apparmor.ts';
+import { parseConstraint } from '@atoll/scheduling';
 import { claimOf } from '../claim.ts';
+import { abilitiesFor } from '../host-abilities.ts';
 import { encryptedAmong } from '../network/encryption.ts';
 import { parentConstraints } from '../network/parent-hosts.ts';
 import { addressConstraints } from '../port-scope.ts';
-import { namedLabel } from '../selinux.ts';
-import { limitsStorage } from '../storage-limits.ts';
 import { place, type TermParts } from '../term-parts.ts';
 import type { VolumeGroup } from './volume-groups.ts';
 import type { VolumeContainer } from './volume-operations.ts';
@@ -67,10 +65,7 @@ export class VolumeTargets {
     const networks = endpoints.map(({ networkId }) => networkId);
     const placement = place(this.#parts, {
       claim: claimOf(spec, ports),
-      hostUsers: needsHostUsers(spec),
-      apparmor: namedProfile(spec),
-      limitsStorage: limitsStorage(spec),
-      selinux: namedLabel(spec),
+      ...abilitiesFor(spec),
       constraints: [
         ...spec.constraints.map(parseConstraint),
         ...addressConstraints(this.#parts.state, ports),
