@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { buildProbe } from '../../runtime/testing/shim-binary.ts';
 
+/** Of an IPv4 header: the packet is a fragment. */
+const MORE_OR_LATER = 0x3fff;
+
 /** Every frame that comes to an interface of a network namespace, or leaves it, until it is disposed of. */
 export class Capture {
   readonly #child: ChildProcess;
@@ -31,10 +34,20 @@ export class Capture {
 
   /** How many are UDP over IPv4 to the port. */
   toPort(port: number): number {
+    return this.#udpTo(port).length;
+  }
+
+  /** The same of packets that are this long and in one piece; `bytes` with the IPv4 header. */
+  wholeToPort(port: number, bytes: number): number {
+    const isWhole = (frame: Buffer): boolean => (frame.readUInt16BE(20) & MORE_OR_LATER) === 0;
+    return this.#udpTo(port).filter((frame) => frame.readUInt16BE(16) === bytes && isWhole(frame)).length;
+  }
+
+  #udpTo(port: number): readonly Buffer[] {
     return this.#frames.filter((frame) => {
       const isUdp = frame.readUInt16BE(12) === 0x0800 && frame[23] === 17;
       return isUdp && frame.readUInt16BE(14 + ((frame[14] ?? 0) & 15) * 4 + 2) === port;
-    }).length;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

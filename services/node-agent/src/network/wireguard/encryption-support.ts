@@ -1,4 +1,5 @@
-import { access, constants, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { exists } from '../../files/exists.ts';
 import { runTool } from '../../processes/run-tool.ts';
 
 /** What makes the WireGuard device of this host, or why nothing can. */
@@ -32,13 +33,6 @@ function kernelHasWireGuard(): Promise<boolean> {
 
 function runs(program: string, ...args: readonly string[]): Promise<boolean> {
   return runTool(program, args).then(
-    () => true,
-    () => false,
-  );
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path, constants.F_OK).then(
     () => true,
     () => false,
   );

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { failedPrecondition } from '@atoll/errors';
 import type { Logger } from '@atoll/logging';
 import type { networkV1 } from '@atoll/proto';
+import { exists } from '../../files/exists.ts';
 import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
 import type { KernelLink } from '../user/overlay-device.ts';
@@ -27,7 +28,7 @@ export interface WireGuardWish {
   readonly mtu: number;
 }
 
-/** How often a process in user space is looked after: what is encrypted stands still without it. */
+/** How often the device, or its process in user space, is looked after: what is encrypted stands still without it. */
 const WATCH_MS = 1_000;
 
 /**
@@ -118,7 +119,7 @@ export class WireGuard {
     });
   }
 
-  /** Calls back when a process in user space has ended though it should not; until `stop`. */
+  /** Calls back when the device has gone though it should not, as with the end of its process in user space; until `stop`. */
   watch(onLost: () => Promise<void>): void {
     this.#onLost = onLost;
   }
@@ -130,7 +131,7 @@ export class WireGuard {
   }
 
   #startWatch(): void {
-    if (this.#support.by !== 'userspace' || !this.#onLost) return;
+    if (!this.#onLost) return;
     this.#watch ??= setInterval(() => void this.#look(), WATCH_MS).unref();
   }
 
@@ -142,25 +143,28 @@ export class WireGuard {
   async #look(): Promise<void> {
     const { logger } = this.#options;
     const isLost = await this.#queue.run(async () => {
-      if (this.#written === '' || (await this.#process.isRunning())) return false;
+      if (this.#written === '' || (await this.#isThere())) return false;
       this.#written = '';
       return true;
     });
     if (!isLost) return;
-    logger.warn('wireguard-go has ended; it is started again');
+    logger.warn(`${this.device} is gone; it is made again`);
     await this.#onLost?.().catch((err: unknown) => logger.error({ err }, 'encrypted networks are not in order'));
+  }
+
+  async #isThere(): Promise<boolean> {
+    if (!(await exists(settingsOf(this.device)))) return false;
+    return this.#support.by === 'kernel' || (await this.#process.isRunning());
   }
 
   async #ensureLink(): Promise<void> {
     const { device } = this.#options;
-    const isThere = (await this.#link()) !== undefined;
+    if (await this.#isThere()) return;
     if (this.#support.by === 'kernel') {
-      if (isThere) return;
       await runTool('ip', ['link', 'add', 'name', device, 'type', 'wireguard']);
       this.#made();
       return;
     }
-    if (isThere && (await this.#process.isRunning())) return;
     await this.#process.stop();
     // Of a process nobody knows any more: it ends without its device.
     if (await this.#link()) await runTool('ip', ['link', 'del', 'dev', device]);
@@ -192,7 +196,7 @@ export class WireGuard {
 
   /** Also where the host has IPv6 off for its other interfaces; nobody may tell this one routes. */
   async #ipv6(): Promise<void> {
-    const folder = `/proc/sys/net/ipv6/conf/${this.device}`;
+    const folder = settingsOf(this.device);
     await writeFile(`${folder}/accept_ra`, '0');
     await writeFile(`${folder}/disable_ipv6`, '0');
   }
@@ -209,6 +213,11 @@ export class WireGuard {
     if (this.#key) return this.#key;
     throw failedPrecondition(`this host cannot encrypt: ${this.unable}`);
   }
+}
+
+/** There is one for each device of the network namespace; `detectEncryption` wants IPv6. */
+function settingsOf(device: string): string {
+  return `/proc/sys/net/ipv6/conf/${device}`;
 }
 
 async function hostLinks(): Promise<readonly KernelLink[]> {
