@@ -38,21 +38,6 @@ async function seen(script: string, spec: Parameters<TestHost['record']>[1] = {}
   return output;
 }
 
-async function exec(id: string, spec: Partial<runtimeV1.ExecSpec>): Promise<{ output: string; code?: number }> {
-  const full = runtimeV1.ExecSpec.fromPartial({ attachStdout: true, attachStderr: true, ...spec });
-  const { execId } = await host.runtime.createExec({ containerId: id, spec: full });
-  const input = new AsyncQueue<runtimeV1.StartExecRequest>(8);
-  input.push({ message: { $case: 'start', value: { execId, detach: false, tty: full.tty, console: undefined } } });
-  let output = '';
-  let code: number | undefined;
-  for await (const { message } of host.runtime.startExec(input)) {
-    if (message?.$case === 'output') output += message.value.data.toString();
-    if (message?.$case === 'exit') code = message.value.exitCode;
-  }
-  input.end();
-  return code === undefined ? { output } : { output, code };
-}
-
 describe('a container of runc', { timeout: 120_000 }, () => {
   test('is one of runc, out of an OCI bundle of its own, and leaves nothing of it', async () => {
     const record = await started(['sleep', '600'], { annotations: { 'org.example.note': 'kept' } });
@@ -279,7 +264,7 @@ describe('an exec in a container of runc', { timeout: 120_000 }, () => {
     ['a signal', { argv: ['sh', '-c', 'kill -9 $$'] }, '', 137],
     ['a terminal', { argv: ['sh', '-c', 'tty; stty size'], tty: true }, /^\/dev\/pts\/\d+\r\n/, 0],
   ] as [string, Partial<runtimeV1.ExecSpec>, string | RegExp, number][])('%s', async (_name, spec, output, code) => {
-    const result = await exec(record.id, spec);
+    const result = await host.exec(record.id, spec);
     if (typeof output === 'string') expect(result.output).toBe(output);
     else expect(result.output).toMatch(output);
     expect(result.code).toBe(code);
@@ -289,11 +274,11 @@ describe('an exec in a container of runc', { timeout: 120_000 }, () => {
     ['a program that is not there', ['nothing-here'], 'executable file not found in $PATH'],
     ['a file that is no program', ['/etc/passwd'], 'permission denied'],
   ])('%s', async (_name, argv, words) => {
-    await expect(exec(record.id, { argv })).rejects.toThrow(words);
+    await expect(host.exec(record.id, { argv })).rejects.toThrow(words);
   });
 
   test('leaves no file of its process behind', async () => {
-    await exec(record.id, { argv: ['true'] });
+    await host.exec(record.id, { argv: ['true'] });
     expect(readdirSync(bundle(record)).filter((name) => name.startsWith('exec.'))).toEqual([]);
   });
 });

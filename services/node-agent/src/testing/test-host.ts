@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { containerV1, nodeV1, runtimeV1 } from '@atoll/proto';
-import { Channel, type TlsIdentity } from '@atoll/rpc';
+import { AsyncQueue, Channel, type TlsIdentity } from '@atoll/rpc';
 import { compileCache, type TestPki, testPki } from '@atoll/testing';
 import type { Failpoint } from '../processes/failpoint.ts';
 import { findRunc } from '../runtime/testing/find-runc.ts';
@@ -43,8 +43,16 @@ export interface TestHostOptions {
   readonly runtime?: TestRuntime;
   readonly userNamespaces?: UserNamespaceMode;
   readonly nodeId?: string;
+  /** A folder to put its own one in. */
+  readonly parent?: string;
   /** Gives the namespace a link to other hosts; what it gives is the address the agent tells them. */
   readonly attach?: (namespace: string) => string;
+}
+
+export interface FinishedExec {
+  readonly output: string;
+  readonly code: number | undefined;
+  readonly execId: string;
 }
 
 /**
@@ -112,6 +120,7 @@ export class TestHost {
     userNamespaces = 'without',
     runtime = userNamespaces === 'with' ? 'native' : suiteRuntime,
     nodeId = 'node-1',
+    parent = tmpdir(),
     attach,
   }: TestHostOptions = {}): Promise<TestHost> {
     requireRoot();
@@ -119,7 +128,7 @@ export class TestHost {
     const name = `atoll-test-${randomBytes(4).toString('hex')}`;
     const { outer, inner } = makeNamespace(name);
     const overlayIp = attach?.(name) ?? inner;
-    const folder = await mkdtemp(join(tmpdir(), 'atoll-agent-'));
+    const folder = await mkdtemp(join(parent, 'atoll-agent-'));
     const pki = await testPki();
     const [gateway, schedulerId, registryId, node] = await Promise.all([
       pki.identity('gateway', 'gateway-1'),
@@ -301,6 +310,26 @@ export class TestHost {
     let text = '';
     for await (const { data } of this.runtime.logs(runtimeV1.LogsRequest.fromPartial(request))) text += data.toString();
     return text;
+  }
+
+  /** Runs a program in a running container to its end. */
+  async exec(id: string, spec: Partial<runtimeV1.ExecSpec>, stdin?: string): Promise<FinishedExec> {
+    const full = runtimeV1.ExecSpec.fromPartial({ attachStdout: true, attachStderr: true, ...spec });
+    const { execId } = await this.runtime.createExec({ containerId: id, spec: full });
+    const input = new AsyncQueue<runtimeV1.StartExecRequest>(4);
+    input.push({ message: { $case: 'start', value: { execId, detach: false, tty: full.tty, console: undefined } } });
+    if (stdin !== undefined) {
+      input.push({ message: { $case: 'stdin', value: Buffer.from(stdin) } });
+      input.push({ message: { $case: 'stdinEof', value: true } });
+    }
+    let output = '';
+    let code: number | undefined;
+    for await (const { message } of this.runtime.startExec(input)) {
+      if (message?.$case === 'output') output += message.value.data.toString();
+      if (message?.$case === 'exit') code = message.value.exitCode;
+    }
+    input.end();
+    return { output, code, execId };
   }
 
   /** What the agent has written down of a container's execs; empty when nothing. */

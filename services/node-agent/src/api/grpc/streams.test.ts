@@ -39,29 +39,6 @@ async function attach(id: string, more: Partial<runtimeV1.AttachStart> = {}): Pr
   return { input, output: read() };
 }
 
-async function exec(
-  id: string,
-  spec: Partial<runtimeV1.ExecSpec>,
-  stdin?: string,
-): Promise<{ output: string; code: number | undefined; execId: string }> {
-  const full = runtimeV1.ExecSpec.fromPartial({ attachStdout: true, attachStderr: true, ...spec });
-  const { execId } = await host.runtime.createExec({ containerId: id, spec: full });
-  const input = new AsyncQueue<runtimeV1.StartExecRequest>(64);
-  input.push({ message: { $case: 'start', value: { execId, detach: false, tty: full.tty, console: undefined } } });
-  if (stdin !== undefined) {
-    input.push({ message: { $case: 'stdin', value: Buffer.from(stdin) } });
-    input.push({ message: { $case: 'stdinEof', value: true } });
-  }
-  let output = '';
-  let code: number | undefined;
-  for await (const { message } of host.runtime.startExec(input)) {
-    if (message?.$case === 'output') output += message.value.data.toString();
-    if (message?.$case === 'exit') code = message.value.exitCode;
-  }
-  input.end();
-  return { output, code, execId };
-}
-
 async function running(argv: readonly string[] = ['sleep', '1000']): Promise<containerV1.ContainerRecord> {
   const record = host.record(argv);
   await host.ensure(record);
@@ -167,7 +144,7 @@ describe('exec', { timeout: 120_000 }, () => {
     ['a terminal', { argv: ['tty'], tty: true, console: { height: 1, width: 1 } }, undefined, 0, /^\/dev\/\S+\r\n$/],
   ])('%s', async (_name, spec, stdin, code, output) => {
     const record = await running();
-    const result = await exec(record.id, spec, stdin);
+    const result = await host.exec(record.id, spec, stdin);
     expect(result.output).toMatch(output);
     expect(result.code).toBe(code);
     expect(await host.runtime.inspectExec({ execId: result.execId })).toMatchObject({ running: false, exitCode: code });
@@ -176,11 +153,11 @@ describe('exec', { timeout: 120_000 }, () => {
 
   test('what cannot be run, and where', async () => {
     const record = await running();
-    await expect(exec(record.id, { argv: ['nothing-here'] })).rejects.toThrow(
+    await expect(host.exec(record.id, { argv: ['nothing-here'] })).rejects.toThrow(
       'OCI runtime exec failed: exec failed: unable to start container process: exec: "nothing-here": executable file not found in $PATH',
     );
     await host.scheduler.order({ action: nodeV1.Action.STOP, record, timeoutSeconds: 0n });
-    await expect(exec(record.id, { argv: ['true'] })).rejects.toThrow(`container ${record.id} is not running`);
+    await expect(host.exec(record.id, { argv: ['true'] })).rejects.toThrow(`container ${record.id} is not running`);
     await host.remove(record);
   });
 
