@@ -92,7 +92,7 @@ while IFS= read -r line; do
   'vm: ended with '*) code=${line##* } ;;
   *) printf '%s\n' "$line" ;;
   esac
-done < <(tr -d '\r' <"$work/console")
+done < <(sed -u 's/\r//g' <"$work/console")
 wait "$qemu" || { tail -n 20 "$work/log" >&2; echo "the machine did not come to its end in $seconds seconds" >&2; exit 1; }
 [ "$code" = 0 ] || tail -n 5 "$work/log" >&2
 exit "$code"
