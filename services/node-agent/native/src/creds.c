@@ -69,7 +69,7 @@ int creds_make_files_as(uid_t uid, gid_t gid, struct err *err)
 	return 0;
 }
 
-static int install_seccomp(const struct process_plan *process, struct err *err)
+int creds_install_seccomp(const struct process_plan *process, struct err *err)
 {
 	struct sock_fprog program = {
 		.len = (unsigned short)(process->seccomp_length / 8),
@@ -124,12 +124,12 @@ int creds_become(const struct process_plan *process, const struct user *user, st
 	if (!process->no_new_privs) {
 		if (process->seccomp && set_caps(held, held, inheritable) < 0)
 			return err_sys(err, "set capabilities", "capset before seccomp");
-		if (install_seccomp(process, err) < 0)
+		if (creds_install_seccomp(process, err) < 0)
 			return -1;
 	}
 	if (set_caps(effective, permitted, inheritable) < 0)
 		return err_sys(err, "set capabilities", "capset");
 	if (raise_ambient(process->cap_ambient & permitted & inheritable, err) < 0)
 		return -1;
-	return process->no_new_privs ? install_seccomp(process, err) : 0;
+	return process->no_new_privs ? creds_install_seccomp(process, err) : 0;
 }

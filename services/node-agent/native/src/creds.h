@@ -11,6 +11,9 @@ int creds_rlimits(pid_t pid, const struct process_plan *process, struct err *err
 /* Files are made as this user from now on, with all that this process may; 0 and 0 undo it. */
 int creds_make_files_as(uid_t uid, gid_t gid, struct err *err);
 
+/* Without no_new_privs it needs SYS_ADMIN. Nothing when the plan has none. */
+int creds_install_seccomp(const struct process_plan *process, struct err *err);
+
 /*
  * Becomes the user with the plan's capabilities, no_new_privs and seccomp program. The program
  * goes in last: with no_new_privs as the very last step, without it (which needs SYS_ADMIN) just

@@ -18,22 +18,22 @@
 #include "oci-runtime.h"
 
 static const char CONSOLE[] = "console.sock", PID_FILE[] = "runtime.pid";
-static const struct oci_streams NO_STREAMS = { -1, -1, -1 };
+static const struct oci_child NO_STREAMS = { -1, -1, -1, NULL };
 
-static int call(const struct plan *plan, const char *const *arguments, struct oci_streams streams, unsigned milliseconds, struct err *err)
+static int call(const struct plan *plan, const char *const *arguments, struct oci_child child, unsigned milliseconds, struct err *err)
 {
 	CLEANUP_FREE char *bundle = getcwd(NULL, 0);
 
 	if (!bundle)
 		return err_sys(err, "run the runtime", "find the bundle");
-	return oci_run(plan->runtime, bundle, arguments, streams, milliseconds, err);
+	return oci_run(plan->runtime, bundle, arguments, child, milliseconds, err);
 }
 
 static int create(struct shim *shim, struct err *err)
 {
 	const struct plan *plan = &shim->plan;
 	const struct stdio *stdio = &shim->stdio;
-	struct oci_streams streams = { stdio->child_in, stdio->child_out, stdio->child_error };
+	struct oci_child child = { stdio->child_in, stdio->child_out, stdio->child_error, &plan->process };
 	const char *arguments[] = { "create", "--bundle", ".", "--pid-file", PID_FILE, plan->id, NULL, NULL, NULL };
 	CLEANUP_CLOSE int console = -1;
 
@@ -46,7 +46,7 @@ static int create(struct shim *shim, struct err *err)
 		arguments[7] = plan->id;
 	}
 	unlink(PID_FILE);
-	if (call(plan, arguments, streams, OCI_CREATE_MILLISECONDS, err) < 0)
+	if (call(plan, arguments, child, OCI_CREATE_MILLISECONDS, err) < 0)
 		return -1;
 	stdio_close_child(&shim->stdio);
 	pid_t pid = oci_read_pid(PID_FILE, err);
@@ -123,7 +123,7 @@ int oci_update(struct shim *shim, const char *resources, struct err *err)
 
 	if (file < 0 || write_all(file, resources, strlen(resources)) < 0 || lseek(file, 0, SEEK_SET) < 0)
 		return err_sys(err, "apply limit", "hand the limits to the runtime");
-	if (call(&shim->plan, arguments, (struct oci_streams){ file, -1, -1 }, OCI_CALL_MILLISECONDS, err) == 0)
+	if (call(&shim->plan, arguments, (struct oci_child){ file, -1, -1, NULL }, OCI_CALL_MILLISECONDS, err) == 0)
 		return 0;
 	snprintf(err->step, sizeof(err->step), "apply limit");
 	return -1;

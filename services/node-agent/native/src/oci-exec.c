@@ -25,7 +25,7 @@ static int run(struct shim *shim, const struct names *names, struct err *err)
 {
 	const struct plan *plan = &shim->plan;
 	const struct stdio *stdio = &shim->stdio;
-	struct oci_streams streams = { stdio->child_in, stdio->child_out, stdio->child_error };
+	struct oci_child child = { stdio->child_in, stdio->child_out, stdio->child_error, &plan->process };
 	const char *arguments[] = { "exec", "--detach", "--process", names->process, "--pid-file", names->pid, plan->runtime_container, NULL, NULL, NULL };
 	CLEANUP_CLOSE int console = -1;
 
@@ -37,7 +37,7 @@ static int run(struct shim *shim, const struct names *names, struct err *err)
 		arguments[7] = names->console;
 		arguments[8] = plan->runtime_container;
 	}
-	if (oci_run(plan->runtime, plan->runtime_bundle, arguments, streams, OCI_CREATE_MILLISECONDS, err) < 0)
+	if (oci_run(plan->runtime, plan->runtime_bundle, arguments, child, OCI_CREATE_MILLISECONDS, err) < 0)
 		return -1;
 	shim->pid = oci_read_pid(names->pid, err);
 	if (shim->pid < 0)

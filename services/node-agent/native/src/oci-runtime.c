@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "creds.h"
 #include "io.h"
 #include "json.h"
 
@@ -29,11 +30,11 @@ static void install(int fd, int target)
 		_exit(126);
 }
 
-static _Noreturn void become_runtime(const char *runtime, const char *const *arguments, struct oci_streams streams)
+static _Noreturn void become_runtime(const char *runtime, const char *const *arguments, struct oci_child child)
 {
 	static char *const environment[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	struct err ignored;
-	int fds[] = { streams.in, streams.out, streams.error };
+	int fds[] = { child.in, child.out, child.error };
 
 	if (child_begin(&ignored) < 0)
 		_exit(126);
@@ -43,6 +44,9 @@ static _Noreturn void become_runtime(const char *runtime, const char *const *arg
 	for (int index = 0; index < 3; index++)
 		install(fds[index], index);
 	close_range(3, ~0u, 0);
+	/* What the runtime installs for the container comes on top of it. */
+	if (child.seccomp && creds_install_seccomp(child.seccomp, &ignored) < 0)
+		_exit(126);
 	execve(runtime, (char *const *)(uintptr_t)arguments, environment);
 	_exit(126);
 }
@@ -107,7 +111,7 @@ static int wait_end(pid_t pid, int pidfd, const char *command, unsigned millisec
 	return late ? err_set(err, ETIMEDOUT, "wait for the runtime", "%s did not end within %u s", command, milliseconds / 1000) : 0;
 }
 
-int oci_run(const char *runtime, const char *bundle, const char *const *arguments, struct oci_streams streams, unsigned milliseconds,
+int oci_run(const char *runtime, const char *bundle, const char *const *arguments, struct oci_child child, unsigned milliseconds,
 	    struct err *err)
 {
 	CLEANUP_FREE char *state = NULL;
@@ -137,7 +141,7 @@ int oci_run(const char *runtime, const char *bundle, const char *const *argument
 	if (pid < 0)
 		return -1;
 	if (pid == 0)
-		become_runtime(runtime, argv, streams);
+		become_runtime(runtime, argv, child);
 	int result = wait_end(pid, pidfd, arguments[0], milliseconds, &info, err);
 	close(pidfd);
 	if (result == 0 && (info.si_code != CLD_EXITED || info.si_status != 0))

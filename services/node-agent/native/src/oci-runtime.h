@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "plan.h"
 
 /*
  * The command line of another OCI runtime (runc, crun, runsc …), which carries out a container in place of this program. Its state
@@ -17,14 +18,17 @@ enum { OCI_CREATE_MILLISECONDS = 60000, OCI_CALL_MILLISECONDS = 20000 };
 #define OCI_MOUNTS "mounts"
 #define OCI_NAMESPACES "ns"
 
-/* What a process of it has as descriptors 0, 1 and 2; -1 is the null device. */
-struct oci_streams { int in, out, error; };
+/* What a process of it has: descriptors 0, 1 and 2 (-1 is the null device), and the seccomp program of a plan, which it hands on (NULL: none). */
+struct oci_child {
+	int in, out, error;
+	const struct process_plan *seccomp;
+};
 
 /*
  * Runs `<runtime> --root <bundle>/runtime --log … <arguments>`, NULL terminated, in the bundle. A failure has the runtime's own
  * message; step "exec" with ENOENT or EACCES says that the container's program cannot be run.
  */
-int oci_run(const char *runtime, const char *bundle, const char *const *arguments, struct oci_streams streams, unsigned milliseconds,
+int oci_run(const char *runtime, const char *bundle, const char *const *arguments, struct oci_child child, unsigned milliseconds,
 	    struct err *err);
 
 /* The pid the runtime has written to a file of the current folder; removes it. -1 with err. */

@@ -22,6 +22,8 @@ describe('the guard of files in their project', () => {
     ['no limit and no program', { security: { seccompUnconfined: true } }, false, undefined],
     ['a privileged one', { resources, security: { privileged: true } }, false, undefined],
     ['in a user namespace, where the kernel refuses', { resources }, true, 'allow'],
+    ['of another runtime', { resources, runtime: 'runc' }, false, 'EPERM'],
+    ['of another runtime, which installs its own program', { runtime: 'runc' }, false, undefined],
     ["with the host's users where others are remapped", { resources, usernsMode: 'host' }, true, 'EPERM'],
   ])('%s', (_name, spec, remaps, wanted) => {
     const host: Partial<PlanHost> = {

@@ -9,6 +9,7 @@ import type { PlanHost } from './container-plan.ts';
 import { linkEnvironment } from './links.ts';
 import { processEnvironment } from './process-environment.ts';
 import { rlimitsOf } from './rlimits.ts';
+import { isNative } from './runtimes.ts';
 
 /** The first process of a container, fully resolved. Throws invalid-argument. */
 export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: string, host: PlanHost): ProcessPlan {
@@ -17,6 +18,8 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
   const argv = [...process.entrypoint, ...process.cmd];
   if (argv.length === 0) throw invalidArgument('no command specified');
   const capabilities = capabilityNames(security);
+  // Another runtime installs its own, from the bundle, on top of what it inherits.
+  const program = seccompOf(security, capabilities, host);
   return {
     argv,
     env: processEnvironment([...linkEnvironment(spec, host.find), ...process.env], hostname, process.tty),
@@ -27,7 +30,7 @@ export function containerPlanProcess(spec: containerV1.ContainerSpec, hostname: 
     rlimits: rlimitsOf(spec.ulimits),
     capabilities: within(capabilitySets(capabilities), host.capabilities),
     noNewPrivileges: security.noNewPrivileges,
-    seccomp: guarded(spec, host, seccompOf(security, capabilities, host)),
+    seccomp: guarded(spec, host, isNative(spec) ? program : undefined),
     apparmor: host.apparmor.profileOf(security),
     oomScoreAdj: security.oomScoreAdj === 0 ? undefined : security.oomScoreAdj,
   };

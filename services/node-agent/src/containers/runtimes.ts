@@ -25,13 +25,14 @@ export async function checkedRuntimes(given: Readonly<Record<string, string>>): 
   return new Map(Object.entries(given));
 }
 
+export function isNative({ runtime }: Pick<containerV1.ContainerSpec, 'runtime'>): boolean {
+  return runtime === '' || runtime === NATIVE_RUNTIME;
+}
+
 /** The path of the runtime a container asks for, undefined for the native one. Throws invalid-argument in docker's words. */
-export function runtimePath(
-  { runtime }: Pick<containerV1.ContainerSpec, 'runtime'>,
-  runtimes: Runtimes,
-): string | undefined {
-  if (runtime === '' || runtime === NATIVE_RUNTIME) return undefined;
-  const path = runtimes.get(runtime);
-  if (path === undefined) throw invalidArgument(`unknown or invalid runtime name: ${runtime}`);
+export function runtimePath(spec: Pick<containerV1.ContainerSpec, 'runtime'>, runtimes: Runtimes): string | undefined {
+  if (isNative(spec)) return undefined;
+  const path = runtimes.get(spec.runtime);
+  if (path === undefined) throw invalidArgument(`unknown or invalid runtime name: ${spec.runtime}`);
   return path;
 }
