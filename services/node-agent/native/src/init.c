@@ -132,7 +132,7 @@ static int prepare(struct shim *shim, int sync, int *master, struct err *err)
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_sys(err, "private mounts", "make the host's mounts slaves");
 	CLEANUP_CLOSE int root = mapped ? shim->made.root : rootfs_mount(plan, -1, err);
-	if (root < 0)
+	if (root < 0 || rootfs_check_writable(plan, root, err) < 0)
 		return -1;
 	/* Descriptors from before the clone belong to the host's mount namespace; the current folder moved with us. */
 	CLEANUP_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -109,7 +109,7 @@ static int mount_root(const struct plan *plan, struct err *err)
 	CLEANUP_CLOSE int root = rootfs_mount(plan, -1, err);
 	CLEANUP_CLOSE int place = root < 0 ? -1 : open(OCI_ROOTFS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (root < 0)
+	if (root < 0 || rootfs_check_writable(plan, root, err) < 0)
 		return -1;
 	if (place < 0 || mount_setattr(root, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0 || mount_attach(root, place) < 0)
 		return err_sys(err, "mount root", "attach");

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -222,6 +225,22 @@ int rootfs_mount(const struct plan *plan, int userns, struct err *err)
 	if (root >= 0)
 		close(root);
 	return -1;
+}
+
+int rootfs_check_writable(const struct plan *plan, int root, struct err *err)
+{
+	char path[PATH_MAX];
+	struct statvfs info;
+
+	if (!plan->upper || (fstatvfs(root, &info) == 0 && !(info.f_flag & ST_RDONLY)))
+		return 0;
+	/* What the overlay has tried, for the reason. */
+	snprintf(path, sizeof(path), "%s/check", plan->work);
+	if (mkdir(path, 0700) == 0) {
+		rmdir(path);
+		errno = EROFS;
+	}
+	return err_sys(err, "mount overlay", "it is read-only, for it could make no folder in %s", plan->work);
 }
 
 int mount_attach(int mount, int target)

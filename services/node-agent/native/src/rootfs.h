@@ -21,6 +21,9 @@ int fs_mount(const char *type, const char *source, const char *const (*options)[
 /* Detached mount of the plan's root: the overlay, or a clone of the folder. `userns` as above. */
 int rootfs_mount(const struct plan *plan, int userns, struct err *err);
 
+/* Refuses an overlay that could make no folder in `work`, as on a full disk: it is mounted all the same, read-only without a word. */
+int rootfs_check_writable(const struct plan *plan, int root, struct err *err);
+
 /* The failure of an fsconfig or fsmount, errno set: the kernel explains it through the context itself. */
 int fs_fail(int context, struct err *err, const char *step, const char *what, const char *value);
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -136,6 +137,28 @@ describe('a container that cannot run its command', () => {
     ['two sysctls in one value', { plan: { sysctls: { 'kernel.msgmax': '1\n2' } } }, 'write sysctl'],
   ] as [string, PlanChanges, string][])('names the step for %s', async (_name, changes, step) => {
     await expect(host.run(['true'], changes)).rejects.toMatchObject({ details: { step } });
+  });
+});
+
+describe('a container whose overlay cannot be written to', () => {
+  it('is refused, with the reason', async () => {
+    const bundle = await host.bundle();
+    const disk = join(bundle, 'disk');
+    await mkdir(disk);
+    // Three folders and no more.
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'nr_inodes=3', 'tmpfs', disk]);
+    try {
+      const [upper, work] = [join(disk, 'upper'), join(disk, 'work')];
+      await mkdir(upper);
+      await mkdir(work);
+      const root = { kind: 'overlay' as const, lowers: [host.layer], upper, work, readonly: false };
+      await expect(host.launch(bundle, host.plan(bundle, ['true'], { plan: { root } }))).rejects.toMatchObject({
+        reason: 'resource-exhausted',
+        message: expect.stringMatching(/"mount overlay".* it could make no folder in .*: No space left/),
+      });
+    } finally {
+      execFileSync('umount', ['--lazy', disk]);
+    }
   });
 });
 
