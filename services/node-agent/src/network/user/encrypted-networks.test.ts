@@ -209,6 +209,19 @@ describe('an encrypted network', { timeout: 120_000 }, () => {
     await expect.poll(() => peersOf(host(0))).toEqual([publicKey(host(1))]);
   });
 
+  test('a host that comes back is reached at once, with what the others knew of it before gone', async () => {
+    const net = network('encrypted');
+    const [a, b] = [await started(host(0), net), await started(host(1), net)];
+    await reached(b, v4(a));
+    // The one forgets the peer, and with it their session; the other one, whose device stays, does not.
+    await hostOf(b).remove(b);
+    running.splice(running.indexOf(b), 1);
+    networks.disconnect(b, net);
+    await expect.poll(() => peersOf(host(0))).toEqual([]);
+    const c = await started(host(1), net);
+    await expect.poll(() => pings(c, v4(a)), { timeout: 5_000 }).toBe(true);
+  });
+
   test('an MTU that is given is the containers’, however long the packets of the host get', async () => {
     const net = network('encrypted', { mtu: 1500 });
     const [a, b] = [await started(host(0), net), await started(host(1), net)];

@@ -4,8 +4,9 @@ import type { Logger } from '@atoll/logging';
 import { networkV1 } from '@atoll/proto';
 import type { StateJournal } from '../state-journal.ts';
 import type { WireGuard } from '../wireguard/wireguard.ts';
-import { innerMtu } from '../wireguard/wireguard-device.ts';
+import { innerMtu, type WireGuardPeer } from '../wireguard/wireguard-device.ts';
 import type { HostedNetwork } from './hosted-network.ts';
+import { Lingering } from './lingering.ts';
 import { MacvlanNetwork } from './macvlan-network.ts';
 import { checkState } from './membership.ts';
 import { NetworkTables } from './network-tables.ts';
@@ -31,6 +32,8 @@ export interface UserNetworksOptions {
 
 /** How often devices, entries and rules are looked after. */
 const ASSERT_MS = 60_000;
+/** For how long a host counts as one with members after its last one has left, as the scheduler has it with networks. */
+const LINGER_MS = 10_000;
 
 /** The networks of users on this host, as the scheduler tells them. */
 export class UserNetworks {
@@ -42,8 +45,12 @@ export class UserNetworks {
   /** Networks being taken down: one that is told of anew meanwhile waits for it. */
   readonly #leaving = new Map<string, Promise<void>>();
   readonly #tables: NetworkTables;
+  /** Addresses of hosts with members of networks that are not encrypted. */
+  readonly #peers = new Lingering<string>(LINGER_MS);
+  readonly #encryptedPeers = new Lingering<WireGuardPeer>(LINGER_MS);
   #hostMtu: number;
   #sessions = 0;
+  #lingering: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: UserNetworksOptions) {
@@ -87,6 +94,7 @@ export class UserNetworks {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#lingering);
     this.#tables.stop();
     this.#options.wireguard.stop();
     await this.#options.journal.idle();
@@ -120,6 +128,7 @@ export class UserNetworks {
           logger.warn({ err, network: id }, 'what was told of a network cannot be written down');
         });
       await Promise.all([this.#follow(network), this.#tables.assert(false), written]);
+      this.#letGo();
     } catch (err) {
       logger.error({ err, network: id }, 'a network is not in order');
     }
@@ -176,6 +185,21 @@ export class UserNetworks {
     await network.follow();
   }
 
+  /** Hosts that have had no member for a while. */
+  #letGo(): void {
+    const next = Math.min(this.#peers.next, this.#encryptedPeers.next);
+    if (next === Number.POSITIVE_INFINITY) return;
+    this.#lingering ??= setTimeout(
+      () => {
+        this.#lingering = undefined;
+        void Promise.all([this.#tables.assert(false), this.#assertEncryption(false)])
+          .catch((err: unknown) => this.#options.logger.warn({ err }, 'networks not in order'))
+          .then(() => this.#letGo());
+      },
+      next - performance.now() + 1,
+    ).unref();
+  }
+
   #underlay(encrypted: boolean): Underlay {
     const { hostIp, wireguard } = this.#options;
     if (!encrypted) return { address: hostIp, mtu: this.#hostMtu, encapsulation: ENCAPSULATION_BYTES.ipv4 };
@@ -194,14 +218,15 @@ export class UserNetworks {
   async #assertEncryption(always: boolean): Promise<void> {
     const { wireguard } = this.#options;
     const encrypted = this.#bridged().filter(({ isEncrypted }) => isEncrypted);
-    if (encrypted.length === 0) return await wireguard.takeDown();
-    const underlay = this.#underlay(true);
     // Of a host with two keys, for a moment, both count.
     const peers = new Map(
       encrypted.flatMap(({ membership }) => membership.peers().map((peer) => [peer.publicKey, peer] as const)),
     );
+    const kept = this.#encryptedPeers.keep(peers);
+    if (encrypted.length === 0) return await wireguard.takeDown();
+    const underlay = this.#underlay(true);
     const asked = encrypted.map(({ record }) => record.mtu && record.mtu + underlay.encapsulation);
-    const wish = { peers: [...peers.values()], mtu: Math.max(underlay.mtu, ...asked) };
+    const wish = { peers: kept, mtu: Math.max(underlay.mtu, ...asked) };
     const isNew = await wireguard.assert(wish, always);
     // What was on top of the one before went with it.
     if (isNew) for (const network of encrypted) await network.assert();
@@ -234,7 +259,8 @@ export class UserNetworks {
     const { defaultBridge, hostIp, wireguard } = this.#options;
     const networks = this.#bridged();
     const clear = networks.filter((network) => !network.isEncrypted);
-    const peers = new Set(clear.flatMap(({ membership }) => [...membership.hosts()]));
+    const there = new Set(clear.flatMap(({ membership }) => [...membership.hosts()]));
+    const peers = this.#peers.keep(new Map([...there].map((address) => [address, address])));
     const records = networks.map(({ record }) => record);
     return { defaultBridge, hostIp, networks: records, peers, wireguard: wireguard.device };
   }

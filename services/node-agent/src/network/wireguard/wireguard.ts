@@ -7,6 +7,7 @@ import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
 import type { KernelLink } from '../user/overlay-device.ts';
 import { detectEncryption, type EncryptionSupport } from './encryption-support.ts';
+import { shakeHands } from './handshake.ts';
 import { ensureHostKey, type HostKey } from './host-key.ts';
 import { innerAddress } from './inner-address.ts';
 import { UserspaceDevice } from './userspace-device.ts';
@@ -185,12 +186,18 @@ export class WireGuard {
     const isOurs = key?.trim() === publicKey && listening?.trim() === String(port);
     const settings = isOurs ? [] : ['private-key', privateKeyFile, 'listen-port', String(port)];
     const peers = wish.peers.filter((peer) => peer.publicKey !== publicKey);
-    const changes = peerArguments(peers, knownPeers(allowed ?? ''), this.#endpoints);
+    const known = knownPeers(allowed ?? '');
+    const changes = peerArguments(peers, known, this.#endpoints);
     await this.#ipv6();
     const address = innerAddress(publicKey);
     const commands = linkCommands({ name: device, address, mtu: wish.mtu }, await hostLinks());
     await runTool('ip', ['-batch', '-'], { input: `${commands.join('\n')}\n` });
     if (settings.length + changes.length > 0) await this.#wg('set', device, ...settings, ...changes);
+    const keys = peers.map((peer) => peer.publicKey);
+    await shakeHands(
+      device,
+      keys.filter((one) => !known.has(one)),
+    );
     this.#endpoints = new Map(peers.map((peer) => [peer.publicKey, endpointOf(peer)]));
   }
 
