@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type networkV1, nodeV1 } from '@atoll/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createContainer, createNetwork, NetworkBench, until } from './testing/index.ts';
@@ -109,6 +110,50 @@ describe('what hosts are told', () => {
     const containers = await Promise.all(Array.from({ length: 5 }, () => bench.on('h1', network.name)));
     for (const container of containers) await bench.remove(container);
     expect(bench.agent('h3').networks.journal.filter((line) => line.includes(network.id))).toEqual([]);
+  });
+});
+
+describe('who starts, or is connected, speaks when the other hosts know its place', () => {
+  const follower = () => bench.agent('h1').networks;
+  const place = async (network: networkV1.NetworkRecord) => {
+    const there = await bench.on('h1', network.name);
+    let follow: () => void = () => undefined;
+    follower().following = new Promise((resolve) => {
+      follow = resolve;
+    });
+    return { there, follow };
+  };
+  const over = async (work: Promise<unknown>): Promise<boolean> =>
+    await Promise.race([work.then(() => true), sleep(100).then(() => false)]);
+
+  test.each(['start', 'connect'] as const)('%s waits for those that have members', async (action) => {
+    const network = await createNetwork(bench.cluster.leader);
+    const { there, follow } = await place(network);
+    const one = action === 'start' ? await bench.on('h2', network.name) : await bench.plain('h2');
+    const work = action === 'start' ? bench.start(one) : bench.start(one).then(() => bench.connect(network, one));
+    expect(await over(work)).toBe(false);
+    follow();
+    await work;
+    for (const container of [there, one]) await bench.remove(container);
+  });
+
+  test('not for long, and not for one whose session has ended', async () => {
+    const network = await createNetwork(bench.cluster.leader);
+    const { there, follow } = await place(network);
+    const one = await bench.on('h2', network.name);
+    await bench.start(one);
+    follow();
+    follower().following = Promise.resolve();
+    const host = await bench.cluster.addAgent('h6');
+    const gone = await bench.on('h6', network.name);
+    host.networks.following = new Promise(() => undefined);
+    const another = await bench.on('h2', network.name);
+    const [work] = [bench.start(another), await host.stop()];
+    await work;
+    for (const container of [there, one, another]) await bench.remove(container);
+    await host.close();
+    await bench.cluster.leader.nodes.removeNode({ id: 'h6', force: true });
+    await bench.remove(gone).catch(() => undefined);
   });
 });
 

@@ -75,8 +75,8 @@ export class AgentDelegate implements SessionDelegate {
     }
   }
 
-  network(state: networkV1.NetworkState): void {
-    void this.#networks.apply(state);
+  network(state: networkV1.NetworkState): Promise<void> {
+    return this.#networks.apply(state);
   }
 
   ports(state: networkV1.PortState): void {

@@ -19,8 +19,8 @@ export interface SessionDelegate {
    * is nobody's any more.
    */
   welcomed(node: nodeV1.NodeRecord, gateways: readonly string[], isNew: boolean): Promise<void>;
-  /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. */
-  network(state: networkV1.NetworkState): void;
+  /** Takes over what the leader tells of a network before it returns; orders that come later can rely on it. Resolves when the kernel has followed. */
+  network(state: networkV1.NetworkState): Promise<void>;
   /** Takes over what the leader tells of other hosts' published ports. */
   ports(state: networkV1.PortState): void;
   /** Obeys one order; never rejects. Orders of several containers run at the same time. */
@@ -136,7 +136,7 @@ export class Session {
           clearInterval(heartbeat);
           heartbeat = setInterval(() => this.#beat(), interval);
         } else if (message?.$case === 'network') {
-          delegate.network(message.value);
+          void this.#follow(message.value, outbox);
         } else if (message?.$case === 'ports') {
           delegate.ports(message.value);
         } else if (message?.$case === 'order') {
@@ -163,6 +163,13 @@ export class Session {
     this.#reports.told(result.status);
     // The answer belongs to the session that asked; a later leader asks again.
     if (!outbox.push({ message: { $case: 'result', value: result } })) outbox.end();
+  }
+
+  async #follow(state: networkV1.NetworkState, outbox: AsyncQueue<nodeV1.SessionRequest>): Promise<void> {
+    const { seq } = state;
+    await this.#options.delegate.network(state);
+    if (seq === 0n) return;
+    if (!outbox.push({ message: { $case: 'networkFollowed', value: { seq } } })) outbox.end();
   }
 
   #send(message: NonNullable<nodeV1.SessionRequest['message']>): void {

@@ -1,6 +1,6 @@
 import { AtollError, type ErrorReason, internal, resourceExhausted, unavailable } from '@atoll/errors';
 import { reasonOfGrpcCode } from '@atoll/errors/grpc';
-import type { nodeV1 } from '@atoll/proto';
+import type { networkV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue } from '@atoll/rpc';
 
 const MAX_QUEUED = 8_192;
@@ -31,6 +31,9 @@ export class NodeSession {
   readonly #epoch: bigint;
   readonly #nextOrderId: () => bigint;
   readonly #pending = new Map<bigint, Pending>();
+  /** Of what was told of networks, by number: whom to call when the host has followed. */
+  readonly #following = new Map<bigint, () => void>();
+  #lastSeq = 0n;
   #ended: AtollError | undefined;
 
   constructor(nodeId: string, epoch: bigint, nextOrderId: () => bigint) {
@@ -76,6 +79,20 @@ export class NodeSession {
     }
   }
 
+  /** Tells of a network. Resolves when the host has followed, or its session has ended. */
+  tellNetwork(state: networkV1.NetworkState): Promise<void> {
+    if (this.#ended) return Promise.resolve();
+    const seq = ++this.#lastSeq;
+    const followed = new Promise<void>((resolve) => this.#following.set(seq, resolve));
+    this.send({ $case: 'network', value: { ...state, seq } });
+    return followed;
+  }
+
+  followed({ seq }: nodeV1.NetworkFollowed): void {
+    this.#following.get(seq)?.();
+    this.#following.delete(seq);
+  }
+
   /** An agent's answer; one nobody waits for any more is dropped. */
   settle(result: nodeV1.OrderResult): void {
     this.#pending.get(result.orderId)?.resolve(result);
@@ -94,6 +111,8 @@ export class NodeSession {
     });
     for (const pending of this.#pending.values()) pending.reject(lost);
     this.#pending.clear();
+    for (const wake of this.#following.values()) wake();
+    this.#following.clear();
   }
 
   #late(timeoutMs: number | undefined): AtollError {

@@ -25,6 +25,7 @@ const DEFAULT_WAIT_MS: Readonly<Partial<Record<nodeV1.Action, number>>> = {
   [nodeV1.Action.START]: 600_000,
   [nodeV1.Action.REMOVE]: 120_000,
 };
+const SPEAKING: ReadonlySet<nodeV1.Action> = new Set([nodeV1.Action.START, nodeV1.Action.CONNECT]);
 const OTHER_WAIT_MS = 30_000;
 const FRESH_WAIT_MS = 2_000;
 
@@ -32,18 +33,28 @@ const FRESH_WAIT_MS = 2_000;
 export class Orders {
   readonly #sessions: NodeSessions;
   readonly #observations: Observations;
+  readonly #placed: (containerId: string) => Promise<void> | undefined;
 
-  constructor(sessions: NodeSessions, observations: Observations) {
+  /** @param placed until the other hosts of a container's networks know its place; undefined when they do */
+  constructor(
+    sessions: NodeSessions,
+    observations: Observations,
+    placed: (containerId: string) => Promise<void> | undefined = () => undefined,
+  ) {
     this.#sessions = sessions;
     this.#observations = observations;
+    this.#placed = placed;
   }
 
+  /** A container speaks from its start on, and from when it is connected: not before the answers find the way to it. */
   async send(
     action: nodeV1.Action,
     record: containerV1.ContainerRecord,
     options: OrderOptions = {},
   ): Promise<OrderOutcome> {
     const waitMs = 'waitMs' in options ? options.waitMs : (DEFAULT_WAIT_MS[action] ?? OTHER_WAIT_MS);
+    const placing = SPEAKING.has(action) ? this.#placed(record.id) : undefined;
+    if (placing) await placing;
     const result = await this.#sessions.order(
       record.nodeId,
       {

@@ -160,6 +160,9 @@ export class SessionService {
         // Of a session that has ended the host's newer one knows better.
         if (this.#parts.sessions.get(session.nodeId) === session) this.#registry.relink(session.nodeId, message.value);
         return;
+      case 'networkFollowed':
+        session.followed(message.value);
+        return;
       case 'progress':
         session.progress(message.value);
         return;

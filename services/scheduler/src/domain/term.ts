@@ -125,6 +125,7 @@ export class Term {
       graceMs: settings.takeoverGraceMs,
       onDown: (id) => this.#nodeDown(id),
     });
+    const pushes = new NetworkPushes(state, observations, sessions, settings.networkLingerMs);
     this.parts = {
       epoch: channels.writer.epoch,
       signal,
@@ -132,10 +133,10 @@ export class Term {
       writes: new DesiredWrites(channels.writer, state),
       observations,
       sessions,
-      orders: new Orders(sessions, observations),
+      orders: new Orders(sessions, observations, (id) => pushes.placed(id)),
       events,
       health,
-      pushes: new NetworkPushes(state, observations, sessions, settings.networkLingerMs),
+      pushes,
       ports,
       portPushes: new PortPushes(state, ports, sessions),
       pools: settings.pools,

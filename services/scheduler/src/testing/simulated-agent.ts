@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AtollError, asAtollError, failedPrecondition } from '@atoll/errors';
 import { grpcCodeOf } from '@atoll/errors/grpc';
-import { type containerV1, type eventV1, nodeV1 } from '@atoll/proto';
+import { type containerV1, type eventV1, type networkV1, nodeV1 } from '@atoll/proto';
 import { AsyncQueue, ChannelPool, type TlsIdentity } from '@atoll/rpc';
 import { SimulatedContainers } from './simulated-containers.ts';
 import { SimulatedNetworks } from './simulated-networks.ts';
@@ -154,6 +154,7 @@ export class SimulatedAgent {
           );
         } else if (message?.$case === 'network') {
           this.networks.hear(message.value);
+          void this.#follow(message.value);
         } else if (message?.$case === 'ports') {
           this.ports.hear(message.value);
         } else if (message?.$case === 'order') {
@@ -203,6 +204,11 @@ export class SimulatedAgent {
     outbox.push({
       message: { $case: 'result', value: nodeV1.OrderResult.fromPartial({ ...result, orderId: order.orderId }) },
     });
+  }
+
+  async #follow({ seq }: networkV1.NetworkState): Promise<void> {
+    await this.networks.following;
+    if (seq !== 0n) this.#say({ $case: 'networkFollowed', value: { seq } });
   }
 
   #say(message: NonNullable<nodeV1.SessionRequest['message']>): void {

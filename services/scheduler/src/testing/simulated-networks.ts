@@ -6,6 +6,8 @@ export class SimulatedNetworks {
   readonly #networks = new Map<string, Map<string, networkV1.Member>>();
   /** Messages in order: `all <network> 3`, `change <network> 1 0`, `unused <network>`. */
   readonly journal: string[] = [];
+  /** Until what it hears from now on is followed. */
+  following: Promise<void> = Promise.resolve();
 
   ids(): string[] {
     return [...this.#networks.keys()];

@@ -25,20 +25,26 @@ describe('who is where', () => {
   test('joins, changes, moves and leaves are told once, and the host that is left empty', () => {
     const members = new NetworkMembers();
     const first = member('c1', 'h1');
-    expect(members.set('c1', inside(['n1', first]))).toEqual([{ networkId: 'n1', member: first, emptied: undefined }]);
+    expect(members.set('c1', inside(['n1', first]))).toEqual([
+      { networkId: 'n1', member: first, moved: true, emptied: undefined },
+    ]);
     expect(members.set('c1', inside(['n1', member('c1', 'h1')]))).toEqual([]);
     const running = member('c1', 'h1', { running: true });
     expect(members.set('c1', inside(['n1', running]))).toEqual([
-      { networkId: 'n1', member: running, emptied: undefined },
+      { networkId: 'n1', member: running, moved: false, emptied: undefined },
     ]);
     members.set('c2', inside(['n1', member('c2', 'h2')], ['n2', member('c2', 'h2')]));
     expect([...members.onHost('h2')]).toEqual(['n1', 'n2']);
     const moved = member('c1', 'h2');
-    expect(members.set('c1', inside(['n1', moved]))).toEqual([{ networkId: 'n1', member: moved, emptied: 'h1' }]);
+    expect(members.set('c1', inside(['n1', moved]))).toEqual([
+      { networkId: 'n1', member: moved, moved: true, emptied: 'h1' },
+    ]);
     expect(members.hosts('n1')).toEqual(['h2']);
-    expect(members.set('c1', new Map())).toEqual([{ networkId: 'n1', member: undefined, emptied: undefined }]);
+    expect(members.set('c1', new Map())).toEqual([
+      { networkId: 'n1', member: undefined, moved: false, emptied: undefined },
+    ]);
     expect(members.set('c2', inside(['n2', member('c2', 'h2')]))).toEqual([
-      { networkId: 'n1', member: undefined, emptied: 'h2' },
+      { networkId: 'n1', member: undefined, moved: false, emptied: 'h2' },
     ]);
     expect([members.of('n1'), members.has('n1', 'h2'), members.has('n2', 'h2')]).toEqual([[], false, true]);
   });
@@ -47,7 +53,7 @@ describe('who is where', () => {
     const members = new NetworkMembers();
     members.set('c1', inside(['n1', member('c1', 'h1')], ['n2', member('c1', 'h1')]));
     expect(members.forget('n1')).toEqual(['h1']);
-    expect(members.set('c1', new Map())).toEqual([{ networkId: 'n2', member: undefined, emptied: 'h1' }]);
+    expect(members.set('c1', new Map())).toEqual([{ networkId: 'n2', member: undefined, moved: false, emptied: 'h1' }]);
   });
 });
 

@@ -6,6 +6,8 @@ export interface MemberChange {
   readonly networkId: string;
   /** New or changed. */
   readonly member: networkV1.Member | undefined;
+  /** Where it is, or how packets reach it, is new; else only what it is called, and whether it runs. */
+  readonly moved: boolean;
   /** Host whose last member has gone. */
   readonly emptied: string | undefined;
 }
@@ -44,14 +46,14 @@ export class NetworkMembers {
     const changes: MemberChange[] = [];
     for (const networkId of this.#ofContainer.get(containerId) ?? []) {
       if (members.has(networkId)) continue;
-      changes.push({ networkId, member: undefined, emptied: this.#remove(networkId, containerId) });
+      changes.push({ networkId, member: undefined, moved: false, emptied: this.#remove(networkId, containerId) });
     }
     for (const [networkId, member] of members) {
       const known = this.#networks.get(networkId)?.members.get(containerId);
       if (known && isSame(known, member)) continue;
       this.#add(networkId, member);
       const emptied = known && known.nodeId !== member.nodeId ? this.#leave(networkId, known.nodeId) : undefined;
-      changes.push({ networkId, member, emptied });
+      changes.push({ networkId, member, moved: !known || !isSamePlace(known, member), emptied });
     }
     if (members.size > 0) this.#ofContainer.set(containerId, [...members.keys()]);
     else this.#ofContainer.delete(containerId);
@@ -140,15 +142,21 @@ const RUNNING: ReadonlySet<containerV1.ContainerState> = new Set([
   containerV1.ContainerState.PAUSED,
 ]);
 
-function isSame(a: networkV1.Member, b: networkV1.Member): boolean {
+function isSamePlace(a: networkV1.Member, b: networkV1.Member): boolean {
   return (
     a.nodeId === b.nodeId &&
     a.hostIp === b.hostIp &&
     a.ipv4Address === b.ipv4Address &&
     a.ipv6Address === b.ipv6Address &&
     a.macAddress === b.macAddress &&
+    isSameEndpoint(a.wireguard, b.wireguard)
+  );
+}
+
+function isSame(a: networkV1.Member, b: networkV1.Member): boolean {
+  return (
+    isSamePlace(a, b) &&
     a.running === b.running &&
-    isSameEndpoint(a.wireguard, b.wireguard) &&
     a.serviceName === b.serviceName &&
     a.virtualIpv4 === b.virtualIpv4 &&
     a.virtualIpv6 === b.virtualIpv6 &&

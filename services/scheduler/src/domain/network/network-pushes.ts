@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isEncrypted } from '@atoll/docker-api';
 import { networkV1 } from '@atoll/proto';
 import type { ClusterState } from '../cluster-state.ts';
@@ -6,6 +7,8 @@ import type { NodeSessions } from '../node-sessions.ts';
 import type { Observations } from '../observations.ts';
 import { memberBatches } from './member-batches.ts';
 import { isSameEndpoint, membersOf, NetworkMembers } from './network-members.ts';
+
+const PLACED_MS = 1_000;
 
 /**
  * Tells each host of the networks it has members of: all of a network when a session begins or its first member comes, then what
@@ -18,6 +21,8 @@ export class NetworkPushes {
   readonly #members = new NetworkMembers();
   /** Networks the host at the other end knows. */
   readonly #told = new WeakMap<NodeSession, Set<string>>();
+  /** Container -> until other hosts have followed what they were told of its place. */
+  readonly #placing = new Map<string, Promise<void>>();
   /** `<network> <host>` -> when the host hears that it may take the network down. */
   readonly #lingering = new Map<string, NodeJS.Timeout>();
   readonly #lingerMs: number;
@@ -55,6 +60,22 @@ export class NetworkPushes {
   }
 
   /**
+   * Resolves when the other hosts of a container's networks know its place, so that the answers to its first packets find the way; undefined
+   * when they do. After a second in any case: a host that does not answer holds nobody up.
+   */
+  placed(containerId: string): Promise<void> | undefined {
+    const placing = this.#placing.get(containerId);
+    return placing && this.#within(placing);
+  }
+
+  async #within(placing: Promise<void>): Promise<void> {
+    const late = new AbortController();
+    const deadline = sleep(PLACED_MS, undefined, { signal: late.signal, ref: false }).catch(() => undefined);
+    await Promise.race([placing, deadline]);
+    late.abort();
+  }
+
+  /**
    * A session's first words, before any order: the networks of the host's members.
    * @param has networks the host has from before; those it has no member of any more it may take down
    */
@@ -78,12 +99,24 @@ export class NetworkPushes {
       isEncrypted: (networkId) => isEncrypted(networks.records.get(networkId) ?? { options: {} }),
     });
     for (const networkId of wanted.keys()) if (!networks.records.get(networkId)) wanted.delete(networkId);
-    for (const { networkId, member, emptied } of this.#members.set(id, wanted)) {
+    const following: Promise<void>[] = [];
+    for (const { networkId, member, moved, emptied } of this.#members.set(id, wanted)) {
       for (const nodeId of this.#members.hosts(networkId)) {
-        this.#tell(nodeId, networkId, member ? { members: [member] } : { gone: [id] });
+        // Its own host has followed before it makes the link.
+        const asks = moved && nodeId !== member?.nodeId;
+        const followed = this.#tell(nodeId, networkId, member ? { members: [member] } : { gone: [id] }, asks);
+        if (followed) following.push(followed);
       }
       if (emptied !== undefined) this.#emptied(networkId, emptied);
     }
+    if (following.length > 0) this.#place(id, following);
+  }
+
+  #place(id: string, following: readonly Promise<void>[]): void {
+    const placing = Promise.all(following).then(() => {
+      if (this.#placing.get(id) === placing) this.#placing.delete(id);
+    });
+    this.#placing.set(id, placing);
   }
 
   #networkGone(id: string, network: networkV1.NetworkRecord): void {
@@ -124,16 +157,25 @@ export class NetworkPushes {
     if (knows) send(session, { network, complete: true, unused: true });
   }
 
-  #tell(nodeId: string, networkId: string, change: Partial<networkV1.NetworkState>): void {
+  /** @param asks whether to hear when the host has followed; it may have nothing to follow */
+  #tell(
+    nodeId: string,
+    networkId: string,
+    change: Partial<networkV1.NetworkState>,
+    asks: boolean,
+  ): Promise<void> | undefined {
     const session = this.#sessions.get(nodeId);
     const told = session && this.#told.get(session);
-    if (!told) return;
+    if (!told) return undefined;
     if (!told.has(networkId)) {
       this.#sendAll(session, told, networkId);
-      return;
+      return undefined;
     }
     const network = this.#state.networks.records.get(networkId);
-    if (network) send(session, { network, ...change });
+    if (!network) return undefined;
+    if (asks) return session.tellNetwork(stateOf({ network, ...change }));
+    send(session, { network, ...change });
+    return undefined;
   }
 
   #sendAll(session: NodeSession, told: Set<string>, networkId: string): void {
@@ -147,6 +189,9 @@ export class NetworkPushes {
 }
 
 function send(session: NodeSession, state: Partial<networkV1.NetworkState>): void {
-  const value = { network: undefined, complete: false, members: [], gone: [], unused: false, ...state };
-  session.send({ $case: 'network', value });
+  session.send({ $case: 'network', value: stateOf(state) });
+}
+
+function stateOf(state: Partial<networkV1.NetworkState>): networkV1.NetworkState {
+  return { network: undefined, complete: false, members: [], gone: [], unused: false, seq: 0n, ...state };
 }

@@ -191,6 +191,8 @@ export interface NetworkState {
   gone: string[];
   /** The host has no member any more: it takes the network down once no container of its own is attached. */
   unused: boolean;
+  /** Not zero: the host says `NetworkFollowed` with it once packets of these members reach it, or it has given that up. */
+  seq: bigint;
 }
 
 /**
@@ -1807,7 +1809,7 @@ export const Member: MessageFns<Member> = {
 };
 
 function createBaseNetworkState(): NetworkState {
-  return { network: undefined, complete: false, members: [], gone: [], unused: false };
+  return { network: undefined, complete: false, members: [], gone: [], unused: false, seq: 0n };
 }
 
 export const NetworkState: MessageFns<NetworkState> = {
@@ -1826,6 +1828,12 @@ export const NetworkState: MessageFns<NetworkState> = {
     }
     if (message.unused !== false) {
       writer.uint32(40).bool(message.unused);
+    }
+    if (message.seq !== 0n) {
+      if (BigInt.asUintN(64, message.seq) !== message.seq) {
+        throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.seq);
     }
     return writer;
   },
@@ -1883,6 +1891,14 @@ export const NetworkState: MessageFns<NetworkState> = {
             message.unused = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.seq = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1907,6 +1923,7 @@ export const NetworkState: MessageFns<NetworkState> = {
     message.members = object.members?.map((e) => Member.fromPartial(e)) || [];
     message.gone = object.gone?.map((e) => e) || [];
     message.unused = object.unused ?? false;
+    message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
     return message;
   },
 };

@@ -233,6 +233,11 @@ export interface Heartbeat {
   seq: bigint;
 }
 
+/** The answer to a `NetworkState` that asks for one. */
+export interface NetworkFollowed {
+  seq: bigint;
+}
+
 export interface OrderResult {
   orderId: bigint;
   /** gRPC status code; 0 = done. */
@@ -255,6 +260,7 @@ export interface SessionRequest {
     { $case: "event"; value: Event }
     | { $case: "progress"; value: OrderProgress }
     | { $case: "links"; value: HostLinks }
+    | { $case: "networkFollowed"; value: NetworkFollowed }
     | undefined;
 }
 
@@ -1548,6 +1554,64 @@ export const Heartbeat: MessageFns<Heartbeat> = {
   },
 };
 
+function createBaseNetworkFollowed(): NetworkFollowed {
+  return { seq: 0n };
+}
+
+export const NetworkFollowed: MessageFns<NetworkFollowed> = {
+  encode(message: NetworkFollowed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0n) {
+      if (BigInt.asUintN(64, message.seq) !== message.seq) {
+        throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetworkFollowed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetworkFollowed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NetworkFollowed>): NetworkFollowed {
+    return NetworkFollowed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NetworkFollowed>): NetworkFollowed {
+    const message = createBaseNetworkFollowed();
+    message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
+    return message;
+  },
+};
+
 function createBaseOrderResult(): OrderResult {
   return { orderId: 0n, code: 0, message: "", status: undefined, unchanged: false, reason: "" };
 }
@@ -1696,6 +1760,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "links":
         HostLinks.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
+      case "networkFollowed":
+        NetworkFollowed.encode(message.message.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1769,6 +1836,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "links", value: HostLinks.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "networkFollowed", value: NetworkFollowed.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1826,6 +1901,12 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "links": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "links", value: HostLinks.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "networkFollowed": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "networkFollowed", value: NetworkFollowed.fromPartial(object.message.value) };
         }
         break;
       }
