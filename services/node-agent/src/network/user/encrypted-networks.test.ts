@@ -196,7 +196,7 @@ describe('an encrypted network', { timeout: 120_000 }, () => {
     await using wire = await Capture.start(host(0).name, 'under');
     expect(await pings(a, v4(b), '-s', '1342')).toBe(true);
     // One packet each way, as long as the host's may be; WireGuard may say something itself meanwhile.
-    expect(wire.wholeToPort(PORT, 1500)).toBe(2);
+    await expect.poll(() => wire.wholeToPort(PORT, 1500)).toBe(2);
     expect(inHost(host(0), 'ip', '-6', 'addr', 'show', 'dev', deviceOf(host(0)))).toContain(
       `inet6 ${innerAddress(publicKey(host(0)))}/64`,
     );
