@@ -10,7 +10,7 @@ import { spawnShim } from '../runtime/shim-child.ts';
 /** An element of a set or map of nftables to be added or deleted, as the kernel has it. */
 export interface TableElement {
   readonly change: 'add' | 'delete';
-  readonly family: 'ip' | 'ip6';
+  readonly family: 'inet' | 'ip' | 'ip6';
   readonly table: string;
   readonly set: string;
   /** Network order, each part of a concatenation padded to four bytes. */
@@ -20,7 +20,7 @@ export interface TableElement {
 }
 
 /** Netfilter's numbers of families, NFPROTO_*. */
-const FAMILY = { ip: 2, ip6: 10 } as const;
+const FAMILY = { inet: 1, ip: 2, ip6: 10 } as const;
 const ANSWER_MS = 10_000;
 
 /** Changes elements of nftables through one process of the shim; a fork of nft(8) for each change costs ten times as much. */

@@ -3,10 +3,11 @@ import type { networkV1 } from '@atoll/proto';
 import { runTool } from '../../processes/run-tool.ts';
 import { SerialQueue } from '../../processes/serial-queue.ts';
 import { ensureForwarding } from '../bridge.ts';
+import { type TableElement, TableElements } from '../table-elements.ts';
 import { TableWatch } from '../table-watch.ts';
 import { AddressBinding } from './address-binding.ts';
 import { ensureIpv6Forwarding } from './forwarding.ts';
-import { type NetworksRules, networksRuleset, networksTable } from './networks-ruleset.ts';
+import { type NetworksRules, networksRuleset, networksTable, TUNNELS, tunnelsOf } from './networks-ruleset.ts';
 import { hasIpv6 } from './overlay-device.ts';
 
 export interface NetworkTablesOptions {
@@ -28,7 +29,10 @@ export class NetworkTables {
   readonly #queue = new SerialQueue();
   /** The containers of this host are known, and with them whose addresses are bound. */
   #bound = false;
+  /** What was written last, but for the set of tunnels, and that set. */
   #rules = '';
+  #tunnels: ReadonlySet<string> = new Set();
+  readonly #elements: TableElements;
   /** The tables as the kernel shows them when they are ours, without elements of sets, and what they were written of. */
   #expected: { readonly of: string; readonly listed: string } | undefined;
   #watch: TableWatch | undefined;
@@ -38,6 +42,7 @@ export class NetworkTables {
     this.name = networksTable(options.defaultBridge);
     const { endpoints, logger } = options;
     this.#binding = new AddressBinding({ table: this.name, endpoints, logger });
+    this.#elements = new TableElements(options.shim, logger);
   }
 
   /** From the next writing on members are bound to their addresses. */
@@ -47,6 +52,7 @@ export class NetworkTables {
 
   stop(): void {
     this.#watch?.stop();
+    this.#elements.stop();
   }
 
   /** Written when something of it has changed, or when somebody else may have changed it. */
@@ -54,16 +60,18 @@ export class NetworkTables {
     return this.#queue.run(async () => {
       const current = this.#options.current();
       const { networks } = current;
-      const rules = networksRuleset(current);
+      const rules = networksRuleset({ ...current, peers: [] });
+      const tunnels = tunnelsOf(current);
       const gone = networks.length === 0 && (this.#rules === '' || this.#rules === rules);
-      if (gone || (!always && rules === this.#rules)) return;
+      if (gone || (!always && rules === this.#rules && (await this.#changeTunnels(tunnels)))) return;
       if (networks.length > 0) await ensureForwarding();
       if (networks.some((record) => hasIpv6(record) && !record.internal)) await ensureIpv6Forwarding();
       await Promise.all([
-        runTool('nft', ['-f', '-'], { input: rules }),
+        runTool('nft', ['-f', '-'], { input: networksRuleset(current) }),
         this.#bound ? this.#binding.assert(networks) : undefined,
       ]);
       this.#rules = rules;
+      this.#tunnels = tunnels;
       await this.#expect(`${this.#bound} ${rules}`, networks.length > 0);
       this.#watch ??= this.#startWatch();
     });
@@ -72,6 +80,26 @@ export class NetworkTables {
   /** Takes away what links have left that are gone for good. @param present as of `AddressBinding.sweep` */
   async sweep(present: () => Promise<readonly string[]>): Promise<void> {
     if (this.#bound && this.#options.current().networks.length > 0) await this.#binding.sweep(present);
+  }
+
+  /** Without writing the table anew, which takes fifty times as long. False: not done, for the kernel has it otherwise. */
+  async #changeTunnels(tunnels: ReadonlySet<string>): Promise<boolean> {
+    const of = (change: TableElement['change'], addresses: readonly string[]): TableElement[] =>
+      addresses.map((address) => {
+        const key = Uint8Array.from(address.split('.').map(Number));
+        return { change, family: 'inet', table: this.name, set: TUNNELS, key, value: new Uint8Array() };
+      });
+    const gone = [...this.#tunnels].filter((address) => !tunnels.has(address));
+    const come = [...tunnels].filter((address) => !this.#tunnels.has(address));
+    if (gone.length + come.length === 0) return true;
+    try {
+      await this.#elements.change([...of('delete', gone), ...of('add', come)]);
+      this.#tunnels = tunnels;
+      return true;
+    } catch (err) {
+      this.#options.logger.debug({ err }, 'the rules of networks are written anew');
+      return false;
+    }
   }
 
   /** What somebody else removes is written anew at once: until then networks are not kept apart. */

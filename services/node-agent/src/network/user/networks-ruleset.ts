@@ -16,6 +16,7 @@ export interface NetworksRules {
   readonly wireguard: string;
 }
 
+export const TUNNELS = 'tunnels';
 const MASQUERADE_OPTION = 'com.docker.network.bridge.enable_ip_masquerade';
 
 export function networksTable(defaultBridge: string): string {
@@ -33,7 +34,13 @@ export function networksRuleset(rules: NetworksRules): string {
   return `${[...removal, `table inet ${table} {`, ...sets(rules), ...chains(rules), '}'].join('\n')}\n`;
 }
 
-function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
+/** Addresses VXLAN packets come from, elements of the set `tunnels`: the one thing that changes with members alone. */
+export function tunnelsOf({ hostIp, peers }: NetworksRules): ReadonlySet<string> {
+  return new Set([hostIp, ...peers].filter((address) => isIP(address) === 4));
+}
+
+function sets(rules: NetworksRules): readonly string[] {
+  const { networks } = rules;
   const blocks = networks.flatMap((network) =>
     network.subnets.map(({ cidr }) => ({ network, cidr, version: isIP(cidr.split('/')[0] ?? '') })),
   );
@@ -44,7 +51,6 @@ function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
   const gateways = (version: number): string[] =>
     networks.flatMap(({ subnets }) => subnets.map(({ gateway }) => gateway)).filter((one) => isIP(one) === version);
   const names = (some: readonly networkV1.NetworkRecord[]): string[] => some.map(({ id }) => `"${bridgeOf(id)}"`);
-  const tunnels = [...new Set([hostIp, ...peers])].filter((address) => isIP(address) === 4);
   return [
     set('encrypted', 'type ifname;', names(networks.filter(isEncrypted))),
     set('internal', 'type ifname;', names(networks.filter(({ internal }) => internal))),
@@ -59,7 +65,7 @@ function sets({ networks, hostIp, peers }: NetworksRules): readonly string[] {
     set('gateways6', 'type ipv6_addr;', gateways(6)),
     set('masked4', 'type ipv4_addr; flags interval;', masked(4)),
     set('masked6', 'type ipv6_addr; flags interval;', masked(6)),
-    set('tunnels', 'type ipv4_addr;', tunnels),
+    set(TUNNELS, 'type ipv4_addr;', [...tunnelsOf(rules)]),
   ];
 }
 

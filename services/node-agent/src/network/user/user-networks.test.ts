@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestHost } from '../../testing/test-host.ts';
 import { reconnect, TestNetworks } from '../../testing/test-networks.ts';
 import { TestUnderlay } from '../../testing/test-underlay.ts';
+import { bridgeNameOf } from '../bridge.ts';
+import { networksTable } from './networks-ruleset.ts';
 import { bridgeOf, vxlanOf } from './overlay-device.ts';
 
 const S = containerV1.ContainerState;
@@ -159,6 +161,28 @@ describe('a network over three hosts', { timeout: 120_000 }, () => {
     expect(await pings(a, v4(a).replace(/\d+$/, '200'))).toBe(false);
     expect([atThird(), atSecond()]).toEqual([0, 5]);
     await removed(a, b, c);
+    networks.remove(net);
+  });
+
+  test('hosts come to those whose packets are taken, and go, while the table stays as it was written', async () => {
+    const net = networks.create();
+    const table = networksTable(bridgeNameOf(host(0).nodeId));
+    const written = (): string | undefined =>
+      /# handle (\d+)/.exec(inHost(host(0), 'nft', '-a', '-t', 'list', 'table', 'inet', table))?.[0];
+    const taken = (): string => inHost(host(0), 'nft', 'list', 'set', 'inet', table, 'tunnels');
+    const a = await started(host(0), 'a', [net]);
+    await expect.poll(taken).toContain(host(0).overlayIp);
+    const before = written();
+    expect(before).toBeDefined();
+    const b = await started(host(1), 'b', [net]);
+    await expect.poll(taken).toContain(host(1).overlayIp);
+    await reached(b, v4(a));
+    networks.disconnect(b, net);
+    // It may be gone a while before it is forgotten.
+    await expect.poll(taken).not.toContain(host(1).overlayIp);
+    expect(taken()).toContain(host(0).overlayIp);
+    expect(written()).toBe(before);
+    await removed(a, b);
     networks.remove(net);
   });
 
