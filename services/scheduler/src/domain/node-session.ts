@@ -79,13 +79,14 @@ export class NodeSession {
     }
   }
 
-  /** Tells of a network. Resolves when the host has followed, or its session has ended. */
-  tellNetwork(state: networkV1.NetworkState): Promise<void> {
-    if (this.#ended) return Promise.resolve();
+  /** Tells of a network. Resolves when the host has followed, or its session has ended; at once when it owes too many answers. */
+  async tellNetwork(state: networkV1.NetworkState): Promise<void> {
+    if (this.#ended) return;
+    if (this.#following.size >= MAX_PENDING) return this.send({ $case: 'network', value: state });
     const seq = ++this.#lastSeq;
     const followed = new Promise<void>((resolve) => this.#following.set(seq, resolve));
     this.send({ $case: 'network', value: { ...state, seq } });
-    return followed;
+    await followed;
   }
 
   followed({ seq }: nodeV1.NetworkFollowed): void {
