@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { buildV1, containerV1, runtimeV1 } from '@atoll/proto';
+import { buildV1, containerV1 } from '@atoll/proto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runTool } from '../processes/run-tool.ts';
 import type { UserNamespaceMode } from '../runtime/testing/user-namespace-modes.ts';
@@ -70,19 +69,8 @@ describe.each<[TestRuntime, UserNamespaceMode]>([
   });
   beforeEach(({ skip }) => skip(NOT_APPLICABLE !== undefined, NOT_APPLICABLE));
 
-  const exec = async (id: string, more: { privileged?: boolean } = {}): Promise<string> => {
-    const { execId } = await host.runtime.createExec(
-      runtimeV1.CreateExecRequest.fromPartial({
-        containerId: id,
-        spec: { argv: ['cat', OWN], attachStdout: true, attachStderr: true, ...more },
-      }),
-    );
-    const first = runtimeV1.StartExecRequest.fromPartial({ message: { $case: 'start', value: { execId } } });
-    let output = '';
-    for await (const { message } of host.runtime.startExec(Readable.from([first])))
-      if (message?.$case === 'output') output += message.value.data.toString();
-    return output;
-  };
+  const exec = async (id: string, more: { privileged?: boolean } = {}): Promise<string> =>
+    (await host.exec(id, { argv: ['cat', OWN], ...more })).output;
 
   /** What the first process and two execs of a container are under, and what is told of it. */
   async function seen(spec: Spec): Promise<readonly string[]> {

@@ -116,7 +116,7 @@ export class WireGuard {
       this.#endpoints = new Map();
       this.#stopWatch();
       await this.#process.stop();
-      if (await this.#link()) await runTool('ip', ['link', 'del', 'dev', this.device]);
+      if (await this.#hasDevice()) await runTool('ip', ['link', 'del', 'dev', this.device]);
     });
   }
 
@@ -154,8 +154,7 @@ export class WireGuard {
   }
 
   async #isThere(): Promise<boolean> {
-    if (!(await exists(settingsOf(this.device)))) return false;
-    return this.#support.by === 'kernel' || (await this.#process.isRunning());
+    return (await this.#hasDevice()) && (this.#support.by === 'kernel' || (await this.#process.isRunning()));
   }
 
   async #ensureLink(): Promise<void> {
@@ -168,7 +167,7 @@ export class WireGuard {
     }
     await this.#process.stop();
     // Of a process nobody knows any more: it ends without its device.
-    if (await this.#link()) await runTool('ip', ['link', 'del', 'dev', device]);
+    if (await this.#hasDevice()) await runTool('ip', ['link', 'del', 'dev', device]);
     await this.#process.start();
     this.#made();
   }
@@ -212,8 +211,8 @@ export class WireGuard {
     return this.#support.by === 'userspace' ? this.#process.configure(args) : runTool('wg', args);
   }
 
-  async #link(): Promise<KernelLink | undefined> {
-    return (await hostLinks()).find(({ ifname }) => ifname === this.device);
+  #hasDevice(): Promise<boolean> {
+    return exists(settingsOf(this.device));
   }
 
   #ownKey(): HostKey {

@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isEncrypted } from '@atoll/docker-api';
 import { networkV1 } from '@atoll/proto';
 import type { ClusterState } from '../cluster-state.ts';
 import type { NodeSession } from '../node-session.ts';
 import type { NodeSessions } from '../node-sessions.ts';
 import type { Observations } from '../observations.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { memberBatches } from './member-batches.ts';
 import { isSameEndpoint, membersOf, NetworkMembers } from './network-members.ts';
 
@@ -65,14 +65,7 @@ export class NetworkPushes {
    */
   placed(containerId: string): Promise<void> | undefined {
     const placing = this.#placing.get(containerId);
-    return placing && this.#within(placing);
-  }
-
-  async #within(placing: Promise<void>): Promise<void> {
-    const late = new AbortController();
-    const deadline = sleep(PLACED_MS, undefined, { signal: late.signal, ref: false }).catch(() => undefined);
-    await Promise.race([placing, deadline]);
-    late.abort();
+    return placing && Promise.race([placing, untilAborted(AbortSignal.timeout(PLACED_MS))]);
   }
 
   /**

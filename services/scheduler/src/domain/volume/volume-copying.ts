@@ -1,6 +1,6 @@
 import { nodeV1, volumeV1 } from '@atoll/proto';
 import type { TermParts } from '../term-parts.ts';
-import { untilAborted } from './until-aborted.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { VolumeMaking } from './volume-making.ts';
 import { VolumeOperations } from './volume-operations.ts';
 

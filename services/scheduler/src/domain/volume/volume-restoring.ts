@@ -2,7 +2,7 @@ import { cancelled, conflict, failedPrecondition, invalidArgument, notFound } fr
 import { volumeV1 } from '@atoll/proto';
 import { failpoint } from '../failpoint.ts';
 import { place, type TermParts } from '../term-parts.ts';
-import { untilAborted } from './until-aborted.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { VolumeMaking } from './volume-making.ts';
 import { type BusyVolume, VolumeOperations } from './volume-operations.ts';
 import { nodeOf } from './volume-targets.ts';
